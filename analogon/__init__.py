@@ -1,0 +1,1 @@
+"""What people do with embeddings: search, compare and combine media by meaning."""

@@ -1,0 +1,194 @@
+"""What an encoder is, and how one is named and loaded."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import tomllib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embed.errors import EncoderError, UnknownEncoder, UsageError
+from embed.media import Media, Modality
+from embed.space import Space
+
+__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
+
+PLUGIN_VARIABLE: Final = "ANALOGON_ENCODERS"
+PATH_KEYS: Final = ("model", "text", "audio", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInput:
+    """How an encoder wants its audio: mono float32 at ``rate`` Hz, cut into windows of ``window`` seconds.
+
+    ``hop`` is the distance between the starts of two windows. A recording longer than one window becomes several,
+    the last of them moved back so that it ends where the recording ends; a shorter one stays as it is (the encoder
+    pads). ``window=None`` hands over the whole recording.
+    """
+
+    rate: int
+    window: float | None = 10.0
+    hop: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.window or 1.0, self.hop or 1.0) <= 0 or self.window == 0 or self.hop == 0:
+            raise UsageError(f"window and hop must be positive seconds, not {self.window} and {self.hop}")
+
+    def __str__(self) -> str:
+        if self.window is None:
+            return f"{self.rate} Hz mono, whole"
+        return f"{self.rate} Hz mono, window {self.window:g} s, hop {self.hop or self.window:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInput:
+    """How an encoder wants its video: ``frames`` pictures evenly spread over each window of ``window`` seconds.
+
+    ``rate`` asks for the mono sound of the window as well, at that many Hz.
+    """
+
+    frames: int = 16
+    window: float | None = 10.0
+    hop: float | None = None
+    rate: int | None = None
+
+    def __str__(self) -> str:
+        sound = f", sound {self.rate} Hz" if self.rate else ""
+        window = f"window {self.window:g} s, hop {self.hop or self.window:g} s" if self.window else "whole"
+        return f"{self.frames} frames, {window}{sound}"
+
+
+class Encoder(ABC):
+    """Maps media to vectors of one space. A new one gives ``space``, ``modalities`` and ``encode_batch``.
+
+    Batching, order, decoding, windows, normalising and checks live in ``embed.pipeline``, once.
+    Loading is lazy: constructing an encoder reads configuration only, and each side (text, audio, ...) loads its
+    weights on first use, so that a text query loads the text tower and nothing else.
+    """
+
+    space: Space
+    modalities: frozenset[Modality]
+    audio: AudioInput | None = None
+    """Needed where ``modalities`` holds "audio"."""
+    video: VideoInput | None = None
+    """Needed where ``modalities`` holds "video"."""
+    batch_size: int = 16
+
+    def prepare(self, media: Media) -> Media:
+        """What is done to each decoded part alone, such as resizing a picture.
+
+        It runs in the decoding threads, must be thread-safe, and returns a Media whose ``array`` holds the result.
+        Work that is quicker on many parts at once belongs into ``encode_batch``.
+        """
+        return media
+
+    @abstractmethod
+    def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
+        """Encode prepared parts, all of one modality, into rows ``(len(batch), space.dim)`` of any length.
+
+        A row must not depend on the other members of the batch. It runs in one thread at a time.
+        """
+
+    def embed_query(self, media: Media) -> Media:
+        """The form in which a query of this medium is encoded; models with prompts for queries change it."""
+        return media
+
+
+def families() -> list[str]:
+    """The names of all families: the files in ``embed/encoders`` and in the folders of ``ANALOGON_ENCODERS``.
+
+    >>> "toy" in families()
+    True
+    """
+    return sorted(m.name for m in pkgutil.iter_modules(_search_path()) if not m.name.startswith("_"))
+
+
+def _search_path() -> list[str]:
+    import embed.encoders as package
+
+    extra = [folder for folder in os.environ.get(PLUGIN_VARIABLE, "").split(os.pathsep) if folder]
+    for folder in extra:
+        if folder not in package.__path__:
+            package.__path__.append(folder)
+    return list(package.__path__)
+
+
+def resolve(name: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Turn what names an encoder into a table with at least ``family``: what a manifest keeps.
+
+    ``name`` is ``family``, ``family:model``, the path of a TOML file that describes a space, or such a table.
+    Relative paths in a TOML file are relative to it; those in a ``family:model`` to the working directory.
+
+    >>> resolve("clap:laion/clap-htsat-unfused")
+    {'family': 'clap', 'model': 'laion/clap-htsat-unfused'}
+    """
+    if isinstance(name, Mapping):
+        table = dict(name)
+    elif os.fspath(name).endswith(".toml"):
+        path = Path(name)
+        try:
+            table = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise EncoderError(f"{path}: no such file; it should describe a space (family = ...)") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise EncoderError(f"{path}: not a readable TOML file: {error}") from None
+        for key in PATH_KEYS:
+            if isinstance(table.get(key), str):
+                table[key] = _absolute(table[key], path.parent)
+        table.setdefault("name", path.stem)
+    else:
+        family, colon, model = os.fspath(name).partition(":")
+        table = {"family": family} | ({"model": _absolute(model, Path())} if colon else {})
+    if not isinstance(table.get("family"), str):
+        raise EncoderError(f'{name}: it names no encoder family (family = "clap", for example)')
+    return table
+
+
+def _absolute(value: str, base: Path) -> str:
+    """``prefix:path`` or ``path`` with the path made absolute, where such a file or folder is there.
+
+    What is not on disk stays as it is: it may be a hub name, which looks like a relative path.
+    """
+    prefix, colon, rest = value.partition(":")
+    if not colon or not prefix.isidentifier():
+        prefix, colon, rest = "", "", value
+    candidate = base / Path(rest).expanduser()
+    return prefix + colon + (str(candidate.resolve()) if rest and candidate.exists() else rest)
+
+
+def load(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
+    """Load an encoder by name: ``"clap:laion/clap-htsat-unfused"``, ``"clip:./folder"``, ``"space.toml"``.
+
+    Reads configuration and hashes weights, but loads no tower yet. Raises ``UnknownEncoder``, ``ModelNotFound``,
+    ``MissingPackage``, or ``EncoderError`` where the model's files are not what the family reads.
+
+    >>> load("toy").space.dim
+    8
+    """
+    table = resolve(name)
+    family = table.pop("family")
+    label = table.pop("name", None)
+    if family not in families():
+        raise UnknownEncoder(f"there is no encoder family {family!r}; there are: {', '.join(families())}")
+    module = importlib.import_module(f"embed.encoders.{family}")
+    if "model" not in table and (default := getattr(module, "DEFAULT_MODEL", None)):
+        table["model"] = default
+    accepted = inspect.signature(module.load).parameters
+    if unknown := [key for key in table if key not in accepted]:
+        raise EncoderError(f"{family} has no setting {unknown[0]!r}; it has: {', '.join(accepted)}")
+    if missing := [k for k, p in accepted.items() if p.default is inspect.Parameter.empty and k not in table]:
+        example = f"{family}:MODEL" if missing == ["model"] else f"a TOML file with {', '.join(missing)}"
+        raise EncoderError(f"{family} needs {' and '.join(missing)}: name it as {example}")
+    encoder: Encoder = module.load(**table)
+    if label:
+        encoder.space = replace(encoder.space, model=label)
+    return encoder

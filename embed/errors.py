@@ -1,0 +1,112 @@
+"""Every error that analogon raises on purpose.
+
+::
+
+    AnalogonError                 one line that a person can act on; the root of all
+    ├── UsageError                what was asked for cannot be done as asked
+    │   ├── FilterError           a --where expression does not parse; says the column
+    │   └── UnsupportedModality   this encoder or collection has no such side
+    ├── MediaError                one file or text cannot be read; carries path and reason
+    ├── EncoderError              an encoder cannot be loaded or gave something unusable
+    │   ├── UnknownEncoder        no family of that name
+    │   ├── ModelNotFound         the model's files are neither here nor reachable
+    │   └── MissingPackage        an optional package is absent; names the extra that brings it
+    ├── SpaceMismatch             vectors of two spaces were about to be compared; names both
+    └── CollectionError           a collection's folder cannot be used
+        ├── CollectionNotFound    there is none of that name
+        ├── CollectionLocked      another process is writing to it
+        └── CollectionDamaged     its files contradict each other
+
+A message gives both values that disagree, and the way out.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnalogonError",
+    "CollectionDamaged",
+    "CollectionError",
+    "CollectionLocked",
+    "CollectionNotFound",
+    "EncoderError",
+    "FilterError",
+    "MediaError",
+    "MissingPackage",
+    "ModelNotFound",
+    "SpaceMismatch",
+    "UnknownEncoder",
+    "UnsupportedModality",
+    "UsageError",
+]
+
+
+class AnalogonError(Exception):
+    """The root: its text is one line that a person can act on."""
+
+
+class UsageError(AnalogonError):
+    """What was asked for cannot be done as asked."""
+
+
+class FilterError(UsageError):
+    """A filter expression does not parse. ``column`` is 1-based."""
+
+    def __init__(self, reason: str, expression: str, column: int) -> None:
+        self.reason = reason
+        self.expression = expression
+        self.column = column
+        super().__init__(f"--where, column {column}: {reason} in: {expression}")
+
+
+class UnsupportedModality(UsageError):
+    """An encoder or a collection has no side of that modality."""
+
+
+class MediaError(AnalogonError):
+    """One file or text cannot be read. ``name`` says which, ``reason`` why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name}: {reason}")
+
+
+class EncoderError(AnalogonError):
+    """An encoder cannot be loaded, or gave vectors that cannot be used."""
+
+
+class UnknownEncoder(EncoderError):
+    """There is no family of that name."""
+
+
+class ModelNotFound(EncoderError):
+    """The model's files are neither on disk nor reachable."""
+
+
+class MissingPackage(EncoderError):
+    """An optional package is absent. The message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, why: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{why} needs the package {package}: pip install 'analogon[{extra}]'")
+
+
+class SpaceMismatch(AnalogonError):
+    """Vectors of two different spaces were about to be compared."""
+
+
+class CollectionError(AnalogonError):
+    """A collection's folder cannot be used."""
+
+
+class CollectionNotFound(CollectionError):
+    """There is no collection of that name."""
+
+
+class CollectionLocked(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class CollectionDamaged(CollectionError):
+    """The collection's files contradict each other."""

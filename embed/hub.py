@@ -1,0 +1,143 @@
+"""Where a model's files lie, what their bytes hash to, and how transformers loads them here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from embed.errors import EncoderError, ModelNotFound
+
+__all__ = ["cache_folder", "config", "file_hash", "folder", "pretrained", "weights_hash"]
+
+WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".onnx", ".npy")
+REST: Final = (".json", ".txt", ".model", ".csv")
+HUB_PATTERNS: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.json", "*/*.safetensors"]
+
+
+def folder(model: str, *, files: Sequence[str] = ("config.json",)) -> Path:
+    """The local folder of a model: ``model`` itself if it is one, else its snapshot from the hub's cache or the hub.
+
+    ``HF_HOME`` and ``HF_HUB_OFFLINE`` are honoured. Raises ``ModelNotFound`` saying which file to put where.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        for name in files:
+            if not (path / name).is_file():
+                raise ModelNotFound(f"{path} holds no {name}: is it a model's folder as transformers saves it?")
+        return path.resolve()
+    if path.is_absolute() or model.startswith(".") or model.count("/") > 1 or path.exists():
+        raise ModelNotFound(f"{model}: no such folder; put the model there ({', '.join(files)} and its weights)")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=HUB_PATTERNS))
+    except Exception as error:
+        where = Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
+        raise ModelNotFound(
+            f"{model} is neither on disk nor to be had from the hub ({type(error).__name__}); put its files into a "
+            f"folder and name that folder instead (family:./folder), or into the hub's cache at {where}"
+        ) from None
+
+
+def config(where: Path, name: str = "config.json") -> dict[str, Any]:
+    """A model's JSON file as a dict. Raises ``EncoderError`` naming the file where it is not JSON."""
+    try:
+        value = json.loads((where / name).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{where / name}: not readable as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise EncoderError(f"{where / name}: should hold a JSON object")
+    return value
+
+
+def pretrained(cls: Any, where: Path, **options: Any) -> Any:
+    """``cls.from_pretrained`` from a local folder: float32, eval mode, safetensors or weights-only, nothing missing.
+
+    Raises ``EncoderError`` where the checkpoint lacks a weight that the class has: transformers would fill it with
+    random numbers and only warn.
+    """
+    import torch
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model, found = cls.from_pretrained(
+            where, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
+        )
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+    if missing := sorted(found["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise EncoderError(f"{where}: the checkpoint has no {missing[0]}{more}, which {cls.__name__} needs")
+    if mismatched := sorted(found["mismatched_keys"], key=str):
+        raise EncoderError(f"{where}: {mismatched[0]} does not fit {cls.__name__}")
+    return model.eval().requires_grad_(False)
+
+
+def weights_hash(paths: Path | Iterable[Path]) -> str:
+    """A hash of all that makes a model's output: weights, configuration and vocabulary, 32 hex digits.
+
+    ``paths`` are files or folders; in a folder every weight and configuration file counts, by name and content,
+    documentation does not. The same files in another folder give the same hash.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for path in [paths] if isinstance(paths, Path) else paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix in WEIGHTS + REST and p.is_file())
+            for file in inside:
+                digest.update(f"{file.relative_to(path).as_posix()}\0{file_hash(file)}\0".encode())
+        else:
+            digest.update(f"{file_hash(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where analogon keeps what it can make again: ``$XDG_CACHE_HOME/analogon`` or ``~/.cache/analogon``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "analogon"
+
+
+def file_hash(path: Path) -> str:
+    """BLAKE2b-128 of a file, remembered by (path, size, modification time) since weights are large."""
+    try:
+        status = path.stat()
+        real = str(path.resolve())
+    except OSError as error:
+        raise ModelNotFound(f"{path}: {error.strerror or error}") from None
+    key = hashlib.blake2b(f"{real}\0{status.st_size}\0{status.st_mtime_ns}".encode(), digest_size=16).hexdigest()
+    memory = cache_folder() / "hashes" / key
+    try:
+        known = memory.read_text("ascii")
+        if len(known) == 32:
+            return known
+    except (OSError, UnicodeDecodeError):
+        pass
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 22):
+                digest.update(chunk)
+    except OSError as error:
+        raise ModelNotFound(f"{path}: cannot be read: {error.strerror or error}") from None
+    value = digest.hexdigest()
+    if status.st_size > 1 << 20:
+        try:
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            partial = memory.with_suffix(f".{os.getpid()}")
+            partial.write_text(value, "ascii")
+            partial.replace(memory)
+        except OSError:
+            pass  # a cache that cannot be written costs time, nothing else
+    return value

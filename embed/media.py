@@ -1,0 +1,162 @@
+"""What can be encoded: a file, a text, some bytes, or an array, and the part of it that is meant."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from embed.errors import MediaError
+
+__all__ = ["MODALITIES", "Media", "Modality", "Span", "check_readable", "content_hash", "modalities_of"]
+
+Modality = Literal["text", "audio", "image", "video"]
+MODALITIES: Final[tuple[Modality, ...]] = get_args(Modality)
+
+# One suffix may stand for several modalities: an mp4 has a sound and a picture.
+SUFFIXES: Final[dict[str, tuple[Modality, ...]]] = {
+    **dict.fromkeys(
+        (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".caf"),
+        ("audio",),
+    ),
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"), ("audio", "video")),
+    **dict.fromkeys(
+        (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif"),
+        ("image",),
+    ),
+    **dict.fromkeys((".txt", ".md"), ("text",)),
+}
+TABLE_SUFFIXES: Final = frozenset({".csv", ".tsv", ".jsonl"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A part of a medium: seconds of a recording or a video, 1-based inclusive lines of a text."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Media:
+    """Something to encode: ``modality`` and one of ``path``, ``text``, ``data`` or ``array``.
+
+    ``span`` narrows it to a part. ``row`` is the 0-based row of a table that a text came from.
+    ``array`` is what decoding made of it, and what an encoder reads:
+
+    - audio: float32 ``(n,)``, mono, at the encoder's own sample rate, at most one window long;
+    - image: uint8 ``(height, width, 3)``, sRGB;
+    - video: uint8 ``(frames, height, width, 3)``, with its mono sound, if any, in ``sound``;
+    - or whatever the encoder's ``prepare`` turned those into.
+
+    ``rate`` is the sample rate of ``array`` (audio) or ``sound`` (video) in Hz.
+    """
+
+    modality: Modality
+    path: str | None = None
+    text: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    array: npt.NDArray[Any] | None = field(default=None, repr=False)
+    sound: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    rate: int | None = None
+    span: Span | None = None
+    row: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise ValueError(f"modality must be one of {', '.join(MODALITIES)}, not {self.modality!r}")
+        if self.path is None and self.text is None and self.data is None and self.array is None:
+            raise ValueError("a Media needs a path, a text, data or an array")
+
+    @classmethod
+    def from_text(cls, text: str) -> Media:
+        """A text as it stands."""
+        return cls("text", text=text)
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str], modality: Modality | None = None) -> Media:
+        """A file. Without ``modality`` its suffix decides; a video file counts as its sound.
+
+        Raises ``MediaError`` where the suffix says nothing.
+        """
+        name = os.fspath(path)
+        if modality is None:
+            known = modalities_of(name)
+            if not known:
+                suffix = Path(name).suffix or "(none)"
+                raise MediaError(name, f"its suffix {suffix} is not one that analogon reads")
+            modality = known[0]
+        return cls(modality, path=name)
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message: the path (and row), or the text's beginning."""
+        if self.path is not None:
+            return self.path if self.row is None else f"{self.path}, row {self.row + 1}"
+        if self.text is not None:
+            return repr(self.text if len(self.text) <= 60 else self.text[:57] + "...")
+        return f"{self.modality} in memory"
+
+    def but(self, **changes: Any) -> Media:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def modalities_of(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
+    """What a file's suffix says it may hold; empty where analogon does not read such files."""
+    return SUFFIXES.get(Path(path).suffix.lower(), ())
+
+
+def check_readable(path: str | os.PathLike[str]) -> os.stat_result:
+    """Stat a path and raise ``MediaError`` unless it is a regular, readable, non-empty file.
+
+    It comes before every open: opening a FIFO would block for ever.
+    """
+    name = os.fspath(path)
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        broken = Path(name).is_symlink()
+        raise MediaError(name, "a link to a file that is not there" if broken else "no such file") from None
+    except (OSError, ValueError) as error:
+        raise MediaError(name, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise MediaError(name, "is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(name, "is not a regular file (a pipe, socket or device)")
+    if status.st_size == 0:
+        raise MediaError(name, "is empty")
+    if not os.access(name, os.R_OK):
+        raise MediaError(name, "cannot be read: permission denied")
+    return status
+
+
+def content_hash(media: Media) -> str:
+    """BLAKE2b-128 of a medium's content as 32 hex digits: of its text, its data, or its file's bytes.
+
+    Two files with the same bytes have the same hash whatever they are called; so have two equal texts.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    if media.text is not None:
+        digest.update(b"text\0" + media.text.encode("utf-8", "surrogatepass"))
+    elif media.data is not None:
+        digest.update(media.data)
+    elif media.path is not None:
+        check_readable(media.path)
+        try:
+            with open(media.path, "rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        except OSError as error:
+            raise MediaError(media.path, f"cannot be read: {error.strerror or error}") from None
+    else:
+        assert media.array is not None
+        digest.update(str((media.array.dtype, media.array.shape, media.rate)).encode())
+        digest.update(np.ascontiguousarray(media.array).tobytes())
+    return digest.hexdigest()

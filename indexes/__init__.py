@@ -1,0 +1,1 @@
+"""Vectors to neighbours: indexes, the catalog that knows whose vectors they are, and collections of both."""
