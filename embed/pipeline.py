@@ -85,7 +85,7 @@ def encode_stream(
                 errors.setdefault(index, row)
             else:
                 counts[index] = counts.get(index, 0) + 1
-                yield Encoded(index, part.but(array=None, sound=None), row)
+                yield Encoded(index, _without_array(part), row)
             yield from finish(index)
 
     def finish(index: int) -> Iterator[Finished]:
@@ -164,6 +164,12 @@ def _encode_checked(encoder: Encoder, parts: list[Media]) -> list[npt.NDArray[np
         else:
             results.append(row)
     return results
+
+
+def _without_array(part: Media) -> Media:
+    """The part without its samples or pixels; what was given as an array alone keeps an empty one in its place."""
+    given = part.path is not None or part.text is not None or part.data is not None
+    return part.but(array=None if given else np.empty(0, dtype=np.float32), sound=None)
 
 
 def _one_line(error: BaseException) -> str:

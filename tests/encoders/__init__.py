@@ -1,0 +1,1 @@
+"""Encoders: one conformance suite over all families, and each family against its reference."""
