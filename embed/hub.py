@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from embed.errors import EncoderError, ModelNotFound
 
-__all__ = ["cache_folder", "config", "file_hash", "folder", "pretrained", "weights_hash"]
+__all__ = ["cache_folder", "config", "file_hash", "folder", "parts", "pretrained", "processor", "weights_hash"]
 
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".onnx", ".npy")
 REST: Final = (".json", ".txt", ".model", ".csv")
@@ -85,6 +85,45 @@ def pretrained(cls: Any, where: Path, **options: Any) -> Any:
     if mismatched := sorted(found["mismatched_keys"], key=str):
         raise EncoderError(f"{where}: {mismatched[0]} does not fit {cls.__name__}")
     return model.eval().requires_grad_(False)
+
+
+def parts(base: Any, where: Path, modules: Mapping[str, Callable[[], Any]], **options: Any) -> Any:
+    """Some modules of a checkpoint and nothing else of it: a model that has each at its name.
+
+    ``modules`` maps names as the checkpoint's weights have them (``"audio_model.audio_head"``) to what builds each
+    with random weights; ``base`` is the ``PreTrainedModel`` that the family's models derive from. Raises as
+    ``pretrained`` does. A tower of its own class (``ClapTextModelWithProjection``) needs only ``pretrained``.
+    """
+
+    def init(self: Any, config: Any) -> None:
+        from torch.nn import Module
+
+        base.__init__(self, config)
+        for name, build in modules.items():
+            *path, last = name.split(".")
+            at: Any = self
+            for step in path:
+                if not hasattr(at, step):
+                    at.add_module(step, Module())
+                at = getattr(at, step)
+            at.add_module(last, build())
+        self.post_init()
+
+    # An empty prefix and no ties: the names above are whole, and what they were tied to is not here.
+    body = {"__init__": init, "__module__": __name__, "base_model_prefix": "", "_tied_weights_keys": None}
+    return pretrained(type(" + ".join(modules), (base,), body), where, **options)
+
+
+def processor(cls: Any, where: Path, **options: Any) -> Any:
+    """``cls.from_pretrained`` of a tokenizer, an image processor or a feature extractor from a local folder.
+
+    Code that lies in the folder is never run. Raises ``EncoderError`` where the files are missing or not such.
+    """
+    try:
+        return cls.from_pretrained(where, local_files_only=True, trust_remote_code=False, **options)
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
 
 
 def weights_hash(paths: Path | Iterable[Path]) -> str:
