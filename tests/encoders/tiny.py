@@ -27,3 +27,26 @@ def scatter(model: Any, seed: int = 0, gain: float = 1.0) -> Any:
             elif name.endswith("bias"):
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1)
     return model.eval()
+
+
+def byte_level_bpe(model_max_length: int = 64) -> Any:
+    """A RoBERTa tokenizer over bytes and the words of ``VOCABULARY``: <s> 0, <pad> 1, </s> 2."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import RobertaTokenizer
+
+    vocabulary = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])}
+    vocabulary |= {byte: i for i, byte in enumerate(sorted(ByteLevel.alphabet()), len(vocabulary))}
+    merges = whole_words(vocabulary, start="Ġ")
+    return RobertaTokenizer(vocab=vocabulary, merges=merges, model_max_length=model_max_length)
+
+
+def whole_words(vocabulary: dict[str, int], start: str = "", end: str = "") -> list[tuple[str, str]]:
+    """Merges that make one token of each word of ``VOCABULARY``; what they make is added to ``vocabulary``."""
+    merges: dict[tuple[str, str], None] = {}
+    for word in VOCABULARY:
+        letters = [*start, *word[:-1], word[-1] + end]
+        while len(letters) > 1:
+            merges[(letters[0], letters[1])] = None
+            letters[:2] = ["".join(letters[:2])]
+            vocabulary.setdefault(letters[0], len(vocabulary))
+    return list(merges)

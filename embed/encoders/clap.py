@@ -1,0 +1,126 @@
+"""clap: text and audio in one space (Wu et al. 2023, "Large-scale contrastive language-audio pretraining").
+
+Reads any checkpoint of transformers' ``ClapModel``, fused or not. Long recordings become windows at fixed places, so
+that nothing is cropped at random and no vector depends on the others of its batch, which both happen in the models'
+own processor; for audio of at most 10 s the vectors are those of ``get_text_features`` and ``get_audio_features``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embed import hub
+from embed.encoder import AudioInput, Encoder
+from embed.errors import EncoderError, ModelNotFound, UsageError
+from embed.logmel import LogMel
+from embed.media import Media
+from embed.space import Space
+
+__all__ = ["DEFAULT_MODEL", "ClapEncoder", "load"]
+
+DEFAULT_MODEL: Final = "laion/clap-htsat-unfused"
+
+
+class ClapEncoder(Encoder):
+    """A ``ClapModel`` checkpoint in the folder ``where``; each tower is loaded when it is first used."""
+
+    modalities = frozenset({"text", "audio"})
+
+    def __init__(self, model: str, where: Path, window: float | None, hop: float | None) -> None:
+        config = hub.config(where)
+        if config.get("model_type") != "clap":
+            raise EncoderError(f"{where}: its config.json is of a {config.get('model_type')} model, not of clap")
+        try:
+            self.features = LogMel.from_config(_extractor_config(where))
+        except (TypeError, ValueError) as error:
+            raise EncoderError(f"{where}: its preprocessor configuration cannot be used: {error}") from None
+        longest = self.features.length / self.features.rate
+        if window is not None and window > longest:
+            raise UsageError(f"clap:{model} hears at most {longest:g} s at once; the window should not be {window:g} s")
+        self.where = where
+        self.audio = AudioInput(self.features.rate, longest if window is None else window, hop)
+        self.space = Space(
+            model=f"clap:{model}",
+            weights=hub.weights_hash(where),
+            preprocessing=f"CLAP log-mel, never cropped at random; audio {self.audio}",
+            dim=int(config.get("projection_dim", 512)),
+        )
+
+    def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
+        import torch
+
+        with torch.inference_mode():
+            rows = self._texts(batch) if batch[0].modality == "text" else self._sounds(batch)
+        vectors: npt.NDArray[np.float32] = rows.numpy()
+        return vectors
+
+    def _texts(self, batch: Sequence[Media]) -> Any:
+        texts = [media.text for media in batch]
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt")
+        return self._text_tower(tokens["input_ids"], tokens["attention_mask"]).text_embeds
+
+    def _sounds(self, batch: Sequence[Media]) -> Any:
+        import torch
+
+        mel = self.features([media.array for media in batch if media.array is not None])[:, None]
+        if not self._audio_tower.config.enable_fusion:
+            return self._audio_tower(mel).audio_embeds
+        # Four times the same, as the extractor has it for short audio; a window is never "longer" than the model.
+        longer = torch.zeros(len(batch), 1, dtype=torch.bool)
+        return self._audio_tower(mel.expand(-1, 4, -1, -1), longer).audio_embeds
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return hub.processor(AutoTokenizer, self.where)
+
+    @cached_property
+    def _longest(self) -> int:
+        """Tokens that fit: positions count from the padding's own number on, as in RoBERTa."""
+        config = self._text_tower.config
+        return int(min(self._tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1))
+
+    @cached_property
+    def _config(self) -> Any:
+        """The whole checkpoint's, which hands its ``projection_dim`` down to both towers."""
+        from transformers import ClapConfig
+
+        return hub.processor(ClapConfig, self.where)
+
+    @cached_property
+    def _text_tower(self) -> Any:
+        from transformers import ClapTextModelWithProjection
+
+        return hub.pretrained(ClapTextModelWithProjection, self.where, config=self._config.text_config)
+
+    @cached_property
+    def _audio_tower(self) -> Any:
+        from transformers import ClapAudioModelWithProjection
+
+        return hub.pretrained(ClapAudioModelWithProjection, self.where, config=self._config.audio_config)
+
+
+def _extractor_config(where: Path) -> dict[str, Any]:
+    """The feature extractor's settings, from where either generation of transformers saves them."""
+    if (where / "processor_config.json").is_file():
+        inner = hub.config(where, "processor_config.json").get("feature_extractor")
+        if isinstance(inner, dict):
+            return inner
+    if not (where / "preprocessor_config.json").is_file():
+        raise ModelNotFound(f"{where} holds neither preprocessor_config.json nor processor_config.json; put one there")
+    return hub.config(where, "preprocessor_config.json")
+
+
+def load(model: str, *, window: float | None = None, hop: float | None = None) -> ClapEncoder:
+    """``clap:MODEL``. ``window`` (at most the model's own length, 10 s) and ``hop`` are in seconds.
+
+    Raises ``ModelNotFound``, or ``EncoderError`` where the files are not a ``ClapModel``'s.
+    """
+    return ClapEncoder(model, hub.folder(model), window, hop)
