@@ -86,12 +86,13 @@ class PeAvEncoder(Encoder):
     """``target`` "audio": text and sound; "video": text and pictures; "audio_video": text and video with its sound."""
 
     batch_size = 8
+    extractor: Any
 
     def __init__(
         self, model: str, where: Path, config: Any, target: str, window: float, hop: float | None, frames: int
     ):
         self.where, self.config, self.target = where, config, target
-        self.extractor: Any = None if target == "video" else _extractor(where)
+        self.extractor = None if target == "video" else _extractor(where)
         self.pictures = None if target == "audio" else Pictures.read(where)
         if target == "audio":
             self.audio = AudioInput(self.extractor.sampling_rate, window, hop)
