@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-__all__ = ["Fault", "check", "kind_of"]
+__all__ = ["PICTURES", "SOUNDS", "VIDEOS", "Fault", "check", "kind_of"]
+
+PICTURES: Final = frozenset({"png", "jpeg", "webp", "gif", "tiff", "bmp", "avif", "heic"})
+SOUNDS: Final = frozenset({"wav", "aiff", "caf", "au", "w64", "flac", "ogg", "mp3", "aac", "wma"})
+VIDEOS: Final = frozenset({"mp4", "webm", "avi"})  # these may hold sound only
 
 CHUNK: Final = 1 << 20
 MPEG_RATES: Final = (44100, 48000, 32000)
@@ -89,7 +93,9 @@ def kind_of(head: bytes) -> str | None:
             return kind
     if four in (b"moov", b"mdat", b"free", b"wide") or head[4:8] in (b"moov", b"mdat", b"wide", b"free"):
         return "mp4"
-    if head.lstrip()[:1] == b"<" and any(mark in head.lower() for mark in (b"<!doctype", b"<html", b"<?xml", b"<svg")):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and any(
+        mark in head.lower() for mark in (b"<!doctype", b"<html", b"<?xml", b"<svg")
+    ):
         return "html"
     if _mpeg_frame(head) or _adts_frame(head):
         return "mp3" if _mpeg_frame(head) else "aac"

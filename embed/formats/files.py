@@ -1,0 +1,103 @@
+"""A medium's bytes as an open file, and an open file as a libav container; what goes wrong becomes ``MediaError``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from embed.errors import MediaError
+from embed.formats import integrity
+from embed.media import Media, check_readable
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+__all__ = ["clock", "described", "one_line", "open_container", "opened", "size"]
+
+# Playlists, picture sequences and text terminals are libav formats too, and some open other files: none of them here.
+DEMUXERS: Final = (
+    "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,w64,aiff,caf,au,asf,avi,mpegts,mpeg,flv,ac3,eac3,amr,ape,tta,dsf"
+)
+OTHERS: Final = {
+    "html": "a web page or XML",
+    "pdf": "a PDF document",
+    "zip": "a ZIP archive",
+    "gzip": "a gzip archive",
+    "7z": "a 7z archive",
+    "rar": "a RAR archive",
+    "elf": "a program",
+    "sqlite": "a database",
+}
+
+
+def described(kind: str | None) -> str:
+    """What a file of that kind is, for a message: "a PNG picture"."""
+    if kind in integrity.PICTURES:
+        return f"a {kind.upper()} picture"
+    if kind in integrity.SOUNDS:
+        return f"a recording ({kind})"
+    if kind in integrity.VIDEOS:
+        return f"a video ({kind})"
+    return OTHERS.get(kind or "", "something else")
+
+
+@contextlib.contextmanager
+def opened(media: Media) -> Iterator[BinaryIO]:
+    """The bytes of a medium as a file. Raises ``MediaError`` where there are none to read."""
+    if media.data is not None:
+        if not media.data:
+            raise MediaError(media.name, "is empty")
+        yield io.BytesIO(media.data)
+        return
+    assert media.path is not None
+    check_readable(media.path)
+    try:
+        file = open(media.path, "rb")
+    except OSError as error:
+        raise MediaError(media.name, f"cannot be read: {one_line(error)}") from None
+    with file:
+        try:
+            yield file
+        except OSError as error:  # a disk or a network that fails under way
+            raise MediaError(media.name, f"cannot be read: {one_line(error)}") from None
+
+
+def size(media: Media) -> int:
+    """Bytes."""
+    if media.data is not None:
+        return len(media.data)
+    assert media.path is not None
+    return check_readable(media.path).st_size
+
+
+@contextlib.contextmanager
+def open_container(media: Media, file: BinaryIO) -> Iterator[InputContainer]:
+    """A file opened by libav, strict about damage and silent on stderr."""
+    import av
+
+    av.logging.set_level(None)
+    options = {"format_whitelist": DEMUXERS, "err_detect": "crccheck+bitstream+buffer+explode"}
+    file.seek(0)
+    try:
+        container = av.open(file, "r", options=options, metadata_errors="replace")
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise MediaError(media.name, f"cannot be decoded: {one_line(error)}") from None
+    with container:
+        yield container
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds of a time in a recording.
+
+    >>> clock(42.9), clock(3723)
+    ('0:42', '1:02:03')
+    """
+    minutes, whole = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{whole:02d}" if minutes >= 60 else f"{minutes}:{whole:02d}"
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, on one line; its type where it says nothing."""
+    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:200]
