@@ -18,10 +18,14 @@ REST: Final = (".json", ".txt", ".model", ".csv")
 HUB_PATTERNS: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.json", "*/*.safetensors"]
 
 
-def folder(model: str, *, files: Sequence[str] = ("config.json",)) -> Path:
+def folder(
+    model: str, *, files: Sequence[str] = ("config.json",), patterns: Sequence[str] = tuple(HUB_PATTERNS)
+) -> Path:
     """The local folder of a model: ``model`` itself if it is one, else its snapshot from the hub's cache or the hub.
 
-    ``HF_HOME`` and ``HF_HUB_OFFLINE`` are honoured. Raises ``ModelNotFound`` saying which file to put where.
+    ``patterns`` say which files to fetch from the hub; where a model has no weights in safetensors, its
+    ``pytorch_model.bin`` comes as well. ``HF_HOME`` and ``HF_HUB_OFFLINE`` are honoured. Raises ``ModelNotFound``
+    saying which file to put where.
     """
     path = Path(model).expanduser()
     if path.is_dir():
@@ -35,7 +39,10 @@ def folder(model: str, *, files: Sequence[str] = ("config.json",)) -> Path:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     try:
-        return Path(snapshot_download(model, allow_patterns=HUB_PATTERNS))
+        where = Path(snapshot_download(model, allow_patterns=list(patterns)))
+        if "*.safetensors" in patterns and not any(where.rglob("*.safetensors")):
+            where = Path(snapshot_download(model, allow_patterns=[*patterns, "pytorch_model*.bin"]))
+        return where
     except Exception as error:
         where = Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
         raise ModelNotFound(
