@@ -16,7 +16,7 @@ __all__ = ["PICTURES", "SOUNDS", "VIDEOS", "Fault", "check", "kind_of"]
 
 PICTURES: Final = frozenset({"png", "jpeg", "webp", "gif", "tiff", "bmp", "avif", "heic"})
 SOUNDS: Final = frozenset({"wav", "aiff", "caf", "au", "w64", "flac", "ogg", "mp3", "aac", "wma"})
-VIDEOS: Final = frozenset({"mp4", "webm", "avi"})  # these may hold sound only
+VIDEOS: Final = frozenset({"mp4", "webm", "mkv", "avi"})  # these may hold sound only
 
 CHUNK: Final = 1 << 20
 MPEG_RATES: Final = (44100, 48000, 32000)
@@ -70,7 +70,7 @@ def kind_of(head: bytes) -> str | None:
         (b"caff", "caf"),
         (b".snd", "au"),
         (b"riff\x2e\x91\xcf\x11", "w64"),
-        (b"\x1aE\xdf\xa3", "webm"),
+        (b"\x1aE\xdf\xa3", "mkv" if b"matroska" in head else "webm"),
         (ASF_HEADER, "wma"),
         (b"ID3", "mp3"),
         (b"\x89PNG\r\n\x1a\n", "png"),
@@ -112,7 +112,7 @@ def check(file: BinaryIO, kind: str | None) -> Fault | None:
                 return _chunks(file, size)
             case "mp4" | "avif" | "heic":
                 return _boxes(file, size)
-            case "webm":
+            case "webm" | "mkv":
                 return _matroska(file, size)
             case "wma":
                 return _asf(file, size)

@@ -1,0 +1,160 @@
+"""Tables: texts in a column of a CSV, TSV or JSONL file, and metadata kept beside media files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from embed.errors import MediaError, UsageError
+from embed.media import TABLE_SUFFIXES, check_readable
+
+__all__ = ["Cell", "Row", "metadata_table", "rows"]
+
+Cell = str | int | float
+
+FIELD_BYTES: Final = 1 << 26  # csv's own limit of 128 KiB is below a long text
+# Numbers as a person writes them; "007" and "1_000" stay text, as do numbers that a 64-bit column cannot hold.
+INTEGER: Final = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
+DECIMAL: Final = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d{1,3})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its text, its 0-based number among the rows, and the other columns. Empty cells are left out."""
+
+    text: str
+    row: int
+    metadata: dict[str, Cell]
+
+
+def rows(path: str | os.PathLike[str], column: str) -> Iterator[Row | MediaError]:
+    """The texts in ``column`` of a table, row by row; in place of a row that cannot be used, why.
+
+    Raises ``UsageError`` where there is no such column, and ``MediaError`` where the file cannot be read on.
+    """
+    name = os.fspath(path)
+    for number, values in enumerate(_records(name, column)):
+        if isinstance(values, MediaError):
+            yield values
+        elif column not in values or not str(values[column]).strip():
+            yield MediaError(_row_name(name, number), f"its {column!r} is empty")
+        else:
+            yield Row(str(values.pop(column)), number, {key: _number(value) for key, value in values.items()})
+
+
+def metadata_table(path: str | os.PathLike[str], key: str) -> dict[str, dict[str, Cell]]:
+    """A table's rows by the text in their column ``key``, without that column.
+
+    Raises ``UsageError`` where there is no such column or a key comes twice, ``MediaError`` where a row is broken.
+    """
+    name = os.fspath(path)
+    table: dict[str, dict[str, Cell]] = {}
+    for number, values in enumerate(_records(name, key)):
+        if isinstance(values, MediaError):
+            raise values
+        value = str(values.pop(key, "")).strip()
+        if not value:
+            raise MediaError(_row_name(name, number), f"its {key!r} is empty")
+        if value in table:
+            raise UsageError(f"{_row_name(name, number)}: {key} {value!r} comes a second time; keys must differ")
+        table[value] = {column: _number(cell) for column, cell in values.items()}
+    return table
+
+
+def _row_name(name: str, number: int) -> str:
+    return f"{name}, row {number + 1}"
+
+
+def _number(cell: Cell) -> Cell:
+    """A cell that reads as a number, as that number."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    if INTEGER.fullmatch(text):
+        return int(text)
+    leading_zero = re.match(r"[+-]?0\d", text)
+    if DECIMAL.fullmatch(text) and not leading_zero and ("." in text or "e" in text.lower()):
+        number = float(text)
+        return number if abs(number) != float("inf") else cell
+    return cell
+
+
+def _records(name: str, column: str) -> Iterator[dict[str, Cell] | MediaError]:
+    """Each row's cells that are not empty, by column."""
+    suffix = Path(name).suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise UsageError(f"{name}: a table is a {', '.join(sorted(TABLE_SUFFIXES))} file, not {suffix or 'this'}")
+    check_readable(name)
+    try:
+        with open(name, encoding="utf-8-sig", newline="" if suffix != ".jsonl" else None) as file:
+            if suffix == ".jsonl":
+                yield from _json_records(name, file, column)
+            else:
+                yield from _separated_records(name, file, column, "\t" if suffix == ".tsv" else ",")
+    except UnicodeDecodeError:
+        raise MediaError(name, "is not UTF-8 text: save it as UTF-8") from None
+    except csv.Error as error:
+        raise MediaError(name, f"is not a table: {error}") from None
+    except OSError as error:
+        raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
+
+
+def _separated_records(name: str, file: IO[str], column: str, delimiter: str) -> Iterator[dict[str, Cell] | MediaError]:
+    if csv.field_size_limit() < FIELD_BYTES:
+        csv.field_size_limit(FIELD_BYTES)
+    reader = csv.reader(file, delimiter=delimiter)
+    header = next(reader, [])
+    _check_column(name, column, header)
+    twice = {title for title in header if header.count(title) > 1}
+    if twice:
+        raise UsageError(f"{name}: the column {min(twice)!r} comes twice")
+    number = 0
+    for cells in reader:
+        if not cells:  # a blank line
+            continue
+        if len(cells) > len(header):
+            yield MediaError(_row_name(name, number), f"has {len(cells)} cells; the header has {len(header)}")
+        else:
+            yield {title: cell for title, cell in zip(header, cells, strict=False) if cell.strip()}
+        number += 1
+
+
+def _json_records(name: str, file: IO[str], column: str) -> Iterator[dict[str, Cell] | MediaError]:
+    number = 0
+    checked = False
+    for line in file:
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
+            yield MediaError(_row_name(name, number), f"is not JSON: {reason}")
+        else:
+            if not isinstance(values, dict):
+                yield MediaError(_row_name(name, number), "is not a JSON object")
+            else:
+                if not checked:
+                    _check_column(name, column, list(values))
+                    checked = True
+                yield {key: _cell(value) for key, value in values.items() if value not in (None, "", [], {})}
+        number += 1
+
+
+def _cell(value: Any) -> Cell:
+    """A JSON value as a cell: numbers and texts as they are, the rest as JSON."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _check_column(name: str, column: str, header: list[str]) -> None:
+    if column not in header:
+        known = ", ".join(header) if header else "none"
+        raise UsageError(f"{name}: no column {column!r}; its columns: {known}")
