@@ -14,9 +14,10 @@ from typing import IO, Any, Final
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, check_readable
 
-__all__ = ["Cell", "Row", "metadata_table", "rows"]
+__all__ = ["BadRow", "Cell", "Row", "metadata_table", "rows"]
 
 Cell = str | int | float
+_Record = dict[str, Cell] | str
 
 FIELD_BYTES: Final = 1 << 26  # csv's own limit of 128 KiB is below a long text
 # Numbers as a person writes them; "007" and "1_000" stay text, as do numbers that a 64-bit column cannot hold.
@@ -33,17 +34,25 @@ class Row:
     metadata: dict[str, Cell]
 
 
-def rows(path: str | os.PathLike[str], column: str) -> Iterator[Row | MediaError]:
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """One row that cannot be used, its 0-based number, and why."""
+
+    row: int
+    reason: str
+
+
+def rows(path: str | os.PathLike[str], column: str) -> Iterator[Row | BadRow]:
     """The texts in ``column`` of a table, row by row; in place of a row that cannot be used, why.
 
     Raises ``UsageError`` where there is no such column, and ``MediaError`` where the file cannot be read on.
     """
     name = os.fspath(path)
     for number, values in enumerate(_records(name, column)):
-        if isinstance(values, MediaError):
-            yield values
+        if isinstance(values, str):
+            yield BadRow(number, values)
         elif column not in values or not str(values[column]).strip():
-            yield MediaError(_row_name(name, number), f"its {column!r} is empty")
+            yield BadRow(number, f"its {column!r} is empty")
         else:
             yield Row(str(values.pop(column)), number, {key: _number(value) for key, value in values.items()})
 
@@ -56,8 +65,8 @@ def metadata_table(path: str | os.PathLike[str], key: str) -> dict[str, dict[str
     name = os.fspath(path)
     table: dict[str, dict[str, Cell]] = {}
     for number, values in enumerate(_records(name, key)):
-        if isinstance(values, MediaError):
-            raise values
+        if isinstance(values, str):
+            raise MediaError(_row_name(name, number), values)
         value = str(values.pop(key, "")).strip()
         if not value:
             raise MediaError(_row_name(name, number), f"its {key!r} is empty")
@@ -85,8 +94,8 @@ def _number(cell: Cell) -> Cell:
     return cell
 
 
-def _records(name: str, column: str) -> Iterator[dict[str, Cell] | MediaError]:
-    """Each row's cells that are not empty, by column."""
+def _records(name: str, column: str) -> Iterator[_Record]:
+    """Each row's cells that are not empty, by column; or what is wrong with the row."""
     suffix = Path(name).suffix.lower()
     if suffix not in TABLE_SUFFIXES:
         raise UsageError(f"{name}: a table is a {', '.join(sorted(TABLE_SUFFIXES))} file, not {suffix or 'this'}")
@@ -96,7 +105,7 @@ def _records(name: str, column: str) -> Iterator[dict[str, Cell] | MediaError]:
             if suffix == ".jsonl":
                 yield from _json_records(name, file, column)
             else:
-                yield from _separated_records(name, file, column, "\t" if suffix == ".tsv" else ",")
+                yield from _separated_records(name, file, column, suffix == ".tsv")
     except UnicodeDecodeError:
         raise MediaError(name, "is not UTF-8 text: save it as UTF-8") from None
     except csv.Error as error:
@@ -105,28 +114,33 @@ def _records(name: str, column: str) -> Iterator[dict[str, Cell] | MediaError]:
         raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
 
 
-def _separated_records(name: str, file: IO[str], column: str, delimiter: str) -> Iterator[dict[str, Cell] | MediaError]:
+def _separated_records(name: str, file: IO[str], column: str, tabs: bool) -> Iterator[_Record]:
     if csv.field_size_limit() < FIELD_BYTES:
         csv.field_size_limit(FIELD_BYTES)
-    reader = csv.reader(file, delimiter=delimiter)
+    if tabs:  # a quote inside a cell is a quote; only a cell quoted as a whole was quoted by a writer of CSV
+        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        reader: Iterator[list[str]] = ([_unquoted(cell) for cell in cells] for cells in lines)
+    else:
+        reader = csv.reader(file)
     header = next(reader, [])
     _check_column(name, column, header)
     twice = {title for title in header if header.count(title) > 1}
     if twice:
         raise UsageError(f"{name}: the column {min(twice)!r} comes twice")
-    number = 0
     for cells in reader:
         if not cells:  # a blank line
             continue
         if len(cells) > len(header):
-            yield MediaError(_row_name(name, number), f"has {len(cells)} cells; the header has {len(header)}")
+            yield f"has {len(cells)} cells; the header has {len(header)}"
         else:
             yield {title: cell for title, cell in zip(header, cells, strict=False) if cell.strip()}
-        number += 1
 
 
-def _json_records(name: str, file: IO[str], column: str) -> Iterator[dict[str, Cell] | MediaError]:
-    number = 0
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if re.fullmatch('"(?:[^"]|"")*"', cell) else cell
+
+
+def _json_records(name: str, file: IO[str], column: str) -> Iterator[_Record]:
     checked = False
     for line in file:
         if not line.strip():
@@ -135,16 +149,15 @@ def _json_records(name: str, file: IO[str], column: str) -> Iterator[dict[str, C
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
-            yield MediaError(_row_name(name, number), f"is not JSON: {reason}")
+            yield f"is not JSON: {reason}"
         else:
             if not isinstance(values, dict):
-                yield MediaError(_row_name(name, number), "is not a JSON object")
+                yield "is not a JSON object"
             else:
                 if not checked:
                     _check_column(name, column, list(values))
                     checked = True
                 yield {key: _cell(value) for key, value in values.items() if value not in (None, "", [], {})}
-        number += 1
 
 
 def _cell(value: Any) -> Cell:
