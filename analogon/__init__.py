@@ -1,1 +1,34 @@
-"""What people do with embeddings: search, compare and combine media by meaning."""
+"""Find, compare and combine sounds, pictures, texts and voices by meaning.
+
+>>> import analogon
+>>> with analogon.open("first steps", create=True) as library:
+...     _ = library.index("README.md", encoders=["toy"])
+...     print(library.search("sounds and pictures")[0].path.endswith("README.md"))
+True
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+
+from analogon.config import collection_path
+from analogon.retrieve import Hit, Hits, Library
+from embed.errors import AnalogonError
+from embed.media import Media
+
+__all__ = ["AnalogonError", "Hit", "Hits", "Library", "Media", "open"]
+
+try:
+    __version__ = version("analogon")
+except PackageNotFoundError:  # run from a folder that was not installed
+    __version__ = "0"
+
+
+def open(name: str | os.PathLike[str], *, create: bool = False) -> Library:
+    """Open a collection by name, or by the path of its folder; ``create`` makes it where it is not there.
+
+    Raises ``CollectionNotFound`` where it is not there.
+    """
+    path = collection_path(name)
+    return Library.open_or_create(path) if create else Library.open(path)

@@ -1,0 +1,38 @@
+# `make demo` and `make test` each do all the set-up that they need on a bare machine with Python 3.11 or newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# A CPU build of torch is enough; pinning it first keeps an unpinned dependency from bringing gigabytes of GPU libraries.
+TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
+
+.PHONY: demo test test-slow lint format clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,tflite,heif,minilm,notebook]'
+	# resemblyzer declares the package webrtcvad, which webrtcvad-wheels replaces: without its dependencies, then.
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps resemblyzer webrtcvad-wheels
+	touch .venv/ready
+
+demo: .venv/ready
+	$(BIN)/python benchmarks/demo.py
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -m slow
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info

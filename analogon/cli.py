@@ -1,0 +1,356 @@
+"""The command line: parse, call, show. Results go to stdout, progress and what was skipped to stderr.
+
+Exit codes: 0 found or done, 1 nothing found, 2 wrong use, 3 failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from analogon import config
+from embed.errors import AnalogonError, UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Find, compare and combine sounds, pictures, texts and voices by meaning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+CollectionOption = Annotated[
+    str | None, typer.Option("-c", "--collection", help="A collection's name, or the path of its folder.")
+]
+EncoderOption = Annotated[
+    list[str] | None,
+    typer.Option("--encoder", "-e", help="family:model, or a TOML file that describes a space; may be repeated."),
+]
+
+
+def _stdout() -> Console:
+    # Away from a terminal nothing may be cut to 80 columns: the lines are for files and other programs.
+    return Console(width=None if sys.stdout.isatty() else 400, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _path(collection: str | None) -> Path:
+    return config.collection_path(collection or config.default_collection())
+
+
+def _check_format(form: str, known: tuple[str, ...]) -> None:
+    if form not in known:
+        raise UsageError(f"-f {form}: there is no such format; there are: {', '.join(known)}")
+
+
+@app.command()
+def index(
+    paths: Annotated[list[str], typer.Argument(help="Files and folders.", show_default=False)],
+    collection: CollectionOption = None,
+    encoder: EncoderOption = None,
+    metadata: Annotated[str | None, typer.Option(help="A csv, tsv or jsonl table about the files.")] = None,
+    key: Annotated[str, typer.Option(help="The table's column that names the files.")] = "file",
+    text_column: Annotated[str | None, typer.Option(help="Index the rows of tables: this column's texts.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this modality; may be repeated.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Budget for the search indexes, such as 2G.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")] = False,
+) -> None:
+    """Index files and folders; run it again whenever files were added."""
+    from analogon.progress import progress
+    from analogon.retrieve import Library
+    from indexes.collection import Collection
+    from indexes.faiss import parse_memory
+
+    path = _path(collection)
+    names = list(encoder or [])
+    if not names and not (path / "manifest.json").is_file():
+        names = config.default_encoders()
+    for one in paths:
+        if not os.path.lexists(Path(one).expanduser()):
+            raise UsageError(f"{one}: no such file or folder")
+    budget = memory or config.default_memory()
+    size = parse_memory(budget) if budget else None
+    with _library(path, names) as library, progress(_stderr()) as listener:
+        report = library.index(
+            *paths,
+            encoders=names,
+            metadata=metadata,
+            key=key,
+            text_column=text_column,
+            only=only or (),
+            prune=prune,
+            retry=retry,
+            memory=size,
+            listener=listener,
+        )
+        assert isinstance(library, Library) and isinstance(library.collection, Collection)
+        console = _stdout()
+        for line in _report_lines(library, report):
+            console.print(line, markup=False)
+    if not report.found:
+        raise typer.Exit(1)
+
+
+def _library(path: Path, encoders: list[str]) -> Any:
+    """The collection, made where it is not there, but only once its encoders are known to load."""
+    from analogon.retrieve import Library
+    from embed.encoder import load
+
+    if not (path / "manifest.json").is_file():
+        for name in encoders:
+            load(name)
+        return Library.open_or_create(path)
+    return Library.open(path)
+
+
+def _report_lines(library: Any, report: Any) -> list[str]:
+    counts = [
+        (report.new, "new"),
+        (report.known, "known"),
+        (report.changed, "changed"),
+        (report.moved, "moved"),
+        (report.duplicates, "with content that is here already"),
+        (report.removed, "removed"),
+        (report.missing, "no longer there (--prune removes them)"),
+    ]
+    told = ", ".join(f"{number} {what}" for number, what in counts if number)
+    lines = [
+        f"{library.collection.name}: {report.found} files"
+        + (f" ({told})" if told else "")
+        + f"; {report.vectors} vectors from {report.encoded} files in {report.seconds:.1f} s"
+    ]
+    if report.ignored:
+        lines.append(f"  {report.ignored} files of other kinds were passed over")
+    if report.matched is not None:
+        lines.append(f"  the side table spoke of {report.matched} of the files")
+    skipped = sum(not failure.partly for failure in report.failures)
+    if report.failures:
+        partly = len(report.failures) - skipped
+        lines.append(f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures")
+    if report.still_failing:
+        lines.append(f"  {report.still_failing} failed before and stand unchanged; --retry tries them again")
+    for entry in library.describe()["spaces"]:
+        for modality, side in entry["modalities"].items():
+            lines.append(f"  {modality}: {side['vectors']} vectors in {entry['model']}, {side['index']}")
+    return lines
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="A text, or a file (an existing one, or ./name).", show_default=False)],
+    collection: CollectionOption = None,
+    to: Annotated[str | None, typer.Option("--to", help="What to find: audio, image, text or video.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
+    where: Annotated[str | None, typer.Option(help="A filter: \"category = 'drum' and duration < 2\".")] = None,
+    offset: Annotated[int, typer.Option(help="Leave out so many of the best hits.")] = 0,
+    form: Annotated[str, typer.Option("-f", "--format", help="table, json, tsv or paths.")] = "table",
+    encoder: EncoderOption = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Every part that matches, not the best of a file.")] = False,
+    include_self: Annotated[bool, typer.Option("--include-self", help="Keep the query's own file.")] = False,
+) -> None:
+    """Find what is closest in meaning to a text or a file."""
+    from analogon import show
+    from analogon.retrieve import Library
+
+    _check_format(form, show.FORMATS)
+    with Library.open(_path(collection)) as library:
+        hits = library.search(
+            query,
+            to=to,
+            k=k,
+            where=where,
+            offset=offset,
+            encoders=encoder or (),
+            parts=parts,
+            include_self=include_self,
+        )
+    if not hits:
+        _stderr().print("nothing found" + (" that fulfils the filter" if where else ""))
+        raise typer.Exit(1)
+    if form == "table":
+        _stdout().print(show.hits_table(hits))
+    else:
+        for line in show.lines(hits, form):
+            sys.stdout.write(line + "\n")
+
+
+@app.command()
+def info(
+    collection: CollectionOption = None,
+    failures: Annotated[bool, typer.Option("--failures", help="Name every file that was left out, and why.")] = False,
+    form: Annotated[str, typer.Option("-f", "--format", help="table or json.")] = "table",
+) -> None:
+    """What a collection holds, in which spaces, and what was left out."""
+    from analogon.retrieve import Library
+
+    _check_format(form, ("table", "json"))
+    console = _stdout()
+    with Library.open(_path(collection)) as library:
+        if failures:
+            for failure in library.collection.catalog.failures():
+                if form == "json":
+                    sys.stdout.write(json.dumps(asdict(failure), ensure_ascii=False) + "\n")
+                else:
+                    console.print(str(failure), markup=False)
+            return
+        facts = library.describe()
+    if form == "json":
+        sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
+        return
+    console.print(f"{facts['name']}  {facts['path']}", markup=False)
+    console.print(
+        f"  {facts['sources']} files, {facts['contents']} different contents, {facts['items']} parts, "
+        f"{facts['bytes'] / 1e6:,.1f} MB on disk, {facts['failures']} left out wholly or partly"
+    )
+    for entry in facts["spaces"]:
+        console.print(f"  {entry['space']}", markup=False)
+        for modality, side in entry["modalities"].items():
+            console.print(f"    {modality}: {side['vectors']} vectors, {side['index']}", markup=False)
+    if facts["fields"]:
+        console.print(f"  fields for --where: {', '.join(facts['fields'])}", markup=False)
+
+
+@app.command()
+def rm(
+    paths: Annotated[list[str] | None, typer.Argument(help="Files or folders to forget.", show_default=False)] = None,
+    collection: CollectionOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete the whole collection.")] = False,
+) -> None:
+    """Take files out of a collection, or delete the collection; the files themselves stay untouched."""
+    from analogon.retrieve import Library
+    from indexes.collection import remove_collection
+
+    path = _path(collection)
+    if everything == bool(paths):
+        raise UsageError("name the files to forget, or say --all to delete the whole collection")
+    if everything:
+        remove_collection(path)
+        _stdout().print(f"deleted {path}", markup=False)
+        return
+    with Library.open(path) as library:
+        gone = library.remove(*(paths or []))
+    _stdout().print(f"{gone} files forgotten")
+    if not gone:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="A .parquet file, or a folder for clip-retrieval's layout.")],
+    collection: CollectionOption = None,
+    encoder: EncoderOption = None,
+) -> None:
+    """Write a collection's items and vectors as parquet, or as clip-retrieval's folder of npy and parquet."""
+    from embed.encoder import load
+    from indexes import exchange
+    from indexes.collection import Collection
+
+    with Collection.open(_path(collection)) as opened:
+        space = load(encoder[0]).space if encoder else None
+        if target.suffix == ".parquet":
+            count = exchange.export_parquet(opened, target, space=space)
+        else:
+            count = exchange.export_clip_retrieval(opened, target, space=space)
+    _stdout().print(f"{count} items written to {target}", markup=False)
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A .parquet file, or a folder in clip-retrieval's layout.")],
+    collection: CollectionOption = None,
+    encoder: EncoderOption = None,
+) -> None:
+    """Make a collection from exported vectors, or add them to one; nothing is encoded again."""
+    from analogon.progress import progress
+    from indexes import exchange
+
+    if not source.exists():
+        raise UsageError(f"{source}: no such file or folder")
+    name = encoder[0] if encoder else None
+    read = exchange.import_clip_retrieval if source.is_dir() else exchange.import_parquet
+    with progress(_stderr()) as listener:
+        report = read(_path(collection), source, encoder=name)
+        for failure in report.failures:
+            listener.failed(failure)
+    _stdout().print(f"{report.vectors} vectors of {report.found} rows taken in, {len(report.failures)} left out")
+
+
+@app.command()
+def doctor(
+    encoder: Annotated[str | None, typer.Argument(help="An encoder; without one, a collection's own.")] = None,
+    collection: CollectionOption = None,
+    form: Annotated[str, typer.Option("-f", "--format", help="table or json.")] = "table",
+) -> None:
+    """Test an encoder before it costs a night: spread, determinism, finite values, fit, speed."""
+    from rich.table import Table
+
+    from analogon.doctor import examine
+    from embed.encoder import load
+    from indexes.collection import Collection
+
+    _check_format(form, ("table", "json"))
+    opened = Collection.open(_path(collection)) if collection or not encoder else None
+    if encoder:
+        patients = [load(encoder)]
+    else:
+        assert opened is not None
+        patients = [opened.encoder(known) for known in opened.spaces]
+    console = _stdout()
+    healthy = True
+    for patient in patients:
+        diagnosis = examine(patient, collection=opened)
+        healthy &= diagnosis.ok
+        if form == "json":
+            for check in diagnosis.checks:
+                record = {"encoder": patient.space.model, "check": check.name, "ok": check.ok, "value": check.value}
+                sys.stdout.write(json.dumps({**record, "message": check.message}, ensure_ascii=False) + "\n")
+            continue
+        console.print(str(patient.space), markup=False)
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for check in diagnosis.checks:
+            mark = {True: "[green]ok[/]", False: "[bold red]FAILS[/]", None: "[yellow]note[/]"}[check.ok]
+            table.add_row(mark, check.name, check.message)
+        console.print(table)
+    if not healthy:
+        raise typer.Exit(3)
+
+
+def main() -> None:
+    """The entry point: every error a person can meet becomes one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except UsageError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except AnalogonError as error:
+        _complain(str(error))
+        sys.exit(3)
+    except BrokenPipeError:
+        # The reader of a pipe has gone (| head): that is no failure. Python would complain again while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _complain("stopped; what was committed is kept, the same command goes on from there")
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("ANALOGON_DEBUG"):
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        _complain(f"{type(error).__name__}: {text} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
+        sys.exit(3)
+
+
+def _complain(text: str) -> None:
+    _stderr().print(f"analogon: {text}", markup=False, soft_wrap=True)

@@ -1,0 +1,92 @@
+"""Where settings come from: a flag beats an environment variable, which beats the config file, which beats defaults.
+
+The config file is ``$XDG_CONFIG_HOME/analogon/config.toml`` (``~/.config/analogon/config.toml``)::
+
+    encoder = ["clap:laion/clap-htsat-unfused"]
+    collection = "drums"
+    memory = "2G"
+
+Each key has an environment variable: ``ANALOGON_ENCODER`` (several separated by commas), ``ANALOGON_COLLECTION``,
+``ANALOGON_MEMORY``. ``ANALOGON_HOME`` says where collections live (default ``~/.local/share/analogon``).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from embed.errors import UsageError
+
+__all__ = ["collection_path", "collections", "default_collection", "default_encoders", "default_memory", "home"]
+
+KEYS: Final = ("encoder", "collection", "memory")
+BUILT_IN_ENCODERS: Final[tuple[str, ...]] = ()
+"""The encoders of a new collection for which none is named anywhere."""
+
+
+def home() -> Path:
+    """The folder that holds collections and other things that should last."""
+    if named := os.environ.get("ANALOGON_HOME"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "analogon"
+
+
+def config_file() -> Path:
+    """The path of the config file, whether or not it is there."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "analogon" / "config.toml"
+
+
+def _setting(key: str) -> Any:
+    if value := os.environ.get(f"ANALOGON_{key.upper()}"):
+        return value
+    path = config_file()
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: not a readable TOML file: {error}") from None
+    if unknown := sorted(set(table) - set(KEYS)):
+        raise UsageError(f"{path}: no setting is called {unknown[0]!r}; there are: {', '.join(KEYS)}")
+    return table.get(key)
+
+
+def default_encoders() -> list[str]:
+    """The encoders to use where no flag names one. Raises ``UsageError`` where nothing else does."""
+    value = _setting("encoder")
+    if value is None:
+        value = list(BUILT_IN_ENCODERS)
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [str(name) for name in value]
+    if names := [name for name in names if name]:
+        return names
+    raise UsageError(
+        "name an encoder: --encoder clap for sounds, --encoder clip for pictures, or the path of a TOML file that "
+        f"describes a space; or keep it as `encoder` in {config_file()}"
+    )
+
+
+def default_collection() -> str:
+    """The collection to use where no flag names one."""
+    return str(_setting("collection") or "default")
+
+
+def default_memory() -> str | None:
+    """The memory budget for indexes, such as ``"2G"``; None for none."""
+    value = _setting("memory")
+    return None if value is None else str(value)
+
+
+def collection_path(name: str | os.PathLike[str]) -> Path:
+    """The folder of a collection: a path where ``name`` looks like one or is one, else a name below ``home()``."""
+    text = os.fspath(name)
+    if os.sep in text or text.startswith(("~", ".")) or (Path(text) / "manifest.json").is_file():
+        return Path(text).expanduser()
+    return home() / "collections" / text
+
+
+def collections() -> list[str]:
+    """The names of the collections below ``home()``."""
+    folder = home() / "collections"
+    return sorted(path.parent.name for path in folder.glob("*/manifest.json"))

@@ -1,0 +1,77 @@
+"""What a person sees while an indexing run goes on: bars with rate and remaining time, and what was skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import ProgressColumn as Column
+from rich.text import Text
+
+from indexes.build import Listener
+from indexes.catalog import Failure
+
+__all__ = ["progress"]
+
+
+class _Rate(Column):
+    """Files a second and, for sound, how many seconds of it a second takes."""
+
+    def render(self, task: Task) -> Text:
+        if not task.elapsed or not task.completed:
+            return Text("")
+        parts = [f"{task.completed / task.elapsed:,.1f} files/s"]
+        if heard := task.fields.get("heard"):
+            parts.append(f"{heard / task.elapsed:,.0f}x real time")
+        return Text(", ".join(parts), style="dim")
+
+
+class _Screen(Listener):
+    def __init__(self, console: Console, bars: Progress | None) -> None:
+        self._console = console
+        self._bars = bars
+        self._task: TaskID | None = None
+        self._heard = 0.0
+
+    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+        self._heard = 0.0
+        if self._bars is not None:
+            label = "looking at files" if name == "scan" else name
+            self._task = self._bars.add_task(label, total=total, heard=0.0)
+
+    def advance(self, files: int = 1, seconds: float = 0.0) -> None:
+        self._heard += seconds
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, advance=files, heard=self._heard)
+
+    def failed(self, failure: Failure) -> None:
+        self._console.print(str(failure), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[Listener]:
+    """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped in any case."""
+    if not console.is_terminal:
+        yield _Screen(console, None)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield _Screen(console, bars)

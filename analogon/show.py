@@ -1,0 +1,137 @@
+"""How results look: a table for a terminal, lines for other programs, players and thumbnails for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from embed import decode
+from embed.encoder import AudioInput
+from embed.errors import AnalogonError
+from embed.media import Media, Span
+
+if TYPE_CHECKING:
+    from analogon.retrieve import Hit, Hits
+
+__all__ = ["FORMATS", "hits_html", "hits_table", "lines"]
+
+FORMATS: Final = ("table", "json", "tsv", "paths")
+TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id")
+PLAYER_SECONDS: Final = 10.0
+THUMBNAIL: Final = 160
+
+
+def hits_table(hits: Hits) -> Table:
+    """Hits as a table for people: rank, score, the part that matched, and where it lies or what it says."""
+    spaces = {hit.space for hit in hits}
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("score", justify="right")
+    table.add_column("part", style="cyan", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    if len(spaces) > 1:
+        table.add_column("space", style="dim")
+    for hit in hits:
+        cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}", hit.where, _description(hit)]
+        table.add_row(*cells, *([hit.space] if len(spaces) > 1 else []))
+    return table
+
+
+def _description(hit: Hit) -> Text:
+    text = Text()
+    place = short(hit.path) + (f", row {hit.media.row + 1}" if hit.media.row is not None else "")
+    if hit.media.text is not None:
+        words = " ".join(hit.media.text.split())
+        text.append((words if len(words) <= 100 else words[:97] + "...") + "  ")
+        text.append(place, style="dim")
+    else:
+        text.append(place)
+    if len(hit.paths) > 1:
+        text.append(f"  (and {len(hit.paths) - 1} more with the same content)", style="dim")
+    return text
+
+
+def short(path: str) -> str:
+    """A path as seen from the working directory, where that is shorter.
+
+    >>> short(str(Path.cwd() / "rain.wav"))
+    'rain.wav'
+    """
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:
+        return path
+    return relative if len(relative) < len(path) else path
+
+
+def lines(hits: Hits, form: str) -> Iterator[str]:
+    """Hits as lines for other programs: ``json`` (an object a line), ``tsv`` (with a header), ``paths``."""
+    if form == "json":
+        for hit in hits:
+            yield json.dumps(hit.to_json(), ensure_ascii=False)
+    elif form == "tsv":
+        yield "\t".join(TSV_COLUMNS)
+        for hit in hits:
+            record = hit.to_json()
+            cells = ("" if record[name] is None else str(record[name]) for name in TSV_COLUMNS)
+            yield "\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in cells)
+    else:
+        yield from dict.fromkeys(path for hit in hits for path in hit.paths)
+
+
+def hits_html(hits: Hits) -> str:
+    """Hits for a notebook: an audio player for the span that matched, a thumbnail, or the text."""
+    rows = "".join(
+        f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{_preview(hit)}</td><td style='text-align:left'>"
+        f"{html.escape(short(hit.path))}<br><small>{html.escape(hit.where)}</small></td></tr>"
+        for hit in hits
+    )
+    head = "<tr><th>#</th><th>score</th><th></th><th style='text-align:left'>file</th></tr>"
+    return f"<p>{len(hits)} hits for <b>{html.escape(hits.query)}</b></p><table>{head}{rows}</table>"
+
+
+def _preview(hit: Hit) -> str:
+    media = hit.media
+    if media.text is not None:
+        return html.escape(media.text[:300])
+    try:
+        if media.modality == "audio":
+            return f"<audio controls preload='none' src='data:audio/wav;base64,{_wav(media)}'></audio>"
+        if media.modality == "image":
+            return f"<img src='data:image/png;base64,{_thumbnail(media)}'>"
+    except AnalogonError as error:
+        return f"<small>{html.escape(str(error))}</small>"
+    return media.modality
+
+
+def _wav(media: Media, rate: int = 22050) -> str:
+    import soundfile
+
+    span = media.span or Span(0.0, PLAYER_SECONDS)
+    first = media.but(span=Span(span.start, min(span.end, span.start + PLAYER_SECONDS)))
+    part = next(decode.parts(first, audio=AudioInput(rate, PLAYER_SECONDS)))
+    assert part.array is not None
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(part.array, -1.0, 1.0), rate, format="WAV", subtype="PCM_16")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _thumbnail(media: Media) -> str:
+    from PIL import Image
+
+    part = next(decode.parts(media))
+    assert part.array is not None
+    picture = Image.fromarray(part.array)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

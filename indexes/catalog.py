@@ -1,0 +1,492 @@
+"""The catalog: SQLite's account of what a collection holds, where it came from, and what failed and why.
+
+::
+
+    source   a path (and a table's row) -> its content      many sources may share one content
+    content  a hash, what the medium knows of itself, a row's text
+    item     a part of a content: modality and span          what a hit points at
+    vector   (space, modality, row of the vector file) -> item
+    done     a content is fully encoded in a space, or why it is not
+    failure  a path that could not even be read
+    store    which file holds the vectors of (space, modality), and how many of its rows count
+
+A row of a vector file counts only when the catalog says so; what lies behind the last counted row is what a killed
+writer left, and is cut off by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from embed.errors import CollectionDamaged
+from embed.media import Media, Modality, Span
+from indexes.where import install
+
+__all__ = ["Catalog", "Failure", "Item", "Pending", "Source", "Store"]
+
+SCHEMA: Final = """
+CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, row INTEGER NOT NULL, content INTEGER NOT NULL REFERENCES content,
+    modalities TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, metadata TEXT NOT NULL,
+    UNIQUE (path, row));
+CREATE INDEX source_content ON source (content);
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, content INTEGER NOT NULL REFERENCES content, modality TEXT NOT NULL,
+    start REAL NOT NULL, end REAL NOT NULL, text TEXT, UNIQUE (content, modality, start, end));
+CREATE TABLE vector (
+    space TEXT NOT NULL, modality TEXT NOT NULL, row INTEGER NOT NULL, item INTEGER NOT NULL REFERENCES item,
+    PRIMARY KEY (space, modality, row)) WITHOUT ROWID;
+CREATE UNIQUE INDEX vector_item ON vector (space, item);
+CREATE INDEX vector_by_item ON vector (item);
+CREATE TABLE done (
+    content INTEGER NOT NULL, space TEXT NOT NULL, modality TEXT NOT NULL, parts INTEGER NOT NULL, error TEXT,
+    PRIMARY KEY (content, space, modality)) WITHOUT ROWID;
+CREATE TABLE failure (
+    path TEXT NOT NULL, row INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (path, row)) WITHOUT ROWID;
+CREATE TABLE store (
+    space TEXT NOT NULL, modality TEXT NOT NULL, file TEXT NOT NULL, rows INTEGER NOT NULL,
+    PRIMARY KEY (space, modality)) WITHOUT ROWID;
+CREATE TABLE field (name TEXT PRIMARY KEY) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+VERSION: Final = 1
+NO_SPAN: Final = -1.0
+NO_ROW: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a content was found: a path (and a table's row), with the file's size and mtime in nanoseconds."""
+
+    id: int
+    path: str
+    row: int | None
+    content: int
+    size: int
+    mtime: int
+    modalities: tuple[Modality, ...]
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A part of a content, with every source that holds it and what is known of it."""
+
+    id: int
+    content: int
+    modality: Modality
+    span: Span | None
+    text: str | None
+    sources: tuple[Source, ...]
+    facts: dict[str, Any]
+
+    @property
+    def media(self) -> Media:
+        """What the item is, as something that can be encoded or shown again."""
+        source = self.sources[0]
+        return Media(self.modality, path=source.path, text=self.text, span=self.span, row=source.row)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A path (and a table's row) that could not be indexed, wholly or (``partly``) to its end, and why."""
+
+    path: str
+    reason: str
+    row: int | None = None
+    partly: bool = False
+
+    def __str__(self) -> str:
+        place = self.path if self.row is None else f"{self.path}, row {self.row + 1}"
+        return f"{'partly indexed' if self.partly else 'skipped'} {place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A content that a space has not yet, and one of the sources to read it from."""
+
+    content: int
+    media: Media
+    size: int
+    mtime: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The vector file of one (space, modality), and how many of its rows count."""
+
+    space: str
+    modality: Modality
+    file: str
+    rows: int
+
+
+class Catalog:
+    """One SQLite file. Readers see the last commit while a writer goes on (write-ahead log)."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        if not create and not path.is_file():
+            raise CollectionDamaged(f"{path}: the catalog is gone; index again into a new collection")
+        try:
+            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+            if create:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            install(self._db)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0 and create:
+                self._db.executescript(f"BEGIN;{SCHEMA}COMMIT;")
+                version = VERSION
+        except sqlite3.DatabaseError as error:
+            raise CollectionDamaged(f"{path}: not a readable catalog: {error}") from None
+        if version != VERSION:
+            raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads version {VERSION}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and on disk when it returns."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment, whatever a writer commits meanwhile."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT."""
+        with self._lock:
+            try:
+                return self._db.execute(sql, parameters).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise CollectionDamaged(f"{self.path}: {error}") from None
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def data_version(self) -> int:
+        """A number that changes when another connection commits."""
+        return int(self.query("PRAGMA data_version")[0][0])
+
+    def stores(self) -> list[Store]:
+        """The vector files, in order of space and modality."""
+        return [Store(*row) for row in self.query("SELECT space, modality, file, rows FROM store ORDER BY 1, 2")]
+
+    def store(self, space: str, modality: Modality) -> Store | None:
+        """The vector file of one (space, modality), if it has one."""
+        found = self.query(
+            "SELECT space, modality, file, rows FROM store WHERE space = ? AND modality = ?", (space, modality)
+        )
+        return Store(*found[0]) if found else None
+
+    def source(self, path: str, row: int | None = None) -> Source | None:
+        """The source at a path (and row), if it is known."""
+        found = self._sources("path = ? AND row = ?", (path, NO_ROW if row is None else row))
+        return found[0] if found else None
+
+    def content_of_hash(self, digest: str) -> int | None:
+        """The id of the content with this hash, if it is known."""
+        found = self.query("SELECT id FROM content WHERE hash = ?", (digest,))
+        return int(found[0][0]) if found else None
+
+    def sources_of_path(self, path: str) -> list[Source]:
+        """Every source in a file: one, or one a row of a table."""
+        return self._sources("path = ?", (path,))
+
+    def sources_of_content(self, content: int) -> list[Source]:
+        """Every place where a content was found, in order of path and row."""
+        return self._sources("content = ?", (content,))
+
+    def sources_under(self, root: str) -> list[Source]:
+        """Sources whose path is ``root`` or lies below it."""
+        prefix = root.rstrip("/") + "/"
+        return self._sources("path = ? OR substr(path, 1, ?) = ?", (root, len(prefix), prefix))
+
+    def _sources(self, condition: str, parameters: Sequence[Any]) -> list[Source]:
+        rows = self.query(
+            "SELECT id, path, row, content, size, mtime, modalities, metadata FROM source "
+            f"WHERE {condition} ORDER BY path, row",
+            parameters,
+        )
+        return [
+            Source(
+                i, path, None if row == NO_ROW else row, content, size, mtime, tuple(kinds.split()), json.loads(meta)
+            )
+            for i, path, row, content, size, mtime, kinds, meta in rows
+        ]
+
+    def items(self, ids: Sequence[int]) -> dict[int, Item]:
+        """Items by id; ids that are not there are left out."""
+        items: dict[int, Item] = {}
+        for start in range(0, len(ids), 500):
+            some = [int(i) for i in ids[start : start + 500]]
+            marks = ",".join("?" * len(some))
+            for row in self.query(
+                "SELECT i.id, i.content, i.modality, i.start, i.end, coalesce(i.text, c.text), c.facts "
+                f"FROM item i JOIN content c ON c.id = i.content WHERE i.id IN ({marks})",
+                some,
+            ):
+                identity, content, modality, first, last, text, facts = row
+                sources = tuple(self.sources_of_content(content))
+                if sources:
+                    span = None if first == NO_SPAN else Span(first, last)
+                    items[identity] = Item(identity, content, modality, span, text, sources, json.loads(facts))
+        return items
+
+    def items_of_rows(self, space: str, modality: Modality, rows: Sequence[int]) -> dict[int, int]:
+        """Row of a vector file -> item id, for rows that count."""
+        found: dict[int, int] = {}
+        for start in range(0, len(rows), 500):
+            some = [int(r) for r in rows[start : start + 500]]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT row, item FROM vector WHERE space = ? AND modality = ? AND row IN ({marks})"
+            found.update(dict(self.query(sql, [space, modality, *some])))
+        return found
+
+    def row_of_item(self, space: str, item: int) -> tuple[Modality, int] | None:
+        """Where an item's vector of a space lies: modality and row."""
+        found = self.query("SELECT modality, row FROM vector WHERE space = ? AND item = ?", (space, item))
+        return (found[0][0], found[0][1]) if found else None
+
+    def rows_of_content(self, space: str, modality: Modality, content: int) -> dict[int, int]:
+        """Row of a vector file -> item id, for the parts of one content."""
+        sql = (
+            "SELECT v.row, v.item FROM item i JOIN vector v ON v.item = i.id "
+            "WHERE i.content = ? AND v.space = ? AND v.modality = ?"
+        )
+        return dict(self.query(sql, (content, space, modality)))
+
+    def hashes(self, contents: Sequence[int]) -> dict[int, str]:
+        """Content id -> hash; ids that are not there are left out."""
+        found: dict[int, str] = {}
+        for start in range(0, len(contents), 500):
+            some = contents[start : start + 500]
+            marks = ",".join("?" * len(some))
+            found.update(dict(self.query(f"SELECT id, hash FROM content WHERE id IN ({marks})", some)))
+        return found
+
+    def live_rows(self, space: str, modality: Modality) -> list[int]:
+        """The rows that count, in order."""
+        sql = "SELECT row FROM vector WHERE space = ? AND modality = ? ORDER BY row"
+        return [row for (row,) in self.query(sql, (space, modality))]
+
+    def matching_rows(self, space: str, modality: Modality, condition: str, parameters: Sequence[Any]) -> list[int]:
+        """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem."""
+        sql = (
+            "SELECT DISTINCT v.row FROM vector v JOIN item i ON i.id = v.item JOIN content c ON c.id = i.content "
+            f"JOIN source s ON s.content = c.id WHERE v.space = ? AND v.modality = ? AND ({condition}) ORDER BY v.row"
+        )
+        return [row for (row,) in self.query(sql, [space, modality, *parameters])]
+
+    def matching_sources(self, content: int, condition: str, parameters: Sequence[Any]) -> set[int]:
+        """Ids of a content's sources that fulfil an SQL condition."""
+        sql = (
+            "SELECT s.id FROM source s JOIN content c ON c.id = s.content JOIN item i ON i.content = c.id "
+            f"WHERE c.id = ? AND ({condition})"
+        )
+        return {i for (i,) in self.query(sql, [content, *parameters])}
+
+    def all_items(self) -> Iterator[Item]:
+        """Every item that has a source, in order of id, a thousand at a time."""
+        last = 0
+        while ids := [i for (i,) in self.query("SELECT id FROM item WHERE id > ? ORDER BY id LIMIT 1000", (last,))]:
+            yield from self.items(ids).values()
+            last = ids[-1]
+
+    def fields(self) -> set[str]:
+        """The names of metadata columns and facts that a filter may use."""
+        return {name for (name,) in self.query("SELECT name FROM field")}
+
+    def counts(self) -> dict[str, int]:
+        """How many sources, contents and items there are."""
+        return {name: int(self.query(f"SELECT count(*) FROM {name}")[0][0]) for name in ("source", "content", "item")}
+
+    def failures(self) -> list[Failure]:
+        """All that could not be indexed, wholly or partly, by path."""
+        found = [
+            Failure(path, reason, None if row == NO_ROW else row)
+            for path, row, reason in self.query("SELECT path, row, reason FROM failure")
+        ]
+        found += [
+            Failure(path, error, None if row == NO_ROW else row, parts > 0)
+            for path, row, error, parts in self.query(
+                "SELECT s.path, s.row, d.error, max(d.parts) FROM done d JOIN source s ON s.content = d.content "
+                "WHERE d.error IS NOT NULL GROUP BY s.path, s.row, d.error"
+            )
+        ]
+        return sorted(found, key=lambda failure: (failure.path, failure.row or 0, failure.reason))
+
+    def pending(self, space: str, modality: Modality, roots: Sequence[str]) -> list[Pending]:
+        """The contents of a modality under some paths that a space has not yet, in order of content."""
+        below = " OR ".join("s.path = ? OR substr(s.path, 1, ?) = ?" for _ in roots)
+        bound: list[Any] = []
+        for root in roots:
+            prefix = root.rstrip("/") + "/"
+            bound += [root, len(prefix), prefix]
+        rows = self.query(
+            "SELECT c.id, c.text, c.facts, min(s.path || char(0) || s.row), s.path, s.row, s.size, s.mtime "
+            "FROM content c JOIN source s ON s.content = c.id WHERE instr(' ' || s.modalities || ' ', ?) > 0 "
+            f"AND ({below}) "
+            "AND NOT EXISTS (SELECT 1 FROM done d WHERE d.content = c.id AND d.space = ? AND d.modality = ?) "
+            "GROUP BY c.id ORDER BY c.id",
+            (f" {modality} ", *bound, space, modality),
+        )
+        return [
+            Pending(
+                content,
+                Media(modality, path=path, text=text, row=None if row == NO_ROW else row),
+                size,
+                mtime,
+                float(json.loads(facts).get("duration") or 0.0),
+            )
+            for content, text, facts, _, path, row, size, mtime in rows
+        ]
+
+    # -- what a writer does, inside a transaction ---------------------------------------------------------------
+
+    def put_content(self, digest: str, facts: Mapping[str, Any], text: str | None) -> int:
+        """The id of a content, made where it is new."""
+        found = self._db.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
+        if found:
+            return int(found[0])
+        self._note_fields(facts)
+        made = self._db.execute(
+            "INSERT INTO content (hash, facts, text) VALUES (?, ?, ?)", (digest, json.dumps(facts), text)
+        )
+        assert made.lastrowid is not None
+        return made.lastrowid
+
+    def put_source(
+        self,
+        path: str,
+        row: int | None,
+        content: int,
+        modalities: Sequence[Modality],
+        size: int,
+        mtime: int,
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Say what a path (and row) holds now; what it held before is forgotten."""
+        self._note_fields(metadata)
+        key = (path, NO_ROW if row is None else row)
+        self._db.execute("DELETE FROM failure WHERE path = ? AND row = ?", key)
+        self._db.execute(
+            "INSERT INTO source (path, row, content, modalities, size, mtime, metadata) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (path, row) DO UPDATE SET content = excluded.content, modalities = excluded.modalities, "
+            "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
+            (*key, content, " ".join(modalities), size, mtime, json.dumps(metadata, ensure_ascii=False)),
+        )
+
+    def put_metadata(self, source: int, metadata: Mapping[str, Any]) -> None:
+        """Replace a source's metadata."""
+        self._note_fields(metadata)
+        text = json.dumps(metadata, ensure_ascii=False)
+        self._db.execute("UPDATE source SET metadata = ? WHERE id = ?", (text, source))
+
+    def move_source(self, source: int, path: str, size: int, mtime: int) -> None:
+        """A file was found under another name."""
+        self._db.execute("UPDATE source SET path = ?, size = ?, mtime = ? WHERE id = ?", (path, size, mtime, source))
+
+    def put_failure(self, path: str, row: int | None, reason: str) -> None:
+        """Keep why a path could not be read; what it held before stays findable until it is pruned."""
+        key = (path, NO_ROW if row is None else row)
+        self._db.execute("INSERT OR REPLACE INTO failure (path, row, reason) VALUES (?, ?, ?)", (*key, reason))
+
+    def forget_failures(self, path: str) -> None:
+        """A path is readable again, or gone."""
+        self._db.execute("DELETE FROM failure WHERE path = ?", (path,))
+
+    def retry(self, space: str) -> None:
+        """Forget which contents failed in a space, so that the next run tries them again."""
+        self._db.execute("DELETE FROM done WHERE space = ? AND error IS NOT NULL", (space,))
+
+    def put_item(self, content: int, part: Media, text: str | None) -> int:
+        """The id of a part of a content, made where it is new."""
+        first, last = (part.span.start, part.span.end) if part.span else (NO_SPAN, NO_SPAN)
+        key = (content, part.modality, first, last)
+        found = self._db.execute(
+            "SELECT id FROM item WHERE content = ? AND modality = ? AND start = ? AND end = ?", key
+        ).fetchone()
+        if found:
+            return int(found[0])
+        sql = "INSERT INTO item (content, modality, start, end, text) VALUES (?, ?, ?, ?, ?)"
+        made = self._db.execute(sql, (*key, text))
+        assert made.lastrowid is not None
+        return made.lastrowid
+
+    def has_vector(self, space: str, item: int) -> bool:
+        """Whether a space holds a vector of an item already."""
+        sql = "SELECT 1 FROM vector WHERE space = ? AND item = ?"
+        return self._db.execute(sql, (space, item)).fetchone() is not None
+
+    def put_vector(self, space: str, modality: Modality, row: int, item: int) -> None:
+        """A row of the vector file belongs to an item."""
+        sql = "INSERT INTO vector (space, modality, row, item) VALUES (?, ?, ?, ?)"
+        self._db.execute(sql, (space, modality, row, item))
+
+    def put_done(self, content: int, space: str, modality: Modality, parts: int, error: str | None) -> None:
+        """A content is through in a space: all its parts are there, or the reason why not."""
+        sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
+        self._db.execute(sql, (content, space, modality, parts, error))
+
+    def put_store(self, store: Store) -> None:
+        """Which file holds the vectors of a (space, modality), and how many of its rows count."""
+        sql = "INSERT OR REPLACE INTO store (space, modality, file, rows) VALUES (?, ?, ?, ?)"
+        self._db.execute(sql, (store.space, store.modality, store.file, store.rows))
+
+    def renumber(self, space: str, modality: Modality, new_rows: Mapping[int, int]) -> None:
+        """Give vectors the rows that they have in a compacted file."""
+        items = self.items_of_rows(space, modality, list(new_rows))
+        self._db.execute("DELETE FROM vector WHERE space = ? AND modality = ?", (space, modality))
+        for old, new in new_rows.items():
+            self.put_vector(space, modality, new, items[old])
+
+    def remove_sources(self, ids: Sequence[int]) -> int:
+        """Forget sources, and every content, item and vector that no source holds any more; gives how many items."""
+        self._db.executemany("DELETE FROM source WHERE id = ?", [(i,) for i in ids])
+        return self.sweep()
+
+    def sweep(self) -> int:
+        """Forget contents without a source, with their items and vectors; gives how many items went."""
+        orphans = "SELECT id FROM content WHERE id NOT IN (SELECT content FROM source)"
+        self._db.execute(f"DELETE FROM vector WHERE item IN (SELECT id FROM item WHERE content IN ({orphans}))")
+        gone = self._db.execute(f"DELETE FROM item WHERE content IN ({orphans})").rowcount
+        self._db.execute(f"DELETE FROM done WHERE content IN ({orphans})")
+        self._db.execute(f"DELETE FROM content WHERE id IN ({orphans})")
+        return gone
+
+    def remove_space(self, space: str) -> None:
+        """Forget a space's vectors."""
+        for table in ("vector", "done", "store"):
+            self._db.execute(f"DELETE FROM {table} WHERE space = ?", (space,))
+
+    def _note_fields(self, columns: Mapping[str, Any]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in columns])

@@ -1,0 +1,531 @@
+"""A collection: a folder with a manifest, a catalog, vectors and indexes; create, open, search, write, recover.
+
+::
+
+    drums/
+      manifest.json                 the spaces, each with its full identity and how to load its encoder
+      catalog.sqlite                whose the vectors are
+      vectors/SPACE-MODALITY-N.f32  float32 unit rows, one after another; generation N
+      indexes/SPACE-MODALITY.faiss  caches; each can be built again from the vectors
+      lock                          held by the one process that writes
+
+The vectors on disk are the truth. A batch is written to the vector file and flushed to disk first, then the catalog
+counts its rows in one transaction; a writer killed in between leaves rows that nobody counts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embed.encoder import Encoder, load
+from embed.errors import (
+    CollectionDamaged,
+    CollectionError,
+    CollectionLocked,
+    CollectionNotFound,
+    SpaceMismatch,
+)
+from embed.media import Media, Modality
+from embed.space import Space
+from indexes import where as filters
+from indexes.catalog import Catalog, Item, Source, Store
+from indexes.faiss import Cached, choose
+
+__all__ = ["Collection", "Done", "Entry", "KnownSpace", "Neighbour", "Writer", "replacing", "write_atomically"]
+
+FORMAT: Final = 1
+Rows = npt.NDArray[np.float32]
+COMPACT_ABOVE: Final = 0.25  # share of dead rows from which a vector file is written anew
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpace:
+    """A space of a collection, and the table that ``embed.load`` makes its encoder from."""
+
+    space: Space
+    encoder: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An item and its score: the cosine with the query."""
+
+    item: Item
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One vector to be written: the content it belongs to, the part that it encodes, unit float32 ``(dim,)``."""
+
+    content: int
+    part: Media
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A content that is through in a space: ``parts`` vectors, and the error that cut it short, if any."""
+
+    content: int
+    modality: Modality
+    parts: int
+    error: str | None = None
+
+
+class Collection:
+    """An open collection. Reading needs no lock and goes on while another process writes."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any], catalog: Catalog) -> None:
+        self.path = path
+        self.catalog = catalog
+        self._manifest = manifest
+        self._encoders: dict[str, Encoder] = {}
+        self._indexes: dict[tuple[str, str], Cached] = {}
+        self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
+
+    # -- create and open -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path) -> Collection:
+        """Make an empty collection. Raises ``CollectionError`` where something else lies in the folder."""
+        path = path.expanduser().resolve()
+        if (path / "manifest.json").exists():
+            raise CollectionError(f"{path}: there is a collection already")
+        if path.exists() and (not path.is_dir() or not _only_remains(path)):
+            raise CollectionError(f"{path}: not empty; a new collection wants a folder of its own")
+        try:
+            (path / "vectors").mkdir(parents=True, exist_ok=True)
+            (path / "indexes").mkdir(exist_ok=True)
+        except OSError as error:
+            raise CollectionError(f"{path}: cannot be made: {error.strerror or error}") from None
+        for remains in path.glob("catalog.sqlite*"):
+            remains.unlink()
+        Catalog(path / "catalog.sqlite", create=True).close()
+        # The manifest comes last: without it there is no collection, and a killed create can simply be tried again.
+        manifest = {"format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "spaces": []}
+        write_atomically(path / "manifest.json", json.dumps(manifest, indent=2).encode())
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Collection:
+        """Open a collection. Raises ``CollectionNotFound``, or ``CollectionDamaged`` naming what does not fit."""
+        path = path.expanduser().resolve()
+        if not (path / "manifest.json").is_file():
+            raise CollectionNotFound(f"{path}: no collection there; analogon index FOLDER -c {path.name} makes one")
+        collection = cls(path, _read_manifest(path), Catalog(path / "catalog.sqlite"))
+        for store in collection.catalog.stores():
+            collection._check(store)
+        return collection
+
+    def close(self) -> None:
+        """Close the catalog."""
+        self.catalog.close()
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    # -- spaces and encoders -------------------------------------------------------------------------------------
+
+    @property
+    def spaces(self) -> list[KnownSpace]:
+        """The spaces, in the order in which they were added."""
+        return [KnownSpace(Space.from_json(s["space"]), dict(s["encoder"])) for s in self._manifest["spaces"]]
+
+    def space(self, space: Space) -> KnownSpace:
+        """The entry of a space. Raises ``SpaceMismatch``, naming both sides, where the collection has no such one."""
+        for known in self.spaces:
+            if known.space == space:
+                return known
+        have = "; ".join(str(known.space) for known in self.spaces) or "no space yet"
+        raise SpaceMismatch(f"{self.name} was indexed with {have}; the encoder asked for is {space}")
+
+    def encoder(self, known: KnownSpace) -> Encoder:
+        """The encoder of a space, loaded once.
+
+        Raises ``SpaceMismatch``, naming both, where the model on disk is no longer the one that made the vectors.
+        """
+        if known.space.id not in self._encoders:
+            encoder = load(known.encoder)
+            if encoder.space != known.space:
+                raise SpaceMismatch(
+                    f"{self.name} was indexed with {known.space}; what is there now under that name is "
+                    f"{encoder.space}. Put the old model back, name it with --encoder, or index into a new collection"
+                )
+            self._encoders[known.space.id] = encoder
+        return self._encoders[known.space.id]
+
+    def adopt(self, encoder: Encoder) -> KnownSpace:
+        """Use an encoder that is loaded already for its space. Raises ``SpaceMismatch`` where the space is not here."""
+        known = self.space(encoder.space)
+        self._encoders[known.space.id] = encoder
+        return known
+
+    def modalities(self, space: Space) -> list[Modality]:
+        """The modalities of which a space holds vectors here."""
+        return [store.modality for store in self.catalog.stores() if store.space == space.id and store.rows]
+
+    # -- vectors and indexes -------------------------------------------------------------------------------------
+
+    def vectors(self, space: Space, modality: Modality) -> npt.NDArray[np.float32]:
+        """All counted rows of a vector file, float32 ``(rows, dim)``, memory-mapped; some may be dead."""
+        store = self.catalog.store(space.id, modality)
+        if store is None or store.rows == 0:
+            return np.zeros((0, space.dim), dtype=np.float32)
+        path = self._check(store, space.dim)
+        return np.memmap(path, dtype=np.float32, mode="r", shape=(store.rows, space.dim))
+
+    def vector(self, space: Space, item: int) -> npt.NDArray[np.float32]:
+        """An item's vector, float32 ``(dim,)``. Raises ``CollectionError`` where the space has none of it."""
+        found = self.catalog.row_of_item(space.id, item)
+        if found is None:
+            raise CollectionError(f"{self.name} has no item {item} in {space.model}")
+        modality, row = found
+        return np.array(self.vectors(space, modality)[row])
+
+    def index(self, space: Space, modality: Modality) -> Cached:
+        """The index over a space's vectors of one modality, brought up to date with the catalog."""
+        store = self.catalog.store(space.id, modality)
+        stamp = (store.file, store.rows) if store else ("", 0)
+        key = (space.id, modality)
+        if key not in self._indexes or self._indexes[key].stamp != stamp:
+            cache = self.path / "indexes" / f"{space.id}-{modality}.faiss"
+            self._indexes[key] = Cached.open(cache, self.vectors(space, modality), stamp)
+        return self._indexes[key]
+
+    def nearest(
+        self,
+        space: Space,
+        modality: Modality,
+        query: npt.NDArray[np.float32],
+        k: int,
+        *,
+        where: filters.Expression | None = None,
+        without: frozenset[int] = frozenset(),
+        parts: bool = False,
+    ) -> list[Neighbour]:
+        """The ``k`` best items for a unit query ``(dim,)``, best first, scores are cosines.
+
+        Of a content with several parts only the best counts, unless ``parts``. ``without`` are ids of contents left
+        out. With ``where`` an item keeps only the sources that fulfil it.
+        """
+        with self.catalog.snapshot():
+            index = self.index(space, modality)
+            condition = filters.compile(where, _column_of) if where is not None else None
+            allowed = self._allowed(space, modality, index.size, condition)
+            found: dict[int, Neighbour] = {}
+            fetch = 0
+            while len(found) < k and fetch < index.size:
+                fetch = min(index.size, max(4 * fetch, 4 * k + 4 * len(without), 64))
+                neighbours = index.search(query[None, :], fetch, allowed=allowed)
+                rows = [int(row) for row in neighbours.rows[0] if row >= 0]
+                ids = self.catalog.items_of_rows(space.id, modality, rows)
+                items = self.catalog.items(sorted(ids.values()))
+                found = {}
+                for row, score in zip(rows, neighbours.scores[0], strict=False):
+                    item = items.get(ids.get(row, -1))
+                    if item is None or item.content in without:
+                        continue
+                    found.setdefault(item.id if parts else item.content, Neighbour(item, float(score)))
+                    if len(found) == k:
+                        break
+                if len(rows) < fetch:
+                    break
+            return [self._narrow(neighbour, condition) for neighbour in found.values()]
+
+    def filter(self, text: str) -> filters.Expression:
+        """Parse a filter over the fields that are known here. Raises ``FilterError``, naming those, for another."""
+        return filters.parse(text, known=self.catalog.fields() | set(COLUMNS))
+
+    def _narrow(self, neighbour: Neighbour, condition: filters.Condition | None) -> Neighbour:
+        if condition is None or len(neighbour.item.sources) == 1:
+            return neighbour
+        item = neighbour.item
+        ids = self.catalog.matching_sources(item.content, condition.sql, condition.parameters)
+        kept = tuple(source for source in item.sources if source.id in ids)
+        narrowed = Item(item.id, item.content, item.modality, item.span, item.text, kept, item.facts)
+        return Neighbour(narrowed, neighbour.score)
+
+    def _allowed(
+        self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
+    ) -> npt.NDArray[np.bool_] | None:
+        """Which rows a search may give: those that count and fulfil the filter; None means all."""
+        if condition is not None:
+            rows = self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)
+            return _mask(rows, size)
+        key = (space.id, modality)
+        version = (self.catalog.data_version(), size)
+        if key not in self._rows or self._rows[key][0] != version:
+            rows = self.catalog.live_rows(space.id, modality)
+            self._rows[key] = (version, None if len(rows) == size else _mask(rows, size))
+        return self._rows[key][1]
+
+    def _check(self, store: Store, dim: int | None = None) -> Path:
+        path = self.path / "vectors" / store.file
+        dim = dim or next((k.space.dim for k in self.spaces if k.space.id == store.space), 0)
+        have = path.stat().st_size if path.is_file() else -1
+        if not dim or have < store.rows * dim * 4:
+            found = "is missing" if have < 0 else f"holds {have} bytes"
+            raise CollectionDamaged(
+                f"{path} {found}; the catalog counts {store.rows} vectors of {dim} components in it "
+                f"({store.rows * dim * 4} bytes). Restore it from a copy, or index again into a new collection"
+            )
+        return path
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """Hold the collection's lock and write. Raises ``CollectionLocked`` where another process does.
+
+        The lock is the operating system's: it is gone with the process that held it, however that ended.
+        """
+        try:
+            file = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise CollectionError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise CollectionLocked(
+                    f"{self.name} is being written by {holder}; searching it is fine meanwhile, writing must wait"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
+            file.flush()
+            self._manifest = _read_manifest(self.path)
+            try:
+                yield Writer(self)
+            finally:
+                self._rows.clear()
+
+    def _save_manifest(self, spaces: Sequence[KnownSpace]) -> None:
+        entries = [{"space": known.space.to_json(), "encoder": known.encoder} for known in spaces]
+        manifest = {**self._manifest, "spaces": entries}
+        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+        self._manifest = manifest
+
+
+class Writer:
+    """What may be done while a collection's lock is held."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.catalog = collection.catalog
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what a killed writer left: files of generations and temporaries that nobody counts."""
+        counted = {store.file for store in self.catalog.stores()}
+        for path in (self.collection.path / "vectors").iterdir():
+            if path.name not in counted:
+                path.unlink()
+        for path in (self.collection.path / "indexes").glob("*.tmp*"):
+            path.unlink()
+
+    def add_space(self, space: Space, encoder: dict[str, Any]) -> KnownSpace:
+        """Make a space known, or give the one that is there already."""
+        known = self.collection.spaces
+        for entry in known:
+            if entry.space == space:
+                return entry
+        entry = KnownSpace(space, encoder)
+        self.collection._save_manifest([*known, entry])
+        return entry
+
+    def remove_space(self, space: Space) -> None:
+        """Forget a space with all its vectors."""
+        with self.catalog.transaction():
+            self.catalog.remove_space(space.id)
+        self.collection._save_manifest([known for known in self.collection.spaces if known.space != space])
+        self._tidy()
+
+    def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
+        """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""
+        written = 0
+        with self.catalog.transaction():
+            for modality in dict.fromkeys(entry.part.modality for entry in entries):
+                fresh: dict[int, npt.NDArray[np.float32]] = {}
+                for entry in entries:
+                    if entry.part.modality == modality:
+                        text = entry.part.text if entry.part.span is not None else None
+                        item = self.catalog.put_item(entry.content, entry.part, text)
+                        if not self.catalog.has_vector(space.id, item):
+                            fresh[item] = entry.vector
+                if fresh:
+                    store = self.catalog.store(space.id, modality) or self._new_store(space, modality, 1)
+                    self._append(store, np.stack(list(fresh.values())))
+                    for row, item in enumerate(fresh, start=store.rows):
+                        self.catalog.put_vector(space.id, modality, row, item)
+                    self.catalog.put_store(Store(store.space, modality, store.file, store.rows + len(fresh)))
+                    written += len(fresh)
+            for one in done:
+                self.catalog.put_done(one.content, space.id, one.modality, one.parts, one.error)
+        return written
+
+    def remove(self, sources: Sequence[Source]) -> int:
+        """Forget sources; vectors that no source holds any more become dead rows. Gives how many items went."""
+        with self.catalog.transaction():
+            gone = self.catalog.remove_sources([source.id for source in sources])
+        self.compact()
+        return gone
+
+    def compact(self, above: float = COMPACT_ABOVE) -> None:
+        """Write vector files anew whose share of dead rows is larger than ``above``."""
+        for store in self.catalog.stores():
+            live = self.catalog.live_rows(store.space, store.modality)
+            if store.rows == len(live) or store.rows - len(live) <= above * store.rows:
+                continue
+            space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
+            old = self.collection.vectors(space, store.modality)
+            generation = int(store.file.rsplit("-", 1)[1].split(".")[0]) + 1
+            new = self._new_store(space, store.modality, generation)
+            for start in range(0, len(live), 65536):
+                block = Store(new.space, new.modality, new.file, start)
+                self._append(block, old[live[start : start + 65536]])
+            with self.catalog.transaction():
+                numbers = {row: position for position, row in enumerate(live)}
+                self.catalog.renumber(store.space, store.modality, numbers)
+                self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
+            # The old file stays until the next writer comes: a reader may be about to open it.
+        self.collection._rows.clear()
+
+    def build_index(
+        self,
+        known: KnownSpace,
+        modality: Modality,
+        memory: int | None = None,
+        cross: Callable[[], Mapping[str, Rows]] = dict,
+    ) -> None:
+        """Build and save the index of one (space, modality), if the vectors have outgrown what is saved.
+
+        ``memory`` is a budget in bytes. ``cross`` gives queries of other modalities, unit rows, for measuring recall
+        with them too; it is called only where there is an approximate index to measure.
+        """
+        index = self.collection.index(known.space, modality)
+        approximate = choose(index.size, index.dim, memory).kind != "exact"
+        index.build(memory, cross() if approximate else None)
+
+    def _new_store(self, space: Space, modality: Modality, generation: int) -> Store:
+        store = Store(space.id, modality, f"{space.id}-{modality}-{generation}.f32", 0)
+        path = self.collection.path / "vectors" / store.file
+        path.open("wb").close()
+        _sync_folder(path.parent)
+        return store
+
+    def _append(self, store: Store, rows: npt.NDArray[np.float32]) -> None:
+        """Write rows behind the last counted one, over whatever a killed writer left there, and flush to disk."""
+        path = self.collection.path / "vectors" / store.file
+        with path.open("r+b") as file:
+            file.truncate(store.rows * rows.shape[1] * 4)
+            file.seek(0, os.SEEK_END)
+            file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+COLUMNS: Final = {
+    "path": "s.path",
+    "row": "s.row",
+    "size": "s.size",
+    "modality": "i.modality",
+    "start": "i.start",
+    "end": "i.end",
+    "text": "coalesce(i.text, c.text)",
+}
+
+
+def _column_of(field: str) -> tuple[str, list[object]]:
+    """Where a filter's field lies: side-table columns first, then what the media know of themselves."""
+    path = filters.json_path(field)
+    sides: list[str] = ["json_extract(s.metadata, ?)", "json_extract(c.facts, ?)"]
+    if field in COLUMNS:
+        sides.append(COLUMNS[field])
+    return f"coalesce({', '.join(sides)})", [path, path]
+
+
+def _mask(rows: Sequence[int], size: int) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[np.asarray([row for row in rows if row < size], dtype=np.int64)] = True
+    return mask
+
+
+def _only_remains(path: Path) -> bool:
+    """Whether a folder holds nothing but what a killed ``create`` leaves."""
+    ours = {"vectors", "indexes", "lock"}
+    return all(p.name in ours or p.name.startswith(("catalog.sqlite", "manifest.json.")) for p in path.iterdir())
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        version, spaces = manifest["format"], [Space.from_json(s["space"]) for s in manifest["spaces"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CollectionDamaged(f"{file}: not a readable manifest ({type(error).__name__}: {error})") from None
+    if version != FORMAT:
+        raise CollectionDamaged(f"{file}: format {version}; this analogon reads format {FORMAT}")
+    if len({space.id for space in spaces}) != len(spaces):
+        raise CollectionDamaged(f"{file}: names one space twice")
+    return dict(manifest)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any instant either the old or the new content is there, whole."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to: when the block ends well it is on disk and takes its place."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_collection(path: Path) -> None:
+    """Delete a collection's folder. Raises ``CollectionNotFound``, or ``CollectionLocked`` while it is written."""
+    with Collection.open(path) as collection, collection.writing():
+        (path / "manifest.json").unlink()  # first: what is left is no collection even if the rest fails
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise CollectionError(f"{path}: cannot be removed: {error.strerror or error}") from None

@@ -1,0 +1,134 @@
+"""Run by test_kill.py in a process of its own: index a folder again and again, each time killed at a random instant.
+
+Everything is imported once; each round forks a child that indexes and reports every commit on a pipe, and kills it.
+Prints one JSON line a round: what the child had reported as committed when it died, and what was found afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from embed import load
+from indexes import build as module
+from indexes.build import Listener, Plan, build
+from indexes.catalog import Catalog
+from indexes.collection import Collection, Entry
+
+module.COMMIT_VECTORS = 6
+TABLE = {"family": "toy", "model": "16"}
+
+
+class Telling(Listener):
+    """Writes each committed vector's content and span to a pipe."""
+
+    def __init__(self, pipe: int) -> None:
+        self.pipe = pipe
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        told = [[entry.part.path, entry.part.span.start if entry.part.span else None] for entry in entries]
+        os.write(self.pipe, (json.dumps(told) + "\n").encode())
+
+
+def index(path: Path, folder: Path, prune: bool, pipe: int) -> None:
+    collection = Collection.open(path) if (path / "manifest.json").exists() else Collection.create(path)
+    build(collection, [(load("toy:16"), TABLE)], Plan((str(folder),), prune=prune), Telling(pipe))
+
+
+def start(path: Path, folder: Path, prune: bool) -> tuple[int, int]:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(read)
+            index(path, folder, prune, write)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(write)
+    return child, read
+
+
+def drain(read: int) -> list[list[object]]:
+    """Every line that was written whole."""
+    data = b""
+    while chunk := os.read(read, 1 << 16):
+        data += chunk
+    os.close(read)
+    return [entry for line in data.split(b"\n")[:-1] for entry in json.loads(line)]
+
+
+def found(path: Path) -> dict[str, str]:
+    """Each (path, start) of a collection and its vector; opening it is all the recovery there is."""
+    if not (path / "manifest.json").exists():
+        return {}
+    with Collection.open(path) as collection:
+        vectors = {}
+        for item in collection.catalog.all_items():
+            for known in collection.spaces:
+                if collection.catalog.row_of_item(known.space.id, item.id) is not None:
+                    start = item.span.start if item.span else None
+                    for source in item.sources:
+                        vectors[json.dumps([source.path, start])] = (
+                            collection.vector(known.space, item.id).tobytes().hex()
+                        )
+        return vectors
+
+
+def main(folder: Path, path: Path, kills: int, seed: int) -> None:
+    chance = random.Random(seed)
+    # How long an undisturbed run takes, so that the kills fall everywhere in one.
+    whole = path.with_name("whole")
+    began = time.monotonic()
+    child, read = start(whole, folder, prune=False)
+    drain(read)
+    os.waitpid(child, 0)
+    length = time.monotonic() - began
+    done = 0
+    while done < kills:
+        child, read = start(path, folder, prune=done % 3 == 2)
+        ready, _, _ = select.select([read], [], [], chance.uniform(0.0, length))
+        if ready and chance.random() < 0.7:  # the first commit came: die a moment after it
+            time.sleep(chance.uniform(0.0, length))
+        os.kill(child, signal.SIGKILL)
+        committed = drain(read)
+        _, status = os.waitpid(child, 0)
+        killed = os.WIFSIGNALED(status)
+        done += killed
+        there = found(path)
+        lost = [entry for entry in committed if json.dumps(entry) not in there]
+        integrity = "ok"
+        if (path / "manifest.json").exists():
+            integrity = Catalog(path / "catalog.sqlite").query("PRAGMA integrity_check")[0][0]
+        complete = not killed
+        line = {
+            "killed": killed,
+            "committed": len(committed),
+            "there": len(there),
+            "lost": lost,
+            "integrity": integrity,
+        }
+        if complete or chance.random() < 0.25:
+            # Start again from nothing, after letting the run come to its end and comparing.
+            if not complete:
+                child, read = start(path, folder, prune=True)
+                drain(read)
+                os.waitpid(child, 0)
+            line["equal"] = found(path) == found(whole)
+            path = path.with_name(f"again-{done}-{chance.random()}")
+        print(json.dumps(line), flush=True)
+    child, read = start(path, folder, prune=True)
+    drain(read)
+    os.waitpid(child, 0)
+    print(json.dumps({"killed": False, "lost": [], "integrity": "ok", "equal": found(path) == found(whole)}))
+
+
+main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
