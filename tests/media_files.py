@@ -140,7 +140,7 @@ def write_video(
     """Grey pictures, each of its own shade, with ``samples`` at ``RATE`` as sound."""
     form, codec = {"mp4": ("mp4", "libx264"), "mov": ("mov", "mpeg4"), "mkv": ("matroska", "libx264"),
                    "webm": ("webm", "libvpx-vp9"), "avi": ("avi", "mpeg4")}[path.suffix[1:]]  # fmt: skip
-    options = {"movflags": "faststart"} if faststart else {}
+    options = {"movflags": "faststart"} if faststart and form != "matroska" else {}
     with av.open(str(path), "w", format=form, options=options) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height = size

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from embed.errors import MediaError
 from embed.formats import integrity
-from embed.formats.files import clock, described, one_line, open_container, opened, size
+from embed.formats.files import clock, decoder_reason, described, one_line, open_container, opened, size
 from embed.media import Media, Span
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
     from embed.encoder import AudioInput
 
@@ -52,6 +53,7 @@ class _Opened:
     blocks: Iterator[npt.NDArray[Any]]
     begin: int
     promised: float | None
+    slack: float = 0.0
 
 
 def facts(media: Media) -> dict[str, Any]:
@@ -64,9 +66,7 @@ def facts(media: Media) -> dict[str, Any]:
         known = _soundfile_facts(file) if kind in PCM or kind == "ogg" else {}
         if not known:
             with open_container(media, file) as container:
-                if not container.streams.audio:
-                    raise MediaError(media.name, "holds no sound")
-                known = stream_facts(container.streams.audio[0])
+                known = stream_facts(_sound_of(media, container))
                 if "duration" not in known and container.duration is not None:
                     known["duration"] = container.duration / 1_000_000
                 kind = kind or container.format.name.split(",")[0]
@@ -241,14 +241,14 @@ def _checked(
         wrong = error.reason
     seconds = count / rate
     promised = fault.of if fault is not None and fault.of is not None else opened.promised
-    if not wrong and (fault is None and (promised is None or seconds >= promised)):
+    if not wrong and (fault is None and (promised is None or seconds >= promised - opened.slack)):
         return
     of = f" of {promised:.1f} s" if promised is not None and promised > seconds else ""
     if wrong.startswith("holds"):
         reason = f"{wrong}, at {clock(seconds)}"
     elif not count:
         reason = f"nothing of it could be decoded: {wrong or 'it is cut short'}"
-    elif not wrong and (fault is None or fault.cut):
+    elif fault.cut if fault is not None else not wrong:
         reason = f"cut short: {seconds:.1f} s{of} could be read"
     else:
         wrong = wrong or "its contents fail their checks"
@@ -282,20 +282,28 @@ def _open_soundfile(media: Media, file: BinaryIO) -> _Opened | None:
     return _Opened(sound.samplerate, blocks(), begin, sound.frames / sound.samplerate)
 
 
+def _sound_of(media: Media, container: InputContainer) -> AudioStream:
+    """The first audio stream that can be decoded."""
+    if not container.streams.audio:
+        raise MediaError(media.name, "holds no sound")
+    for stream in container.streams.audio:
+        if stream.codec_context is not None:
+            return stream
+    raise MediaError(media.name, "its sound is in a coding that is not known")
+
+
 def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
     """By libav."""
     import av
 
-    stack = contextlib.ExitStack()
-    container = stack.enter_context(open_container(media, file))
-    if not container.streams.audio:
-        stack.close()
-        raise MediaError(media.name, "holds no sound")
-    stream = container.streams.audio[0]
+    with contextlib.ExitStack() as opening:
+        container = opening.enter_context(open_container(media, file))
+        stream = _sound_of(media, container)
+        stack = opening.pop_all()
     rate = stream.codec_context.sample_rate
     promised = None
     if kind not in ("mp3", "aac") and stream.duration and stream.time_base:
-        promised = float(stream.duration * stream.time_base) - (0 if kind == "flac" else SLACK)
+        promised = float(stream.duration * stream.time_base)
 
     def blocks() -> Iterator[npt.NDArray[Any]]:
         with stack:
@@ -319,13 +327,13 @@ def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
             except av.EOFError:
                 pass
             except (av.FFmpegError, ValueError) as error:
-                wrong = one_line(error)
+                wrong = decoder_reason(error)
             if gathered:
                 yield np.concatenate(gathered)
             if wrong:
                 raise MediaError(media.name, wrong)
 
-    return _Opened(rate or 0, blocks(), 0, promised)
+    return _Opened(rate or 0, blocks(), 0, promised, slack=0.0 if kind == "flac" else SLACK)
 
 
 def _frame_samples(frame: Any) -> npt.NDArray[Any]:

@@ -14,7 +14,7 @@ from embed.media import Media, check_readable
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["clock", "described", "one_line", "open_container", "opened", "size"]
+__all__ = ["clock", "decoder_reason", "described", "one_line", "open_container", "opened", "size"]
 
 # Playlists, picture sequences and text terminals are libav formats too, and some open other files: none of them here.
 DEMUXERS: Final = (
@@ -72,6 +72,13 @@ def size(media: Media) -> int:
     return check_readable(media.path).st_size
 
 
+class _Nameless:
+    """A file without its name, so that libav guesses the format from the content alone."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
 @contextlib.contextmanager
 def open_container(media: Media, file: BinaryIO) -> Iterator[InputContainer]:
     """A file opened by libav, strict about damage and silent on stderr."""
@@ -81,11 +88,22 @@ def open_container(media: Media, file: BinaryIO) -> Iterator[InputContainer]:
     options = {"format_whitelist": DEMUXERS, "err_detect": "crccheck+bitstream+buffer+explode"}
     file.seek(0)
     try:
-        container = av.open(file, "r", options=options, metadata_errors="replace")
+        container = av.open(_Nameless(file), "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise MediaError(media.name, f"cannot be decoded: {one_line(error)}") from None
+        raise MediaError(media.name, f"cannot be decoded: {decoder_reason(error)}") from None
     with container:
         yield container
+
+
+def decoder_reason(error: BaseException) -> str:
+    """What a libav error means to a person."""
+    import av
+
+    if isinstance(error, av.InvalidDataError):
+        return "its contents are damaged, or of no known format"
+    if isinstance(error, av.EOFError):
+        return "it ends before its contents begin"
+    return one_line(error)
 
 
 def clock(seconds: float) -> str:

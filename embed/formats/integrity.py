@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 __all__ = ["PICTURES", "SOUNDS", "VIDEOS", "Fault", "check", "kind_of"]
 
@@ -34,6 +34,18 @@ ASF_HEADER: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 Frame = tuple[int, int, int]  # bytes, samples, Hz
 Parser = Callable[[bytes], Frame | None]
+
+# Matroska's elements (RFC 9559) down to the blocks, by what may hold them; Void and CRC-32 may stand anywhere.
+_ANYWHERE: Final[dict[int, dict[int, Any]]] = {0xEC: {}, 0xBF: {}}
+_CLUSTER: Final[dict[int, dict[int, Any]]] = {
+    name: {} for name in (0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854)
+} | _ANYWHERE
+_SEGMENT: Final[dict[int, dict[int, Any]]] = {
+    **{name: {} for name in (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367)},
+    **_ANYWHERE,
+    0x1F43B675: _CLUSTER,
+}
+MATROSKA: Final[dict[int, dict[int, Any]]] = {0x1A45DFA3: {}, 0x18538067: _SEGMENT, **_ANYWHERE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +182,31 @@ def _boxes(file: BinaryIO, size: int) -> Fault | None:
 
 
 def _matroska(file: BinaryIO, size: int) -> Fault | None:
-    """Matroska and WebM: a segment that is longer than the file."""
-    here = 0
-    while here < size:
+    """Matroska and WebM (RFC 9559): an element that is longer than what holds it, or that has no place there."""
+    return _elements(file, 0, size, MATROSKA)
+
+
+def _elements(file: BinaryIO, here: int, end: int, places: dict[int, dict[int, Any]]) -> Fault | None:
+    while here < end:
         head = _at(file, here, 12)
-        id_length = 9 - head[0].bit_length()
-        if id_length > 4 or len(head) <= id_length:
+        name_width = 9 - head[0].bit_length()
+        name = int.from_bytes(head[:name_width], "big")
+        if name not in places:
             return Fault(cut=False)
-        first = head[id_length]
-        width = 9 - first.bit_length()
-        if width > 8:
-            return Fault(cut=False)
-        value = int.from_bytes(head[id_length : id_length + width], "big") & ((1 << 7 * width) - 1)
-        if value == (1 << 7 * width) - 1:  # unknown: a live recording
+        width = 9 - head[name_width].bit_length() if len(head) > name_width else 9
+        if len(head) < name_width + width:
+            return Fault(cut=len(head) < 12)
+        top = 1 << 7 * width
+        length = int.from_bytes(head[name_width : name_width + width], "big") & (top - 1)
+        here += name_width + width
+        if length == top - 1:  # unknown: a live recording
             return None
-        here += id_length + width + value
-    return Fault(cut=True) if here > size else None
+        if here + length > end:
+            return Fault(cut=True)
+        if places[name] and (fault := _elements(file, here, here + length, places[name])):
+            return fault
+        here += length
+    return None
 
 
 def _asf(file: BinaryIO, size: int) -> Fault | None:

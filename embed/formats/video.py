@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from embed.errors import MediaError
 from embed.formats import audio, integrity
-from embed.formats.files import clock, described, one_line, open_container, opened, size
+from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
 from embed.media import Media, Span
 
 if TYPE_CHECKING:
@@ -54,13 +54,20 @@ def facts(media: Media) -> dict[str, Any]:
     with opened(media) as file:
         kind = _kind(media, file)
         with open_container(media, file) as container:
-            stream = _pictures_of(media, container)
-            known = audio.stream_facts(container.streams.audio[0]) if container.streams.audio else {}
-            known |= {"width": stream.codec_context.width, "height": stream.codec_context.height}
+            known: dict[str, Any] = {}
+            if container.streams.audio and container.streams.audio[0].codec_context is not None:
+                known = audio.stream_facts(container.streams.audio[0])
+            try:
+                stream = _pictures_of(media, container)
+            except MediaError:  # an mp4 or webm may hold sound only
+                if not known:
+                    raise
+            else:
+                known |= {"width": stream.codec_context.width, "height": stream.codec_context.height}
+                if stream.average_rate:
+                    known["fps"] = float(stream.average_rate)
             if container.duration is not None:
                 known["duration"] = container.duration / 1_000_000
-            if stream.average_rate:
-                known["fps"] = float(stream.average_rate)
             return known | {"format": kind or container.format.name.split(",")[0], "bytes": size(media)}
 
 
@@ -132,7 +139,7 @@ def _pictures_of(media: Media, container: InputContainer) -> VideoStream:
     from av.stream import Disposition
 
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
             return stream
     raise MediaError(media.name, "holds no pictures")
 
@@ -152,10 +159,10 @@ def _timeline(media: Media, file: BinaryIO) -> _Timeline:
         except av.EOFError:
             pass
         except (av.FFmpegError, ValueError) as error:
-            wrong = one_line(error)
+            wrong = decoder_reason(error)
         promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
         sound_begin = None
-        if container.streams.audio:
+        if container.streams.audio and container.streams.audio[0].codec_context is not None:
             sound = container.streams.audio[0]
             sound_begin = float((sound.start_time or 0) * (sound.time_base or 0))
         if begin > end:
@@ -216,7 +223,7 @@ def _filled(media: Media, file: BinaryIO, begin: float, windows: list[_Window], 
         except av.EOFError:
             pass
         except (av.FFmpegError, ValueError) as error:
-            wrong = one_line(error)
+            wrong = decoder_reason(error)
         if not wrong:
             yield from show(math.inf)
         elif not done and windows[0].pictures:
