@@ -121,6 +121,21 @@ def test_window_and_hop(folder: Path) -> None:
         embed.load({"family": "clap", "model": str(folder), "window": 11})
 
 
+def test_a_checkpoint_as_older_transformers_saved_it(folder: Path, tmp_path: Path) -> None:
+    """Its settings in ``preprocessor_config.json``, its weights in a pickle."""
+    import torch
+    from transformers import ClapFeatureExtractor, ClapModel
+
+    for path in folder.iterdir():
+        if path.name not in ("processor_config.json", "model.safetensors"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    ClapFeatureExtractor.from_pretrained(folder).save_pretrained(tmp_path)
+    torch.save(ClapModel.from_pretrained(folder).state_dict(), tmp_path / "pytorch_model.bin")
+    old, new = embed.load(f"clap:{tmp_path}"), embed.load(f"clap:{folder}")
+    media = [*(Media.from_text(text) for text in TEXTS), *(as_media(one) for one in sounds())]
+    assert np.abs(embed.encode(old, media).array - embed.encode(new, media).array).max() < 1e-6
+
+
 def test_files_that_are_not_clap(tmp_path: Path) -> None:
     tiny_clap.build(tmp_path)
     config = tmp_path / "config.json"

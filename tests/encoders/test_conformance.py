@@ -1,10 +1,11 @@
 """What every encoder keeps, checked for each family through ``embed.load``, ``encode`` and ``encode_stream``.
 
-A family takes part by a file ``tiny_NAME.py`` beside this one with ``build(folder) -> str | dict``: it saves a small
-checkpoint with seeded random weights, of the classes that real ones have, into the empty ``folder``, and returns what
-``embed.load`` takes; it may skip with a reason. Paths in what it returns must lie in ``folder``, so that the suite can
-load a copy of it. Use ``tiny.scatter`` on torch models: below, different inputs must get clearly different vectors
-(cosine below 0.999), otherwise "a row does not depend on its batch" would hold for any model. It may also define
+A family takes part by a file ``tiny_FAMILY.py`` beside this one, and more for other kinds of checkpoint, with
+``build(folder) -> str | dict``: it saves a small checkpoint with seeded random weights, of the classes that real ones
+have, into the empty ``folder``, and returns what ``embed.load`` takes; it may skip with a reason. Paths in what it
+returns must lie in ``folder``, so that the suite can load a copy of it. Use ``tiny.scatter`` on torch models: below,
+different inputs must get clearly different vectors (cosine below 0.999), otherwise "a row does not depend on its
+batch" would hold for any model. It may also define
 
 - ``REFUSES``: names of inputs below (such as "silent") that the encoder must answer with a ``MediaError`` in place of
   a vector, for a model that has no direction for them;
@@ -111,12 +112,15 @@ def recordings(encoder: Encoder, folder: Path) -> dict[str, Media]:
     def tone(seconds: float, at: int, pitch: float = 440.0) -> npt.NDArray[np.float64]:
         return 0.4 * np.sin(2 * np.pi * pitch * np.arange(round(seconds * at)) / at)
 
-    long = tone(1.2 * window, rate, 300.0) * np.linspace(0.1, 1.0, round(1.2 * window * rate))
+    # A voice-like hum that glides up over silence, so that it is not one more steady noise.
+    size = round(1.2 * window * rate)
+    glide = np.cumsum(np.linspace(90.0, 400.0, size)) / rate
+    long = sum(0.3 / k * np.sin(2 * np.pi * k * glide) for k in range(1, 9)) * np.linspace(0.1, 1.0, size)
     noise = 0.2 * rng.standard_normal(round(min(window, 2.0) * rate))
     made = {
         "noise": (noise, rate),
         "tone": (tone(min(window, 1.0), rate), rate),
-        "long": (long + 0.05 * rng.standard_normal(len(long)), rate),
+        "long": (long, rate),
         "stereo": (np.stack([noise[: rate // 2], tone(0.5, rate)[: len(noise[: rate // 2])]], axis=1), rate),
         "8 kHz": (tone(0.7, 8000), 8000),
         "96 kHz": (tone(0.7, 96000), 96000),
@@ -194,7 +198,7 @@ def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
 
 def assert_same(encoder: Encoder, one: Outcome, other: Outcome, what: str) -> None:
     if isinstance(one, MediaError) or isinstance(other, MediaError):
-        assert str(one) == str(other), what
+        assert type(one) is type(other), what
     else:
         assert cosine(one, other) >= SAME_VECTOR, f"{encoder.space.model}, {what}: cosine {cosine(one, other)}"
 
@@ -233,7 +237,7 @@ def each(tiny: Tiny) -> Iterator[tuple[list[str], list[Media]]]:
 
 
 def test_every_family_has_a_tiny_checkpoint() -> None:
-    assert set(families()) == set(TINY)
+    assert set(families()) <= set(TINY)
 
 
 def test_same_vector_alone_in_batches_shuffled_and_twice(tiny: Tiny) -> None:

@@ -50,3 +50,15 @@ def whole_words(vocabulary: dict[str, int], start: str = "", end: str = "") -> l
             letters[:2] = ["".join(letters[:2])]
             vocabulary.setdefault(letters[0], len(vocabulary))
     return list(merges)
+
+
+def clip_bpe(model_max_length: int = 77) -> Any:
+    """A CLIP tokenizer over bytes and the words of ``VOCABULARY``; as in real ones the end is the highest number."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
+
+    letters = sorted(ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate([*letters, *(letter + "</w>" for letter in letters)])}
+    merges = whole_words(vocabulary, end="</w>")
+    vocabulary |= {"<|startoftext|>": len(vocabulary), "<|endoftext|>": len(vocabulary) + 1}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=model_max_length)

@@ -39,6 +39,10 @@ def build(folder: Path, *, fused: bool = False) -> str:
         truncation="fusion" if fused else "rand_trunc",
     )
     model = ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=24))
+    # As trained ones do, map decibels to about -2 .. 2; else the loudness that all sounds share drowns the rest.
+    norm = model.audio_model.audio_encoder.batch_norm
+    norm.running_mean.fill_(-50.0)
+    norm.running_var.fill_(25.0**2)
     tiny.scatter(model, gain=2.0).save_pretrained(folder)
     ClapProcessor(extractor, tokenizer).save_pretrained(folder)
     return f"clap:{folder}"
