@@ -14,7 +14,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from media_files import (
+from tests.media_files import (
     image_bytes,
     picture,
     signal,

@@ -82,11 +82,26 @@ def stream_facts(stream: AudioStream) -> dict[str, Any]:
     return known
 
 
+class _Unfailing:
+    """A file for libsndfile: a damaged header may make it seek to nowhere, which is its own error, not an exception.
+
+    It has no name either, so that the content alone decides what it is.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.read, self.readinto, self.tell = file, file.read, file.readinto, file.tell  # type: ignore[attr-defined]
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self.file.seek(offset, whence)
+        return self.file.tell()
+
+
 def _soundfile_facts(file: BinaryIO) -> dict[str, Any]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(_Unfailing(file)) as sound:
             rate = sound.samplerate
             return {"duration": sound.frames / rate, "sample_rate": rate, "channels": sound.channels}
     except (soundfile.LibsndfileError, TypeError, RuntimeError, ZeroDivisionError):
@@ -243,7 +258,7 @@ def _checked(
     promised = fault.of if fault is not None and fault.of is not None else opened.promised
     if not wrong and (fault is None and (promised is None or seconds >= promised - opened.slack)):
         return
-    of = f" of {promised:.1f} s" if promised is not None and promised > seconds else ""
+    of = f" of {promised:.1f} s" if promised is not None and promised > seconds + opened.slack else ""
     if wrong.startswith("holds"):
         reason = f"{wrong}, at {clock(seconds)}"
     elif not count:
@@ -251,8 +266,9 @@ def _checked(
     elif fault.cut if fault is not None else not wrong:
         reason = f"cut short: {seconds:.1f} s{of} could be read"
     else:
+        at = f" at {clock(seconds)}" if wrong or last < math.inf else ""
         wrong = wrong or "its contents fail their checks"
-        reason = f"damaged at {clock(seconds)}: {wrong}; {seconds:.1f} s{of} could be read"
+        reason = f"damaged{at}: {wrong}; {seconds:.1f} s{of} could be read"
     recording.damage = MediaError(media.name, reason)
 
 
@@ -261,7 +277,7 @@ def _open_soundfile(media: Media, file: BinaryIO) -> _Opened | None:
     import soundfile
 
     try:
-        sound = soundfile.SoundFile(file)
+        sound = soundfile.SoundFile(_Unfailing(file))
     except (soundfile.LibsndfileError, TypeError, RuntimeError):
         file.seek(0)
         return None
@@ -327,7 +343,7 @@ def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
             except av.EOFError:
                 pass
             except (av.FFmpegError, ValueError) as error:
-                wrong = decoder_reason(error)
+                wrong = decoder_reason(error, under_way=True)
             if gathered:
                 yield np.concatenate(gathered)
             if wrong:

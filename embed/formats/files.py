@@ -95,12 +95,12 @@ def open_container(media: Media, file: BinaryIO) -> Iterator[InputContainer]:
         yield container
 
 
-def decoder_reason(error: BaseException) -> str:
-    """What a libav error means to a person."""
+def decoder_reason(error: BaseException, under_way: bool = False) -> str:
+    """What a libav error means to a person, when a file is opened or ``under_way``."""
     import av
 
     if isinstance(error, av.InvalidDataError):
-        return "its contents are damaged, or of no known format"
+        return "what follows cannot be decoded" if under_way else "its contents are damaged, or of no known format"
     if isinstance(error, av.EOFError):
         return "it ends before its contents begin"
     return one_line(error)

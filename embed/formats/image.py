@@ -66,7 +66,7 @@ def _open_picture(media: Media, file: BinaryIO) -> Image:
     except MediaError:
         raise
     except Exception as error:
-        raise MediaError(media.name, f"cannot be decoded as a {kind.upper()} picture: {one_line(error)}") from None
+        raise MediaError(media.name, _reason(error, kind)) from None
     if picture.width * picture.height > PIXELS:
         size = f"{picture.width:,} x {picture.height:,} pixels"
         raise MediaError(media.name, f"a decompression bomb? {size} are more than {PIXELS // 1_000_000} million")
@@ -97,10 +97,13 @@ def _pixels(media: Media) -> npt.NDArray[np.uint8]:
         except MediaError:
             raise
         except Exception as error:
-            reason = one_line(error)
-            if "truncated" in reason.lower():
-                raise MediaError(media.name, f"is cut short: {reason}") from None
-            raise MediaError(media.name, f"is damaged: {reason}") from None
+            raise MediaError(media.name, _reason(error, _kind(picture))) from None
+
+
+def _reason(error: Exception, kind: str) -> str:
+    reason = one_line(error)
+    verdict = "is cut short" if "truncated" in reason.lower() else f"is damaged as a {kind.upper()} picture"
+    return f"{verdict}: {reason}"
 
 
 def _upright(picture: Image) -> Image:

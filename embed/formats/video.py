@@ -120,6 +120,8 @@ def _missing(timeline: _Timeline, fault: integrity.Fault | None) -> str | None:
     short = promised is not None and timeline.duration < promised - SLACK
     if timeline.wrong:
         return f"damaged at {clock(timeline.duration)}: {timeline.wrong}"
+    if fault is not None and not fault.cut:
+        return f"damaged: its contents fail their checks; {timeline.duration:.1f} s could be read"
     if fault is None and not short:
         return None
     of = f" of {promised:.1f} s" if short else ""
@@ -159,7 +161,7 @@ def _timeline(media: Media, file: BinaryIO) -> _Timeline:
         except av.EOFError:
             pass
         except (av.FFmpegError, ValueError) as error:
-            wrong = decoder_reason(error)
+            wrong = decoder_reason(error, under_way=True)
         promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
         sound_begin = None
         if container.streams.audio and container.streams.audio[0].codec_context is not None:
@@ -223,7 +225,7 @@ def _filled(media: Media, file: BinaryIO, begin: float, windows: list[_Window], 
         except av.EOFError:
             pass
         except (av.FFmpegError, ValueError) as error:
-            wrong = decoder_reason(error)
+            wrong = decoder_reason(error, under_way=True)
         if not wrong:
             yield from show(math.inf)
         elif not done and windows[0].pictures:
