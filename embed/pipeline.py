@@ -51,11 +51,16 @@ class Finished:
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """One medium on its way through a decoding thread: parts, then an error or None."""
+    """One medium on its way through a decoding thread: parts, then an error or None.
+
+    An ``EncoderError`` is the encoder's own, met while it prepared a part, and ends the stream.
+    """
 
     index: int
     media: Media
-    parts: queue.Queue[Media | MediaError | None] = field(default_factory=lambda: queue.Queue(PARTS_AHEAD))
+    parts: queue.Queue[Media | MediaError | EncoderError | None] = field(
+        default_factory=lambda: queue.Queue(PARTS_AHEAD)
+    )
 
 
 def encode_stream(
@@ -186,7 +191,7 @@ def _decode_ahead(
     stop = threading.Event()
     pool = ThreadPoolExecutor(workers or max(2, os.cpu_count() or 2), thread_name_prefix="decode")
 
-    def put(lane: _Lane, item: Media | MediaError | None) -> bool:
+    def put(lane: _Lane, item: Media | MediaError | EncoderError | None) -> bool:
         while not stop.is_set():
             try:
                 lane.parts.put(item, timeout=0.1)
@@ -196,12 +201,12 @@ def _decode_ahead(
         return False
 
     def work(lane: _Lane) -> None:
-        error: MediaError | None = None
+        error: MediaError | EncoderError | None = None
         try:
             for part in _parts(encoder, lane.media):
                 if not put(lane, part):
                     return
-        except MediaError as raised:
+        except (MediaError, EncoderError) as raised:
             error = raised
         except Exception as raised:  # a decoder's own surprise is this file's trouble, not the run's
             error = MediaError(lane.media.name, f"cannot be decoded: {_one_line(raised)}")
@@ -223,6 +228,8 @@ def _decode_ahead(
             lane = lanes.popleft()
             while isinstance(item := lane.parts.get(), Media):
                 yield lane, item
+            if isinstance(item, EncoderError):
+                raise item
             start(1)
             yield lane, item
     finally:

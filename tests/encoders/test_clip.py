@@ -122,6 +122,18 @@ def test_a_template_needs_a_place_for_the_query(folder: Path) -> None:
         embed.load({"family": "clip", "model": str(folder), "templates": "openai-8"})
 
 
+def test_a_missing_image_processor_is_the_encoders_error_not_the_pictures(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != "processor_config.json":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    encoder = embed.load(f"clip:{tmp_path}")
+    pictures()[0].save(tmp_path / "picture.png")
+    for media in [*as_media(pictures()[:1]), Media.from_path(tmp_path / "picture.png")]:
+        with pytest.raises(EncoderError, match="AutoImageProcessor cannot be loaded"):
+            embed.encode(encoder, [media])
+    assert len(embed.encode(encoder, [Media.from_text("siren")])) == 1
+
+
 def test_another_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
     with pytest.raises(EncoderError, match="of a siglip model, not of clip"):
