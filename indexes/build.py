@@ -314,14 +314,14 @@ class _Run:
             return
         seen: set[int | None] = set()
         try:
-            for batch in _batches(enumerate(tables.rows(path, self.plan.text_column)), SCAN_BATCH):
+            for batch in _batches(tables.rows(path, self.plan.text_column), SCAN_BATCH):
                 with self.catalog.transaction():
-                    for number, row in batch:
+                    for row in batch:
                         self.report.found += 1
                         self.listener.advance()
-                        seen.add(number)
-                        if isinstance(row, MediaError):
-                            self._fail(path, row.reason, number)
+                        seen.add(row.row)
+                        if isinstance(row, tables.BadRow):
+                            self._fail(path, row.reason, row.row)
                         else:
                             self._record_row(path, row, status)
         except MediaError as error:
