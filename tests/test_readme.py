@@ -1,0 +1,95 @@
+"""README's examples run as they stand, in order, in one folder; what they print is what README shows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import sounds
+from tests.conftest import SHARED
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>[a-z]+)\n(?P<body>.*?)```", re.DOTALL)
+SECONDS = re.compile(r"in \d+\.\d s")
+
+
+@dataclass(frozen=True)
+class Example:
+    language: str
+    mark: str
+    body: str
+
+
+EXAMPLES = [
+    Example(match["language"], match["mark"] or "", match["body"])
+    for match in BLOCK.finditer((ROOT / "README.md").read_text("utf-8"))
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with README's own files in it, sounds in ``samples``, and real data where it is at hand."""
+    root = tmp_path_factory.mktemp("readme")
+    sounds.folder(root / "samples", 10)
+    for example in EXAMPLES:
+        if example.mark.startswith("file: "):
+            path = root / example.mark.removeprefix("file: ")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(example.body)
+    if SHARED.is_dir():
+        for name in ("esc10", "stamps"):
+            (root / name).symlink_to(SHARED / "data" / name)
+        (root / "models").symlink_to(SHARED / "models")
+    return root
+
+
+def test_python_examples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("ANALOGON_HOME", str(folder / "home"))
+    monkeypatch.setenv("ANALOGON_ENCODERS", "")
+    namespace: dict[str, object] = {}
+    ran = [example for example in EXAMPLES if example.language == "python" and not example.mark]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for example in ran:
+            exec(example.body, namespace)
+    assert len(ran) == 2
+    hits, alike = namespace["hits"], namespace["alike"]
+    assert len(hits) == 3 and len(alike) == 3  # type: ignore[arg-type]
+    assert alike[0].space == "spectrum:32"  # type: ignore[index]
+    assert "004.wav" not in alike[0].path  # type: ignore[index]
+
+
+def shown(body: str) -> list[tuple[str, list[str]]]:
+    """Commands of a console example, each with the lines that it should print."""
+    found: list[tuple[str, list[str]]] = []
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        else:
+            found[-1][1].append(SECONDS.sub("in N s", line.rstrip()))
+    return found
+
+
+def test_console_examples(folder: Path, shared: Path) -> None:
+    environment = {**os.environ, "ANALOGON_HOME": str(folder / "console"), "PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    ran = 0
+    for example in EXAMPLES:
+        if example.language != "console":
+            continue
+        for command, expected in shown(example.body):
+            done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{command}\n{done.stderr}"
+            lines = [SECONDS.sub("in N s", line.rstrip()) for line in done.stdout.splitlines()]
+            assert lines == expected, command
+            ran += 1
+    assert ran >= 7
