@@ -146,7 +146,7 @@ def _json_records(name: str, file: IO[str], column: str) -> Iterator[_Record]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line.strip())
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "cannot be read"
             yield f"is not JSON: {reason}"

@@ -10,10 +10,11 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+
 from tests.media_files import (
     image_bytes,
     picture,
@@ -33,20 +34,28 @@ LINE = "Rain falls on a tin roof, steadily, and somewhere a dog barks twice.\n"
 
 
 def build(folder: str | os.PathLike[str], count: int = 300, seed: int = 0) -> dict[str, str]:
-    """Write ``count`` damaged files into ``folder``; what is wrong with each, by path. All differ in content.
+    """Write ``count`` damaged files into ``folder``; what is wrong with each, by path.
 
-    None of them can be read as a whole file, though something may be readable before the damage.
+    All differ in content but for those that have none. None of them can be read as a whole file, though something
+    may be readable before the damage.
     """
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     whole = _whole_files(seed)
     kinds: dict[str, str] = {}
-    for number, (suffix, kind, write) in enumerate(islice(_damages(whole, rng), count)):
-        path = root / f"{number:03d}.{suffix}"
+    written: set[bytes] = set()
+    damages = _damages(whole, rng)
+    while len(kinds) < count:
+        suffix, kind, write = next(damages)
+        path = root / f"{len(kinds):03d}.{suffix}"
         content = write(path)
+        if content in written:
+            continue
         if content is not None:
             path.write_bytes(content)
+        if content:
+            written.add(content)
         kinds[str(path)] = kind
     return kinds
 
@@ -181,12 +190,12 @@ def _special(whole: dict[str, bytes], rng: random.Random) -> Iterator[Damage]:
         ("mp4", "a playlist", b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n"),
         ("mkv", "a playlist", b"ffconcat version 1.0\nfile '/etc/passwd'\n"),
     ):
-        yield suffix, f"{kind} by another name", _bytes(content)
+        yield suffix, f"{kind} by another name", _bytes(content + b"\n" + suffix.encode())
     for suffix in (*whole, "heic"):
         yield suffix, "random bytes", _bytes(rng.randbytes(rng.randint(50, 5000)))
         yield suffix, "zeros", _bytes(bytes(rng.randint(50, 5000)))
     for suffix in (*AUDIO, *VIDEO, *IMAGES):
-        yield suffix, "a header only", _bytes(whole[suffix][: rng.randint(4, 24)])
+        yield suffix, "a header only", _bytes(whole[suffix][: rng.randint(40, 60)])
 
 
 def _made(make: Callable[[Path], None]) -> Callable[[Path], None]:

@@ -141,18 +141,17 @@ def _from_memory(media: Media, wanted: AudioInput) -> Iterator[Media]:
     array, rate = media.array, media.rate or wanted.rate
     assert array is not None
     size = math.inf if wanted.window is None else round(wanted.window * wanted.rate)
-    if rate == wanted.rate and array.ndim == 1 and array.dtype == np.float32 and 0 < len(array) <= size:
-        yield media
-        return
     if array.ndim not in (1, 2):
         raise MediaError(media.name, f"samples have shape (n,) or (n, channels), not {array.shape}")
-    if np.issubdtype(array.dtype, np.integer):
-        array = array / -float(np.iinfo(array.dtype).min or 1)
-    mono = array.reshape(len(array), -1).mean(axis=1, dtype=np.float64).astype(np.float32)
-    if not len(mono):
+    if not array.size:
         raise MediaError(media.name, "holds no samples")
+    mono = array if array.ndim == 1 else _scaled(array).mean(axis=1, dtype=np.float64)
+    mono = _scaled(mono).astype(np.float32, copy=False)
     if not np.isfinite(mono).all():
         raise MediaError(media.name, "holds samples that are not finite")
+    if mono is array and rate == wanted.rate and len(mono) <= size:
+        yield media
+        return
     recording = Recording(rate, iter([mono]))
     offset = media.span.start if media.span else 0.0
     for start, samples in _windows(resampled(recording, wanted.rate, 0, None), 0, wanted):
@@ -356,7 +355,11 @@ def _frame_samples(frame: Any) -> npt.NDArray[Any]:
     """(n, channels) in -1..1 of a libav frame of any sample format."""
     array: npt.NDArray[Any] = frame.to_ndarray()
     channels = len(frame.layout.channels)
-    array = array.T if frame.format.is_planar else array.reshape(-1, channels)
+    return _scaled(array.T if frame.format.is_planar else array.reshape(-1, channels))
+
+
+def _scaled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integer samples, unsigned bytes among them, as float32 in -1..1; floats as they are."""
     if array.dtype == np.uint8:
         array = (array.astype(np.float32) - 128.0) / 128.0
     elif np.issubdtype(array.dtype, np.integer):
