@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -329,6 +330,8 @@ def doctor(
 
 def main() -> None:
     """The entry point: every error a person can meet becomes one line and an exit code."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly, as it does other tools
     try:
         app(standalone_mode=True)
     except UsageError as error:
@@ -337,13 +340,10 @@ def main() -> None:
     except AnalogonError as error:
         _complain(str(error))
         sys.exit(3)
-    except BrokenPipeError:
-        # The reader of a pipe has gone (| head): that is no failure. Python would complain again while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except KeyboardInterrupt:
-        _complain("stopped; what was committed is kept, the same command goes on from there")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == 130:
+            _complain("stopped; what was committed is kept, and the same command goes on from there")
+        raise
     except Exception as error:
         if os.environ.get("ANALOGON_DEBUG"):
             raise

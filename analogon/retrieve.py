@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analogon.doctor import PHRASES
 from embed.encoder import load as load_encoder
 from embed.encoder import resolve
 from embed.errors import CollectionNotFound, UnsupportedModality, UsageError
@@ -195,7 +196,7 @@ class Library:
 
         ``encoders`` are names as ``embed.load`` takes them; without any, those that the collection has. ``metadata``
         is a table whose column ``key`` names the files. ``text_column`` makes the rows of tables into texts.
-        ``memory`` is the budget of all indexes in bytes.
+        ``memory`` is the budget of each search index in bytes.
         """
         if unknown := [name for name in only if name not in MODALITIES]:
             raise UsageError(f"there is no modality {unknown[0]!r}; there are: {', '.join(MODALITIES)}")
@@ -206,6 +207,8 @@ class Library:
             only=frozenset(m for m in MODALITIES if m in only) if only else None,
             prune=prune,
             retry=retry,
+            memory=memory,
+            probes=PHRASES,
         )
         pairs = [(load_encoder(name), resolve(name)) for name in encoders] or [
             (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
@@ -214,12 +217,7 @@ class Library:
             raise UsageError(
                 f"{self.collection.name} has no encoder yet: name one with --encoder, such as clap or clip"
             )
-        report = build(self.collection, pairs, plan, listener)
-        with self.collection.writing() as writer:
-            for known in self.collection.spaces:
-                for modality in self.collection.modalities(known.space):
-                    writer.build_index(known, modality, memory)
-        return report
+        return build(self.collection, pairs, plan, listener)
 
     def search(
         self,

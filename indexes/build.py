@@ -16,7 +16,7 @@ from embed import decode, tables
 from embed.encoder import Encoder
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
-from embed.pipeline import Encoded, encode_stream
+from embed.pipeline import Encoded, encode, encode_stream
 from indexes.catalog import Failure, Pending, Source
 from indexes.collection import Collection, Done, Entry, Writer
 
@@ -68,7 +68,11 @@ class SideTable:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to index: files and folders, and how to read them."""
+    """What to index: files and folders, and how to read them.
+
+    ``memory`` is the budget of each search index in bytes. ``probes`` are texts with which the recall of an
+    approximate index is measured, beside its own vectors.
+    """
 
     paths: tuple[str, ...]
     text_column: str | None = None
@@ -76,6 +80,8 @@ class Plan:
     only: frozenset[Modality] | None = None
     prune: bool = False
     retry: bool = False
+    memory: int | None = None
+    probes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -146,6 +152,7 @@ def build(
         run.scan(frozenset().union(*(encoder.modalities for encoder, _ in encoders)))
         for encoder, _ in encoders:
             run.encode(encoder)
+            run.build_indexes(encoder)
         now = {(failure.path, failure.row) for failure in report.failures}
         after = {(failure.path, failure.row) for failure in collection.catalog.failures()}
         report.still_failing = len((before & after) - now)
@@ -404,6 +411,17 @@ class _Run:
             if len(entries) >= COMMIT_VECTORS or time.monotonic() - last > COMMIT_SECONDS:
                 commit()
         commit()
+
+    def build_indexes(self, encoder: Encoder) -> None:
+        """Bring the encoder's search indexes up to its vectors; most often there is nothing to do."""
+        known = self.collection.space(encoder.space)
+        probes = [Media.from_text(text) for text in self.plan.probes] if "text" in encoder.modalities else []
+        for modality in self.collection.modalities(encoder.space):
+
+            def cross(asked: Sequence[Media] = probes if modality != "text" else ()) -> dict[str, Any]:
+                return {"text": encode(encoder, asked, query=True).array} if asked else {}
+
+            self.writer.build_index(known, modality, self.plan.memory, cross)
 
     def _there(self, one: Pending) -> Media:
         """The medium under a path where it still lies: of duplicates, some may be gone."""

@@ -209,3 +209,32 @@ def test_each_fault_is_one_line_and_an_exit_code(arguments: list[str], code: int
     assert ran.returncode == code, ran.stderr
     assert message in ran.stderr and len(ran.stderr.splitlines()) == 1 and ran.stdout == ""
     assert not (tmp_path / "home").exists()  # a mistake leaves no empty collection behind
+
+
+def test_a_collection_that_outgrows_the_scan_says_which_index_and_how_well_it_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from indexes import faiss
+
+    monkeypatch.setattr(faiss, "SCAN_BYTES", 0)
+    folder = sounds.folder(tmp_path / "sounds", 60)
+    table = tmp_path / "texts.csv"
+    random = np.random.default_rng(0)
+    words = ["dog", "cat", "rain", "roof", "wind", "bell", "train", "snow", "sea", "bird", "glass", "drum", "voice"]
+    texts = [" ".join(random.choice(words, 4)) for _ in range(300)]
+    table.write_text("text\n" + "\n".join(dict.fromkeys(texts)) + "\n")
+    with analogon.open(tmp_path / "c", create=True) as library:
+        library.index(folder, table, encoders=[ENCODER], text_column="text")
+        sides = library.describe()["spaces"][0]["modalities"]
+        assert "HNSW" in sides["audio"]["index"] and "text queries" in sides["audio"]["index"]
+        assert "recall@10" in sides["text"]["index"] and "text queries" not in sides["text"]["index"]
+        expected = [path for path, _ in ranked(folder, Media.from_text("dog bell"), "*.wav")[:5]]
+        assert [hit.path for hit in library.search("dog bell", to="audio", k=5)] == expected
+        # A cache that is lost or damaged is built again, and answers meanwhile are exact.
+        for cache in (library.collection.path / "indexes").iterdir():
+            cache.write_bytes(cache.read_bytes()[:-20])
+    with analogon.open(tmp_path / "c") as library:
+        assert "exact" in library.describe()["spaces"][0]["modalities"]["audio"]["index"]
+        assert [hit.path for hit in library.search("dog bell", to="audio", k=5)] == expected
+        library.index(folder)
+        assert "HNSW" in library.describe()["spaces"][0]["modalities"]["audio"]["index"]
