@@ -70,8 +70,6 @@ def index(
 ) -> None:
     """Index files and folders; run it again whenever files were added."""
     from analogon.progress import progress
-    from analogon.retrieve import Library
-    from indexes.collection import Collection
     from indexes.faiss import parse_memory
 
     path = _path(collection)
@@ -96,10 +94,10 @@ def index(
             memory=size,
             listener=listener,
         )
-        assert isinstance(library, Library) and isinstance(library.collection, Collection)
-        console = _stdout()
-        for line in _report_lines(library, report):
-            console.print(line, markup=False)
+        lines = _report_lines(library, report)
+    console = _stdout()
+    for line in lines:
+        console.print(line, markup=False)
     if not report.found:
         raise typer.Exit(1)
 

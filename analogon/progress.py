@@ -46,9 +46,17 @@ class _Screen(Listener):
 
     def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
         self._heard = 0.0
+        self.close()
         if self._bars is not None:
             label = "looking at files" if name == "scan" else name
             self._task = self._bars.add_task(label, total=total, heard=0.0)
+
+    def close(self) -> None:
+        """The phase that was shown last is over."""
+        if self._bars is not None and self._task is not None:
+            bar = next(task for task in self._bars.tasks if task.id == self._task)
+            self._bars.update(self._task, total=bar.completed)
+            self._bars.stop_task(self._task)
 
     def advance(self, files: int = 1, seconds: float = 0.0) -> None:
         self._heard += seconds
@@ -74,4 +82,6 @@ def progress(console: Console) -> Iterator[Listener]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        yield _Screen(console, bars)
+        screen = _Screen(console, bars)
+        yield screen
+        screen.close()

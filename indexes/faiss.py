@@ -199,12 +199,12 @@ class Measured:
         return f"recall@{self.k} " + ", ".join(map(str, self.probes)).replace(" over", " against exact over", 1)
 
 
-def recall(index: Index, exact: Index, queries: Float32, k: int = NEIGHBOURS, *, allowed: Mask | None = None) -> float:
+def recall(index: Index, exact: Index, queries: Float32, k: int = NEIGHBOURS) -> float:
     """Recall@k of ``index``: which share of the true ``k`` nearest rows it finds.
 
     A row that scores as high as the true k-th counts as found, since of equal rows any will do.
     """
-    return _recall(index.search(queries, k, allowed=allowed), exact.search(queries, k, allowed=allowed))
+    return _recall(index.search(queries, k), exact.search(queries, k))
 
 
 def _recall(found: Neighbours, truth: Neighbours) -> float:
@@ -249,51 +249,64 @@ class FaissIndex:
     def search(self, queries: Float32, k: int, *, allowed: Mask | None = None) -> Neighbours:
         """As ``Index.search``, approximately; scores are exact cosines.
 
-        A filter that leaves few rows is scanned exactly, so that it costs no recall; so is a query for which the
-        index finds fewer rows than there are.
+        A filter costs no recall: the index is asked for so many rows that enough of them should be allowed, and where
+        that is as much work as scanning the allowed rows, or where too few of them turn out to be (the filter excludes
+        just what is near the query), they are scanned. FAISS's own filtering stops at the first rows that it visits,
+        and then gives allowed ones that are far from the nearest.
         """
         queries, allowed = checked(self, queries, k, allowed)
         there = self.size if allowed is None else int(np.count_nonzero(allowed))
-        fetch = k * self.settings.get("rerank", 1)
-        effort, cost = self._effort(fetch, there)
-        if self._index is None or there <= cost or not len(queries):
+        depth = self._depth(k, there)
+        effort, visited = self._effort(depth)
+        if self._index is None or visited >= there or k == 0:
             return self._exact.search(queries, k, allowed=allowed)
-        found = Neighbours.none(len(queries), k)
-        proposed = self._propose(queries, min(fetch, there), effort, allowed)
+        rerank = self.settings.get("rerank", 1)
+        needed = min(there, k if allowed is None else k * rerank)
+        found, short = Neighbours.none(len(queries), k), []
+        proposed = self._propose(queries, min(depth * rerank, self.size), effort)
         for i, (query, rows) in enumerate(zip(queries, proposed, strict=True)):
             rows = np.sort(rows[rows >= 0])
+            if allowed is not None:
+                rows = rows[allowed[rows]]
+            if len(rows) < needed:
+                short.append(i)
+                continue
             scores = cosines(query, self._vectors[rows])
             order = np.lexsort((rows, -scores))[:k]
             found.rows[i, : len(order)], found.scores[i, : len(order)] = rows[order], scores[order]
-        short = np.flatnonzero((found.rows >= 0).sum(axis=1) < min(k, there))
-        if len(short):
+        if short:
             exact = self._exact.search(queries[short], k, allowed=allowed)
             found.rows[short], found.scores[short] = exact.rows, exact.scores
         return found
 
-    def _effort(self, fetch: int, there: int) -> tuple[int, float]:
-        """efSearch or nprobe for ``fetch`` candidates out of ``there`` allowed rows, and how many rows it visits.
+    def _depth(self, k: int, there: int) -> int:
+        """Among how many nearest rows there are ``k`` allowed ones, if the filter has nothing to do with the query.
 
-        Of what is visited only the allowed share counts, so that a filter needs that many times the effort.
+        Two standard deviations are added to the mean, so that bad luck seldom makes a scan necessary.
         """
-        widen = self.size / max(1, there)
+        share = there / max(1, self.size)
+        return k if share in (0.0, 1.0) else math.ceil((k + 2 * math.sqrt(k * (1 - share))) / share)
+
+    def _effort(self, depth: int) -> tuple[int, float]:
+        """efSearch or nprobe with which the ``depth`` nearest rows are found, and how many rows that visits.
+
+        The settings were tuned for ten neighbours; the exponent is a rule of thumb that the tests hold to.
+        """
+        rows, more = depth * self.settings.get("rerank", 1), max(1.0, depth / NEIGHBOURS) ** 0.75
         if self.plan.kind == "hnsw":
-            effort = math.ceil(max(self.settings["efSearch"], 2 * fetch) * widen)
+            effort = math.ceil(max(self.settings["efSearch"] * more, 2 * rows))
             return effort, effort * 2.0 * self.plan.parameters["M"]
         lists = self.plan.parameters.get("lists", 1)
-        effort = math.ceil(max(self.settings.get("nprobe", 1), 2 * fetch * lists / max(1, self.size)) * widen)
+        effort = math.ceil(max(self.settings.get("nprobe", 1) * more, 2 * rows * lists / max(1, self.size)))
         return min(effort, lists), self.size * effort / lists
 
-    def _propose(self, queries: Float32, fetch: int, effort: int, allowed: Mask | None) -> npt.NDArray[np.int64]:
+    def _propose(self, queries: Float32, count: int, effort: int) -> npt.NDArray[np.int64]:
         faiss = _library()
-        selector = None
-        if allowed is not None and not allowed.all():
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
         if self.plan.kind == "hnsw":
-            parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector)
+            parameters = faiss.SearchParametersHNSW(efSearch=effort)
         else:
-            parameters = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
-        rows: npt.NDArray[np.int64] = self._index.search(queries, fetch, params=parameters)[1]
+            parameters = faiss.SearchParametersIVF(nprobe=effort)
+        rows: npt.NDArray[np.int64] = self._index.search(queries, count, params=parameters)[1]
         return rows
 
     def save(self, path: Path) -> None:
@@ -438,6 +451,7 @@ def _empty(plan: Plan, dim: int, seed: int) -> Any:
         index = faiss.IndexIVFPQ(coarse, dim, lists, parameters["code"], 8, metric)
         index.pq.cp.seed = seed
         index.pq.cp.min_points_per_centroid = 1
+        index.pq.cp.max_points_per_centroid = TRAIN_PER_LIST
     index.cp.seed = seed
     index.cp.min_points_per_centroid = 1  # how few are enough is ours to say; FAISS would print a warning
     index.cp.max_points_per_centroid = TRAIN_PER_LIST
@@ -474,30 +488,37 @@ def tune(
 ) -> FaissIndex:
     """The index with the least effort that reaches recall@10 of ``target`` for every kind of query, and the measure.
 
-    ``vectors`` are those that it covers: up to ``probes`` of them ask, and are themselves held out of the answers.
+    ``vectors`` are those that it covers: up to ``probes`` of them ask, each held out of its own answer.
     ``cross`` are unit queries of other modalities, ``{"text": float32 (q, dim)}``: an index can ruin those while its
     own vectors still find each other. Where nothing reaches the target, the most effort is what is given.
     """
     random = np.random.default_rng(seed)
-    rows = np.sort(random.choice(index.size, min(probes, index.size // 2), replace=False))
-    held_out = np.ones(index.size, dtype=np.bool_)
-    held_out[rows] = False
-    asked: dict[str, tuple[Float32, Mask | None]] = {"own": (np.array(vectors[rows]), held_out)}
+    own = np.sort(random.choice(index.size, min(probes, index.size), replace=False))
+    asked = {"own": np.array(vectors[own])}
     for kind, queries in (cross or {}).items():
-        asked[kind] = (queries[np.sort(random.permutation(len(queries))[:probes])], None)
-    asked = {kind: (queries, allowed) for kind, (queries, allowed) in asked.items() if len(queries)}
-    exact = ExactIndex(vectors)
-    truth = {kind: exact.search(queries, NEIGHBOURS, allowed=allowed) for kind, (queries, allowed) in asked.items()}
+        asked[kind] = queries[np.sort(random.permutation(len(queries))[:probes])]
+
+    def answers(index: Index) -> dict[str, Neighbours]:
+        others = {kind: index.search(queries, NEIGHBOURS) for kind, queries in asked.items() if kind != "own"}
+        return {"own": _without(index.search(asked["own"], NEIGHBOURS + 1), own)} | others
+
+    truth = answers(ExactIndex(vectors))
 
     def measure(settings: Mapping[str, int]) -> Measured:
-        tried = index.with_settings(settings)
-        found = {kind: tried.search(queries, NEIGHBOURS, allowed=mask) for kind, (queries, mask) in asked.items()}
-        return Measured(
-            tuple(Probe(kind, len(f), _recall(f, truth[kind])) for kind, f in found.items()), NEIGHBOURS, settings
+        found = answers(index.with_settings(settings))
+        probed = (
+            Probe(kind, len(asked[kind]), _recall(found[kind], truth[kind])) for kind in asked if len(asked[kind])
         )
+        return Measured(tuple(probed), NEIGHBOURS, settings)
 
     best = _raise_effort(measure, dict(index.settings), _limits(index.plan, index.size), target)
     return index.with_settings(best.parameters, best)
+
+
+def _without(found: Neighbours, rows: npt.NDArray[np.int64]) -> Neighbours:
+    """One neighbour less for each query: its own row, or where that is not among them, the last."""
+    order = np.argsort(found.rows == rows[:, None], axis=1, kind="stable")[:, :-1]
+    return Neighbours(np.take_along_axis(found.rows, order, axis=1), np.take_along_axis(found.scores, order, axis=1))
 
 
 def _limits(plan: Plan, size: int) -> dict[str, int]:

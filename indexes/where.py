@@ -64,7 +64,8 @@ Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 Manner: TypeAlias = Literal["like", "contains", "starts with", "ends with"]
 
 MOST_VALUES: Final = 5000  # SQLite takes 32,766 parameters, and a test binds its field up to three times
-DEEPEST: Final = 100
+DEEPEST: Final = 15  # parentheses and "not" within each other
+DEEPEST_SQL: Final = 28  # SQLite's parser keeps up to 100 symbols, of which a parenthesis takes up to three
 RESERVED: Final = frozenset({"and", "or", "not", "in", "is", "between", "like", "null", "true", "false"})
 UNITS: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "sec": Decimal(1), "min": Decimal(60), "h": Decimal(3600)} | {
     "B": Decimal(1), "Hz": Decimal(1), "kHz": Decimal(1000), "K": Decimal(1000), "KB": Decimal(1000),
@@ -295,9 +296,9 @@ class _Parser:
     def _number(self, written: str, unit: str | None, column: int) -> Value:
         if unit is not None and unit not in UNITS:
             self._fail(f"{unit!r} is no unit; units are {' '.join(UNITS)}", column)
-        number = Decimal(written)
-        if number and not -400 < number.adjusted() < 400:
+        if re.search(r"e[+-]?0*[1-9]\d{3}", written, re.IGNORECASE):
             self._fail(f"{written} is beyond what numbers can hold", column)
+        number = Decimal(written)
         return self._plain(number * UNITS[unit or "B"], column)
 
     def _plain(self, number: Decimal, column: int) -> Value:
@@ -467,32 +468,39 @@ def compile(expression: Expression, column_of: Callable[[str], tuple[str, list[o
     """An expression as SQL; ``column_of`` gives a field's SQL and the parameters that it binds itself.
 
     The connection that runs it must have been given to ``install``. Nothing of the expression but question marks
-    goes into the SQL.
+    goes into the SQL. Raises ``FilterError`` for one so large and deep that SQLite would not take it.
 
     >>> compile(parse("duration < 2"), lambda name: ("json_extract(facts, ?)", [json_path(name)])).parameters
     ['$."duration"', '$."duration"', 2]
     """
+    condition = _compile(expression, column_of)
+    depth = deepest = 0
+    for character in condition.sql:
+        depth += (character == "(") - (character == ")")
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST_SQL:
+        raise FilterError("too many tests nested too deeply", str(expression), 1)
+    return condition
+
+
+def _compile(expression: Expression, column_of: Callable[[str], tuple[str, list[object]]]) -> Condition:
     match expression:
         case And(terms):
-            return _joined("AND", [compile(term, column_of) for term in terms])
+            return _joined("AND", [_compile(term, column_of) for term in terms])
         case Or(terms):
-            return _joined("OR", [compile(term, column_of) for term in terms])
+            return _joined("OR", [_compile(term, column_of) for term in terms])
         case Not(term):
-            inner = compile(term, column_of)
+            inner = _compile(term, column_of)
             return Condition(f"(NOT {inner.sql})", inner.parameters)
         case IsNull(name):
             sql, bound = column_of(name)
             return Condition(f"(({sql}) IS NULL)", list(bound))
         case In(name, values):
             texts, numbers = [v for v in values if isinstance(v, str)], [v for v in values if not isinstance(v, str)]
-            parts = [
-                _typed(column_of(name), f"IN ({', '.join('?' * len(some))})", some) for some in (texts, numbers) if some
-            ]
-            return (
-                parts[0]
-                if len(parts) == 1
-                else Condition(f"coalesce({parts[0].sql}, {parts[1].sql})", parts[0].parameters + parts[1].parameters)
-            )
+            # One of a text's and a number's test is NULL, whatever the column holds: the other one decides.
+            tests = [_typed(column_of(name), f"IN ({', '.join('?' * len(v))})", v) for v in (texts, numbers) if v]
+            sql = f"coalesce({', '.join(test.sql for test in tests)})" if len(tests) > 1 else tests[0].sql
+            return Condition(sql, [parameter for test in tests for parameter in test.parameters])
         case Between(name, low, high):
             return _typed(column_of(name), "BETWEEN ? AND ?", [low, high])
         case Comparison(name, operator, value):
