@@ -39,10 +39,10 @@ SAME: Final = 0.99999  # cosine of one input with itself
 STORED: Final = 0.9999  # cosine of a stored vector with the same part encoded again
 SAMPLE: Final = 5  # stored items of each modality that are encoded again
 REPEATED: Final = 8  # inputs that are encoded again, alone and in two batches
-# Mean cosines from which a side is doubted, and from which it is useless. Measured on these inputs: texts 0.03 (potion),
-# 0.12 (MiniLM), 0.28 (word2vec); sounds 0.44 (GE2E voices), 0.55 (YAMNet through ConSE); pictures 0.22 (MobileNet
-# through ConSE). laion/larger_clap_music, whose text side ranks at random, is reported with 0.9993. Synthetic sounds and
-# pictures lie farther from what models were trained on than phrases do, and so may lie closer together.
+# Mean cosines from which a side is doubted, and from which it is useless. Measured on these inputs: texts 0.03
+# (potion), 0.12 (MiniLM), 0.28 (word2vec); sounds 0.44 (GE2E voices), 0.55 (YAMNet through ConSE); pictures 0.22
+# (MobileNet through ConSE). laion/larger_clap_music, whose text side ranks at random, is reported with 0.9993.
+# Synthetic sounds and pictures are less like what models were trained on than phrases, and so may lie closer together.
 DOUBT: Final[dict[Modality, float]] = {"text": 0.9, "audio": 0.95, "image": 0.95, "video": 0.95}
 USELESS: Final[dict[Modality, float]] = {"text": 0.98, "audio": 0.99, "image": 0.99, "video": 0.99}
 SOUND_SECONDS: Final = 4.0
