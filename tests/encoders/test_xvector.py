@@ -114,3 +114,22 @@ def test_what_is_no_xvector_checkpoint_is_refused_in_one_line(tmp_path: Path) ->
     (tmp_path / "preprocessor_config.json").unlink()
     with pytest.raises(ModelNotFound, match=r"holds no preprocessor_config\.json"):
         load(f"xvector:{tmp_path}")
+
+
+def test_a_checkpoint_without_safetensors_comes_from_the_hub_as_a_bin_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_xvector.build(tmp_path)
+    weights = transformers.WavLMForXVector.from_pretrained(tmp_path).state_dict()
+    (tmp_path / "model.safetensors").unlink()
+
+    def snapshot_download(model: str, allow_patterns: list[str]) -> str:
+        assert model == "lab/voices"
+        if "pytorch_model*.bin" in allow_patterns:
+            torch.save(weights, tmp_path / "pytorch_model.bin")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    waves = noises(16000)
+    given = encode(load("xvector:lab/voices"), [clip(wave) for wave in waves]).array
+    np.testing.assert_allclose(given, expected(tmp_path, "WavLM", waves), atol=1e-5)
