@@ -290,9 +290,9 @@ class FaissIndex:
     def _effort(self, depth: int) -> tuple[int, float]:
         """efSearch or nprobe with which the ``depth`` nearest rows are found, and how many rows that visits.
 
-        The settings were tuned for ten neighbours; the exponent is a rule of thumb that the tests hold to.
+        The settings were tuned for ten neighbours; deeper answers take as many times the effort.
         """
-        rows, more = depth * self.settings.get("rerank", 1), max(1.0, depth / NEIGHBOURS) ** 0.75
+        rows, more = depth * self.settings.get("rerank", 1), max(1.0, depth / NEIGHBOURS)
         if self.plan.kind == "hnsw":
             effort = math.ceil(max(self.settings["efSearch"] * more, 2 * rows))
             return effort, effort * 2.0 * self.plan.parameters["M"]
