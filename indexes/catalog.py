@@ -278,8 +278,8 @@ class Catalog:
 
     def rows_of_content(self, space: str, modality: Modality, content: int) -> dict[int, int]:
         """Row of a vector file -> item id, for the parts of one content."""
-        sql = (
-            "SELECT v.row, v.item FROM item i JOIN vector v ON v.item = i.id "
+        sql = (  # CROSS JOIN: from the content's few items to their vectors, never through all vectors of the space
+            "SELECT v.row, v.item FROM item i CROSS JOIN vector v ON v.item = i.id "
             "WHERE i.content = ? AND v.space = ? AND v.modality = ?"
         )
         return dict(self.query(sql, (content, space, modality)))
