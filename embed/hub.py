@@ -11,10 +11,21 @@ from typing import Any, Final
 
 from embed.errors import EncoderError, ModelNotFound
 
-__all__ = ["cache_folder", "config", "file_hash", "folder", "parts", "pretrained", "processor", "weights_hash"]
+__all__ = [
+    "cache_folder",
+    "config",
+    "file_hash",
+    "folder",
+    "parts",
+    "pretrained",
+    "processor",
+    "tokenizer",
+    "weights_hash",
+]
 
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".onnx", ".npy")
 REST: Final = (".json", ".txt", ".model", ".csv")
+VOCABULARIES: Final = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 HUB_PATTERNS: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.json", "*/*.safetensors"]
 
 
@@ -131,6 +142,21 @@ def processor(cls: Any, where: Path, **options: Any) -> Any:
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
+
+
+def tokenizer(where: Path) -> Any:
+    """The tokenizer of a local folder, as ``AutoTokenizer`` reads it.
+
+    Raises ``EncoderError`` where the folder holds no vocabulary: transformers would then make a tokenizer of a handful
+    of special tokens without a word, and every text would get nearly the same vector.
+    """
+    from transformers import AutoTokenizer
+
+    made = processor(AutoTokenizer, where)
+    names = sorted({*VOCABULARIES, *made.vocab_files_names.values()})
+    if not any((where / name).is_file() for name in names):
+        raise EncoderError(f"{where}: holds no vocabulary for its tokenizer; put one of {', '.join(names)} there")
+    return made
 
 
 def weights_hash(paths: Path | Iterable[Path]) -> str:

@@ -77,9 +77,7 @@ class ClapEncoder(Encoder):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        return hub.processor(AutoTokenizer, self.where)
+        return hub.tokenizer(self.where)
 
     @cached_property
     def _longest(self) -> int:

@@ -97,9 +97,7 @@ class ClipEncoder(Encoder):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        return hub.processor(AutoTokenizer, self.where)
+        return hub.tokenizer(self.where)
 
     @cached_property
     def _image_processor(self) -> Any:

@@ -206,12 +206,7 @@ class EmbeddingGemma2Encoder(Encoder):
 
     @cached_property
     def tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(self.where, local_files_only=True)
-        except Exception as error:
-            raise EncoderError(f"{self.where}: no tokenizer can be loaded from it: {_one_line(error)}") from None
+        tokenizer = hub.tokenizer(self.where)
         tokenizer.add_special_tokens({"additional_special_tokens": [VIDEO_TOKEN]})  # as the processor does
         return tokenizer
 

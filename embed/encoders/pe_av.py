@@ -169,12 +169,7 @@ class PeAvEncoder(Encoder):
 
     @cached_property
     def tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(self.where, local_files_only=True)
-        except Exception as error:
-            raise EncoderError(f"{self.where}: no tokenizer can be loaded from it: {_one_line(error)}") from None
+        return hub.tokenizer(self.where)
 
     @cached_property
     def text_tower(self) -> Any:

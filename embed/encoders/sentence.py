@@ -99,9 +99,8 @@ class SentenceEncoder(Encoder):
     @cached_property
     def _tokenizer(self) -> Any:
         from tokenizers import normalizers
-        from transformers import AutoTokenizer
 
-        tokenizer = hub.processor(AutoTokenizer, self._transformer.where)
+        tokenizer = hub.tokenizer(self._transformer.where)
         settings = self._transformer.settings
         positions = hub.config(self._transformer.where).get("max_position_embeddings") or tokenizer.model_max_length
         # As in sentence-transformers: what the folder says counts, else what the model has positions for.

@@ -109,11 +109,9 @@ class SiglipEncoder(Encoder):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
-
         if not self.lower and not (find_spec("sentencepiece") and find_spec("google.protobuf")):
             raise MissingPackage("sentencepiece", "siglip", f"the tokenizer of {self.space.model}")
-        return hub.processor(AutoTokenizer, self.where)
+        return hub.tokenizer(self.where)
 
     @cached_property
     def _image_processor(self) -> Any:

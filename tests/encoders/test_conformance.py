@@ -37,7 +37,7 @@ import embed
 from embed import Encoder, Media, Space
 from embed.encoder import families
 from embed.errors import EncoderError, MediaError, ModelNotFound
-from embed.hub import WEIGHTS
+from embed.hub import VOCABULARIES, WEIGHTS
 from embed.media import Modality
 from embed.pipeline import Encoded, Finished, encode_stream
 
@@ -370,3 +370,16 @@ def test_a_damaged_folder_is_one_clear_error(tiny: Tiny, tmp_path: Path, damage:
             embed.encode(embed.load(name), [next(iter(named.values()))])
         assert "\n" not in str(caught.value)
         assert "damaged" in str(caught.value), "it should name the folder"
+
+
+def test_a_tokenizer_without_its_vocabulary_is_one_clear_error(tiny: Tiny, tmp_path: Path) -> None:
+    """transformers would make one of a handful of special tokens, and give every text nearly the same vector."""
+    name = tiny.copy(tmp_path / "wordless")
+    vocabularies = [path for path in (tmp_path / "wordless").rglob("*") if path.name in VOCABULARIES]
+    if "text" not in tiny.inputs or not vocabularies:
+        pytest.skip("no tokenizer's vocabulary among its files")
+    for path in vocabularies:
+        path.unlink()
+    with pytest.raises(EncoderError, match="(?i)tokenizer|vocabulary") as caught:
+        embed.encode(embed.load(name), [Media.from_text("a dog barks")])
+    assert "\n" not in str(caught.value)
