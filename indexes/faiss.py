@@ -122,7 +122,7 @@ def choose(n: int, dim: int, budget: int | None = None) -> Plan:
     ('exact', 'hnsw', 'ivf-sq8')
     """
     if 4 * n * dim <= SCAN_BYTES:
-        return Plan("exact", {}, 0, f"{_megabytes(4 * n * dim)} of vectors are scanned as fast as any index", budget)
+        return Plan("exact", {}, 0, f"{_megabytes(4 * n * dim)} are too little to need an index", budget)
     return next(plans(n, dim, budget))
 
 
