@@ -131,9 +131,9 @@ def _report_lines(library: Any, report: Any) -> list[str]:
         + f"; {report.vectors} vectors from {report.encoded} files in {report.seconds:.1f} s"
     ]
     if report.ignored:
-        lines.append(f"  {report.ignored} files of other kinds were passed over")
+        lines.append(f"  passed over, of other kinds: {report.ignored}")
     if report.matched is not None:
-        lines.append(f"  the side table spoke of {report.matched} of the files")
+        lines.append(f"  files that the side table speaks of: {report.matched}")
     skipped = sum(not failure.partly for failure in report.failures)
     if report.failures:
         partly = len(report.failures) - skipped

@@ -15,7 +15,7 @@
     └── CollectionError           a collection's folder cannot be used
         ├── CollectionNotFound    there is none of that name
         ├── CollectionLocked      another process is writing to it
-        └── CollectionDamaged     its files contradict each other
+        └── CollectionDamaged     its files contradict each other (indexes.faiss.IndexDamaged: only a cache does)
 
 A message gives both values that disagree, and the way out.
 """

@@ -236,7 +236,8 @@ class Collection:
             found: dict[int, Neighbour] = {}
             fetch = 0
             while len(found) < k and fetch < index.size:
-                fetch = min(index.size, max(4 * fetch, 4 * k + 4 * len(without), 64))
+                # Deep answers cost an approximate index dear: begin near to k, and go on where windows share files.
+                fetch = min(index.size, 4 * fetch or k + k // 2 + len(without))
                 neighbours = index.search(query[None, :], fetch, allowed=allowed)
                 rows = [int(row) for row in neighbours.rows[0] if row >= 0]
                 ids = self.catalog.items_of_rows(space.id, modality, rows)

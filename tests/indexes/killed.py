@@ -131,4 +131,5 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
     print(json.dumps({"killed": False, "lost": [], "integrity": "ok", "equal": found(path) == found(whole)}))
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
