@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from embed.errors import AnalogonError, UsageError
+from embed.errors import AnalogonError, UsageError, one_line
 
 __all__ = ["app", "main"]
 
@@ -345,8 +345,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ANALOGON_DEBUG"):
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        _complain(f"{type(error).__name__}: {text} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
+        _complain(f"{one_line(error, named=True)} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
         sys.exit(3)
 
 

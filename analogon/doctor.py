@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.encoder import Encoder
-from embed.errors import MediaError, SpaceMismatch
+from embed.errors import MediaError, SpaceMismatch, one_line
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space, unit
@@ -90,7 +90,7 @@ def examine(
         try:
             inputs = _inputs(encoder, modality)
         except Exception as error:
-            checks.append(Check(f"{modality} values", False, None, f"cannot be fed: {_one_line(error)}"))
+            checks.append(Check(f"{modality} values", False, None, f"cannot be fed: {one_line(error, named=True)}"))
             continue
         alone = _Outcome.of(encoder, inputs)
         checks.append(_values(encoder, modality, alone))
@@ -132,7 +132,7 @@ class _Outcome:
             except MediaError as error:
                 outcome.refused[one.name] = error.reason
             except Exception as error:
-                outcome.failed[one.name] = _one_line(error)
+                outcome.failed[one.name] = one_line(error, named=True)
         return outcome
 
 
@@ -307,7 +307,7 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except Exception as error:
-        return Check(name, False, None, _one_line(error))
+        return Check(name, False, None, one_line(error, named=True))
 
 
 # -- inputs ------------------------------------------------------------------------------------------------------
@@ -406,8 +406,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {word}"
     return f"{seconds:.1f} seconds"
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from embed import hub
-from embed.errors import EncoderError, MissingPackage, ModelNotFound
+from embed.errors import EncoderError, MissingPackage, ModelNotFound, one_line
 
 __all__ = ["ACTIVATIONS", "Classifier", "TFLiteClassifier", "TransformersClassifier", "classifier", "read_labels"]
 
@@ -335,9 +335,7 @@ def _interpreter(path: Path, **options: Any) -> Any:
             interpreter = Interpreter(model_path=str(path), **options)
             interpreter.allocate_tensors()
     except Exception as error:
-        raise EncoderError(
-            f"{path}: not a TFLite model that can be run: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise EncoderError(f"{path}: not a TFLite model that can be run: {one_line(error)}") from None
     return interpreter
 
 

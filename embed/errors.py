@@ -37,6 +37,7 @@ __all__ = [
     "UnknownEncoder",
     "UnsupportedModality",
     "UsageError",
+    "one_line",
 ]
 
 
@@ -110,3 +111,15 @@ class CollectionLocked(CollectionError):
 
 class CollectionDamaged(CollectionError):
     """The collection's files contradict each other."""
+
+
+def one_line(error: BaseException, *, named: bool = False) -> str:
+    """What somebody else's exception says, as one line of at most 300 characters; ``named`` puts its type before it.
+
+    >>> one_line(ValueError("two\\n  lines")), one_line(KeyError(), named=True)
+    ('two lines', 'KeyError')
+    """
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())[:300]
+    if not text:
+        return type(error).__name__
+    return f"{type(error).__name__}: {text}" if named else text

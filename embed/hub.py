@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from embed.errors import EncoderError, ModelNotFound
+from embed.errors import EncoderError, ModelNotFound, one_line
 
 __all__ = [
     "cache_folder",
@@ -91,7 +91,7 @@ def pretrained(cls: Any, where: Path, **options: Any) -> Any:
             where, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
         )
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error)
         raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
     finally:
         logging.set_verbosity(level)
@@ -140,7 +140,7 @@ def processor(cls: Any, where: Path, **options: Any) -> Any:
     try:
         return cls.from_pretrained(where, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error)
         raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
 
 

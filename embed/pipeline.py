@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from embed import decode
 from embed.encoder import Encoder
-from embed.errors import EncoderError, MediaError, UnsupportedModality
+from embed.errors import EncoderError, MediaError, UnsupportedModality, one_line
 from embed.media import Media, Modality
 from embed.space import Vectors, unit
 
@@ -149,10 +149,10 @@ def _encode_checked(encoder: Encoder, parts: list[Media]) -> list[npt.NDArray[np
         if len(parts) == 1:
             if isinstance(error, MediaError):
                 return [error]
-            return [MediaError(parts[0].name, f"{encoder.space.model} failed on it: {_one_line(error)}")]
+            return [MediaError(parts[0].name, f"{encoder.space.model} failed on it: {one_line(error, named=True)}")]
         results = [_encode_checked(encoder, [part])[0] for part in parts]
         if not isinstance(error, MediaError) and all(isinstance(r, MediaError) for r in results):
-            raise EncoderError(f"{encoder.space.model} cannot encode: {_one_line(error)}") from error
+            raise EncoderError(f"{encoder.space.model} cannot encode: {one_line(error, named=True)}") from error
         return results
     if rows.shape != (len(parts), encoder.space.dim):
         raise EncoderError(
@@ -175,11 +175,6 @@ def _without_array(part: Media) -> Media:
     """The part without its samples or pixels; what was given as an array alone keeps an empty one in its place."""
     given = part.path is not None or part.text is not None or part.data is not None
     return part.but(array=None if given else np.empty(0, dtype=np.float32), sound=None)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 def _decode_ahead(
@@ -209,7 +204,7 @@ def _decode_ahead(
         except (MediaError, EncoderError) as raised:
             error = raised
         except Exception as raised:  # a decoder's own surprise is this file's trouble, not the run's
-            error = MediaError(lane.media.name, f"cannot be decoded: {_one_line(raised)}")
+            error = MediaError(lane.media.name, f"cannot be decoded: {one_line(raised, named=True)}")
         put(lane, error)
 
     def start(count: int) -> None:

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from embed import decode
 from embed.encoder import load, resolve
-from embed.errors import MediaError, SpaceMismatch, UsageError
+from embed.errors import MediaError, SpaceMismatch, UsageError, one_line
 from embed.media import MODALITIES, Media, Modality, Span, check_readable, content_hash
 from embed.space import Space, unit
 from indexes.catalog import Failure, Item
@@ -596,7 +596,7 @@ def _opened(source: Path) -> Any:
     try:
         return parquet.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)
     except (ArrowException, OSError) as error:
-        raise MediaError(str(source), f"is not a parquet file: {_one_line(error)}") from None
+        raise MediaError(str(source), f"is not a parquet file: {one_line(error)}") from None
 
 
 def _space(file: Any, source: Path, encoder: Encoding | None) -> KnownSpace:
@@ -614,7 +614,7 @@ def _space(file: Any, source: Path, encoder: Encoding | None) -> KnownSpace:
         said = json.loads(identity)
         own = KnownSpace(Space.from_json(said["space"]), dict(said["encoder"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise MediaError(str(source), f"what it says of its space cannot be read: {_one_line(error)}") from None
+        raise MediaError(str(source), f"what it says of its space cannot be read: {one_line(error)}") from None
     if named is not None:
         if named.space != own.space:
             raise SpaceMismatch(f"{source} holds vectors of {own.space}; the encoder named is {named.space}")
@@ -657,7 +657,7 @@ def _batches(file: Any, source: Path) -> Iterator[Any]:
     try:
         yield from file.iter_batches(ROWS)
     except (ArrowException, OSError) as error:
-        raise MediaError(str(source), f"is damaged: {_one_line(error)}; the rows before that are in") from None
+        raise MediaError(str(source), f"is damaged: {one_line(error)}; the rows before that are in") from None
 
 
 def _parquet_rows(file: Any, source: Path, dim: int) -> Iterator[_Row | Failure]:
@@ -769,7 +769,7 @@ def _matrix(path: Path) -> npt.NDArray[np.floating[Any]]:
     try:
         matrix: npt.NDArray[np.floating[Any]] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise MediaError(str(path), f"is not an npy file: {_one_line(error)}") from None
+        raise MediaError(str(path), f"is not an npy file: {one_line(error)}") from None
     return matrix
 
 
@@ -870,7 +870,7 @@ def _object(value: str | None, name: str) -> Fields | None:
     try:
         found = json.loads(value, parse_constant=lambda _: None)  # SQLite's JSON knows no NaN
     except ValueError as error:
-        raise MediaError("", f"its {name} are not JSON: {_one_line(error)}") from None
+        raise MediaError("", f"its {name} are not JSON: {one_line(error)}") from None
     if not isinstance(found, dict):
         raise MediaError("", f"its {name} should be a JSON object, not {value[:60]}")
     return found
@@ -898,7 +898,3 @@ def _resolved(path: str, folder: Path) -> str:
         if not os.path.isabs(path) and (base / path).exists():
             return str((base / path).absolute())
     return path
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from embed import hub
 from embed.encoder import AudioInput, Encoder, VideoInput
-from embed.errors import EncoderError, UsageError
+from embed.errors import EncoderError, UsageError, one_line
 from embed.media import Media, Modality
 from embed.space import Space
 
@@ -221,7 +221,7 @@ class EmbeddingGemma2Encoder(Encoder):
         try:
             return Gemma4ImageProcessorPil.from_pretrained(self.where, local_files_only=True)
         except Exception as error:
-            raise EncoderError(f"{self.where}: no image processor in it: {_one_line(error)}") from None
+            raise EncoderError(f"{self.where}: no image processor in it: {one_line(error)}") from None
 
     @cached_property
     def frame_processor(self) -> Any:
@@ -279,7 +279,7 @@ def load(
     try:
         config = EmbeddingGemma2Config.from_pretrained(where, local_files_only=True)
     except Exception as error:
-        raise EncoderError(f"{where}/config.json does not configure EmbeddingGemma 2: {_one_line(error)}") from None
+        raise EncoderError(f"{where}/config.json does not configure EmbeddingGemma 2: {one_line(error)}") from None
     full = config.text_config.embedding_dim
     if dim is not None and not 0 < dim <= full:
         raise UsageError(f"dim can be 1 to {full}, not {dim}")
@@ -298,7 +298,7 @@ def _extractor(where: Path) -> Any:
     try:
         return Gemma4AudioFeatureExtractor.from_pretrained(where, local_files_only=True)
     except Exception as error:
-        raise EncoderError(f"{where}: no audio feature extractor in it: {_one_line(error)}") from None
+        raise EncoderError(f"{where}: no audio feature extractor in it: {one_line(error)}") from None
 
 
 def _resized(processor: Any, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -311,7 +311,3 @@ def _resized(processor: Any, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.u
         resample=processor.resample,
     )
     return np.ascontiguousarray(resized.transpose(1, 2, 0))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from embed import hub
 from embed.encoder import AudioInput, Encoder
-from embed.errors import EncoderError, ModelNotFound, UsageError
+from embed.errors import EncoderError, ModelNotFound, UsageError, one_line
 from embed.logmel import LogMel
 from embed.media import Media
 from embed.space import Space
@@ -237,7 +237,7 @@ def _read(path: Path, tower: str) -> State:
         with torch.serialization.safe_globals(harmless):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error)
         raise EncoderError(f"{path}: not a checkpoint of plain weights: {text}") from error
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not any("text_branch." in str(key) for key in state):
@@ -280,6 +280,6 @@ def _filled(cls: Any, config: Any, state: State, path: Path) -> Any:
     try:
         model.load_state_dict(constants | dict(state))
     except RuntimeError as error:
-        text = " ".join(str(error).split())[:300]
+        text = one_line(error)
         raise EncoderError(f"{path}: does not fit {cls.__name__}: {text}") from error
     return model.eval().requires_grad_(False)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from embed import hub
 from embed.encoder import AudioInput, Encoder, VideoInput
-from embed.errors import EncoderError, MediaError
+from embed.errors import EncoderError, MediaError, one_line
 from embed.media import Media
 from embed.space import Space
 
@@ -242,7 +242,7 @@ def load(
     try:
         config = AutoConfig.from_pretrained(where, local_files_only=True)
     except Exception as error:
-        raise EncoderError(f"{where}/config.json does not configure a {kind} model: {_one_line(error)}") from None
+        raise EncoderError(f"{where}/config.json does not configure a {kind} model: {one_line(error)}") from None
     return PeAvEncoder(model, where, config, target, window, hop, frames)
 
 
@@ -253,14 +253,10 @@ def _extractor(where: Path) -> Any:
     try:
         return PeAudioFeatureExtractor.from_pretrained(where, local_files_only=True)
     except Exception as error:
-        raise EncoderError(f"{where}: no audio feature extractor in it: {_one_line(error)}") from None
+        raise EncoderError(f"{where}: no audio feature extractor in it: {one_line(error)}") from None
 
 
 def _sound(media: Media) -> npt.NDArray[np.float32]:
     sound = media.array if media.modality == "audio" else media.sound
     assert sound is not None
     return sound
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from embed import hub
 from embed.encoder import Encoder
-from embed.errors import EncoderError, MediaError
+from embed.errors import EncoderError, MediaError, one_line
 from embed.media import Media
 from embed.space import Space
 
@@ -259,7 +259,7 @@ def _fill(layer: Any, where: Path, name: str) -> None:
             state = torch.load(where / "pytorch_model.bin", map_location="cpu", weights_only=True)
         layer.load_state_dict({key.removeprefix(f"{name}."): value.float() for key, value in state.items()})
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error)
         raise EncoderError(f"{where}: the weights of its {type(layer).__name__} cannot be loaded: {text}") from error
     layer.requires_grad_(False)
 

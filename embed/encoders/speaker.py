@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from embed import hub
 from embed.encoder import AudioInput, Encoder
-from embed.errors import EncoderError, MissingPackage, ModelNotFound
+from embed.errors import EncoderError, MissingPackage, ModelNotFound, one_line
 from embed.media import Media
 from embed.space import Space
 
@@ -103,7 +103,7 @@ class SpeakerEncoder(Encoder):
         try:
             checkpoint = torch.load(self.weights, map_location="cpu", weights_only=True)
         except Exception as error:
-            text = " ".join(str(error).split())[:200]
+            text = one_line(error)
             raise EncoderError(f"{self.weights}: not a checkpoint of plain weights: {text}") from error
         state = checkpoint.get("model_state") if isinstance(checkpoint, Mapping) else None
         if not isinstance(state, Mapping):
@@ -111,7 +111,7 @@ class SpeakerEncoder(Encoder):
         try:
             layers.load_state_dict({key: value for key, value in state.items() if key not in UNUSED})
         except RuntimeError as error:
-            text = " ".join(str(error).split())[:200]
+            text = one_line(error)
             raise EncoderError(f"{self.weights}: does not fit the GE2E network: {text}") from error
         return layers.eval().requires_grad_(False)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from embed import hub
 from embed.encoder import AudioInput, Encoder
-from embed.errors import EncoderError
+from embed.errors import EncoderError, one_line
 from embed.media import Media
 from embed.space import Space
 
@@ -107,7 +107,7 @@ def _read_config(where: Path) -> tuple[str, Any]:
     try:
         return name, AutoConfig.for_model(**table)
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error)
         raise EncoderError(f"{where / 'config.json'}: not a configuration of {name}: {text}") from error
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from embed.errors import MediaError
+from embed.errors import MediaError, one_line
 from embed.formats import integrity
-from embed.formats.files import clock, decoder_reason, described, one_line, open_container, opened, size
+from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
 from embed.media import Media, Span
 
 if TYPE_CHECKING:

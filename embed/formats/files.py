@@ -7,14 +7,14 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from embed.errors import MediaError
+from embed.errors import MediaError, one_line
 from embed.formats import integrity
 from embed.media import Media, check_readable
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["clock", "decoder_reason", "described", "one_line", "open_container", "opened", "size"]
+__all__ = ["clock", "decoder_reason", "described", "open_container", "opened", "size"]
 
 # Playlists, picture sequences and text terminals are libav formats too, and some open other files: none of them here.
 DEMUXERS: Final = (
@@ -114,8 +114,3 @@ def clock(seconds: float) -> str:
     """
     minutes, whole = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{whole:02d}" if minutes >= 60 else f"{minutes}:{whole:02d}"
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, on one line; its type where it says nothing."""
-    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:200]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from embed.errors import MediaError
+from embed.errors import MediaError, one_line
 from embed.formats import integrity
-from embed.formats.files import described, one_line, opened, size
+from embed.formats.files import described, opened, size
 from embed.media import Media
 
 if TYPE_CHECKING:
