@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from embed import Encoder, Media, encode, load
+import analogon
+from embed import Media, encode
 
 # One for each class, written before any of them was tried.
 QUERIES: Final = {
@@ -36,12 +35,7 @@ QUERIES: Final = {
 NEAREST: Final = 10
 
 
-def precision_at(scores: npt.NDArray[np.float32], relevant: npt.NDArray[np.bool_], count: int) -> float:
-    """The share of ``relevant`` items among the ``count`` with the highest scores."""
-    return float(relevant[np.argsort(-scores, kind="stable")[:count]].mean())
-
-
-def models_encoder(models: Path, folder: Path) -> Encoder:
+def models_encoder(models: Path, folder: Path) -> Path:
     """The bridge of YAMNet and potion in ``models``, described by a TOML file in ``folder``."""
     description = folder / "conse.toml"
     description.write_text(
@@ -50,7 +44,7 @@ def models_encoder(models: Path, folder: Path) -> Encoder:
         f'audio = "tflite:{(models / "yamnet" / "yamnet.tflite").resolve()}"\n'
         "top = 10\n"
     )
-    return load(description)
+    return description
 
 
 def main() -> None:
@@ -62,31 +56,36 @@ def main() -> None:
     source.add_argument("--models", type=Path, help="a folder with yamnet/ and potion-base-4m-int8/")
     arguments = parser.parse_args()
 
-    with tempfile.TemporaryDirectory() as folder:
-        encoder = models_encoder(arguments.models, Path(folder)) if arguments.models else load(arguments.encoder)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        encoder = models_encoder(arguments.models, folder) if arguments.models else arguments.encoder
+        with analogon.open(folder / "collection", create=True) as library:
+            measure(library, arguments.data, encoder)
+
+
+def measure(library: analogon.Library, data: Path, encoder: str | Path) -> None:
+    """Index the recordings, ask the questions, print the figures."""
+    report = library.index(data, encoders=[encoder], only=["audio"])
+    known = library.collection.spaces[0]
+    print(f"{known.space}\n{report.encoded} recordings indexed in {report.seconds:.1f} s")
     classes = sorted(QUERIES)
-    files = [(path, name) for name in classes for path in sorted((arguments.data / name).glob("*.ogg"))]
-    truth = np.array([classes.index(name) for _, name in files])
-    if not len(files):
-        parser.error(f"{arguments.data} holds no folder such as {classes[0]} with .ogg files")
-
-    started = time.perf_counter()
-    audio = encode(encoder, [Media.from_path(path) for path, _ in files])
-    seconds = time.perf_counter() - started
-    questions = encode(encoder, [Media.from_text(QUERIES[name]) for name in classes], query=True)
-    names = encode(encoder, [Media.from_text(name.replace("_", " ")) for name in classes], query=True)
-
-    print(f"{audio.space}\n{len(files)} recordings encoded in {seconds:.1f} s")
+    truth = [Path(item.media.path or "").parent.name for item in library.collection.catalog.all_items()]
     precisions = []
-    for index, (name, scores) in enumerate(zip(classes, questions @ audio, strict=True)):
-        precisions.append(precision_at(scores, truth == index, NEAREST))
+    for name in classes:
+        hits = library.search(QUERIES[name], to="audio", k=NEAREST)
+        precisions.append(sum(Path(hit.path).parent.name == name for hit in hits) / NEAREST)
         print(f"  {precisions[-1]:.2f}  {name:15} {QUERIES[name]}")
-    shares = np.bincount(truth, minlength=len(classes)) / len(truth)
+    shares = [truth.count(name) / len(truth) for name in classes]
     print(
-        f"mean precision at {NEAREST}: {np.mean(precisions):.3f} ({len(classes)} queries, chance {shares.mean():.3f})"
+        f"mean precision at {NEAREST}: {np.mean(precisions):.3f} "
+        f"({len(classes)} queries, {len(truth)} recordings, chance {np.mean(shares):.3f})"
     )
-    found = (audio @ names).argmax(axis=1)
-    print(f"zero-shot accuracy: {(found == truth).mean():.3f} (n = {len(truth)}, chance {shares.max():.3f} at most)")
+    names = [Media.from_text(name.replace("_", " ")) for name in classes]
+    texts = encode(library.collection.encoder(known), names, query=True).array
+    audio = np.stack([library.collection.vector(known.space, i.id) for i in library.collection.catalog.all_items()])
+    found = [classes[best] for best in (audio @ texts.T).argmax(axis=1)]
+    right = float(np.mean([a == b for a, b in zip(found, truth, strict=True)]))
+    print(f"zero-shot accuracy: {right:.3f} (n = {len(truth)}, chance {max(shares):.3f} at most)")
 
 
 if __name__ == "__main__":
