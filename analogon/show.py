@@ -48,7 +48,7 @@ def hits_table(hits: Hits) -> Table:
 
 def _description(hit: Hit) -> Text:
     text = Text()
-    place = short(hit.path) + (f", row {hit.media.row + 1}" if hit.media.row is not None else "")
+    place = _place(hit)
     if hit.media.text is not None:
         words = " ".join(hit.media.text.split())
         text.append((words if len(words) <= 100 else words[:97] + "...") + "  ")
@@ -58,6 +58,10 @@ def _description(hit: Hit) -> Text:
     if len(hit.paths) > 1:
         text.append(f"  (and {len(hit.paths) - 1} more with the same content)", style="dim")
     return text
+
+
+def _place(hit: Hit) -> str:
+    return short(hit.path) + (f", row {hit.media.row + 1}" if hit.media.row is not None else "")
 
 
 def short(path: str) -> str:
@@ -92,7 +96,7 @@ def hits_html(hits: Hits) -> str:
     """Hits for a notebook: an audio player for the span that matched, a thumbnail, or the text."""
     rows = "".join(
         f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{_preview(hit)}</td><td style='text-align:left'>"
-        f"{html.escape(short(hit.path))}<br><small>{html.escape(hit.where)}</small></td></tr>"
+        f"{html.escape(_place(hit))}<br><small>{html.escape(hit.where)}</small></td></tr>"
         for hit in hits
     )
     head = "<tr><th>#</th><th>score</th><th></th><th style='text-align:left'>file</th></tr>"
@@ -105,7 +109,7 @@ def _preview(hit: Hit) -> str:
         return html.escape(media.text[:300])
     try:
         if media.modality == "audio":
-            return f"<audio controls preload='none' src='data:audio/wav;base64,{_wav(media)}'></audio>"
+            return f"<audio controls preload='metadata' src='data:audio/wav;base64,{_wav(media)}'></audio>"
         if media.modality == "image":
             return f"<img src='data:image/png;base64,{_thumbnail(media)}'>"
     except AnalogonError as error:
