@@ -171,6 +171,7 @@ class _Run:
         self.roots = [_root(path) for path in plan.paths]
         self.matched: set[str] = set()
         self.seen: set[str] = set()
+        self.failed = self.catalog.failed_paths()
         self.tables: list[str] = []
 
     # -- the scan: which files are there, and what do they hold -------------------------------------------------
@@ -271,6 +272,8 @@ class _Run:
         """A file stands as it did: only its metadata, or the modalities that are asked for, may be new."""
         self.report.known += 1
         source, found = known.source, known.found
+        if found.path in self.failed:
+            self.catalog.forget_failures(found.path)
         kinds = tuple(dict.fromkeys((*source.modalities, *found.modalities)))
         metadata = self._metadata(found)
         if metadata is None:
@@ -319,6 +322,8 @@ class _Run:
         except MediaError as error:
             self._fail(path, error.reason)
             return
+        with self.catalog.transaction():
+            self.catalog.forget_failures(path)
         seen: set[int | None] = set()
         try:
             for batch in _batches(tables.rows(path, self.plan.text_column), SCAN_BATCH):
@@ -363,12 +368,12 @@ class _Run:
             if gone:
                 self.writer.remove(gone)
             self.report.removed += len(gone)
-            with self.catalog.transaction():
-                for failure in self.catalog.failures():
-                    if not os.path.lexists(failure.path):
-                        self.catalog.forget_failures(failure.path)
         else:
             self.report.missing = len(gone)
+        with self.catalog.transaction():
+            for path in self.failed:
+                if not os.path.lexists(path):
+                    self.catalog.forget_failures(path)
 
     # -- encoding what a space has not yet ----------------------------------------------------------------------
 

@@ -344,6 +344,10 @@ class Catalog:
         ]
         return sorted(found, key=lambda failure: (failure.path, failure.row or 0, failure.reason))
 
+    def failed_paths(self) -> set[str]:
+        """The paths that could not be read, or that hold a row that could not."""
+        return {path for (path,) in self.query("SELECT DISTINCT path FROM failure")}
+
     def pending(self, space: str, modality: Modality, roots: Sequence[str]) -> list[Pending]:
         """The contents of a modality under some paths that a space has not yet, in order of content."""
         below = " OR ".join("s.path = ? OR substr(s.path, 1, ?) = ?" for _ in roots)

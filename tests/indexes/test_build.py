@@ -237,9 +237,14 @@ def test_what_fails_is_named_kept_and_not_tried_again(collection: Collection, tm
     encoder = Counting()
     again = run(collection, folder, encoder=encoder)
     assert encoder.calls == 0 and again.still_failing == 1 and again.vectors == 0
+    (folder / "link.wav").unlink()
+    (folder / "pipe.wav").unlink()
+    sounds.write(folder / "pipe.wav", 51)
     sounds.write(folder / "bad.wav", 50)
     healed = run(collection, folder)
-    assert healed.vectors == 1 and healed.still_failing == 0
+    assert healed.vectors == 2 and healed.still_failing == 0
+    left = {Path(failure.path).name for failure in collection.catalog.failures()}
+    assert left == {"empty.wav", "folder.wav"}
 
 
 def oracle_of_good(folder: Path) -> dict[tuple[str, str, float, float, str], bytes]:
