@@ -24,8 +24,9 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One worker a core, each with one thread: small models gain nothing from more, and wait for each other.
 test: lint
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow

@@ -67,7 +67,7 @@ def _place(hit: Hit) -> str:
 def short(path: str) -> str:
     """A path as seen from the working directory, where that is shorter.
 
-    >>> short(str(Path.cwd() / "rain.wav"))
+    >>> short(os.path.abspath("rain.wav"))
     'rain.wav'
     """
     try:
