@@ -19,6 +19,7 @@ from tests.conftest import SHARED
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>[a-z]+)\n(?P<body>.*?)```", re.DOTALL)
 SECONDS = re.compile(r"in \d+\.\d s")
+SCORE = re.compile(r"\b\d\.\d{3}\b")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ def test_console_examples(folder: Path, shared: Path) -> None:
             done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{command}\n{done.stderr}"
             lines = [SECONDS.sub("in N s", line.rstrip()) for line in done.stdout.splitlines()]
-            assert lines == expected, command
+            # Quantised classifiers round a little differently on another processor: the order must hold, and nearly
+            # the scores.
+            assert [SCORE.sub("S", line) for line in lines] == [SCORE.sub("S", line) for line in expected], command
+            scores = [float(score) for line in lines for score in SCORE.findall(line)]
+            assert scores == pytest.approx([float(s) for line in expected for s in SCORE.findall(line)], abs=0.02)
             ran += 1
     assert ran >= 7
