@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A CPU build of torch is enough; pinning it first keeps an unpinned dependency from bringing gigabytes of GPU libraries.
 TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test lint format clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,10 +26,7 @@ lint: .venv/ready
 
 # One worker a core, each with one thread: small models gain nothing from more, and wait for each other.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto
-
-test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .

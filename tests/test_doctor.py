@@ -223,7 +223,6 @@ def test_an_encoder_of_another_space_is_told_with_both(indexed: Collection) -> N
     assert "toy:16 (16-d" in found["collection"] and "toy:8 (8-d" in found["collection"]
 
 
-@pytest.mark.shared
 def test_healthy_real_encoders_pass(shared: Path) -> None:
     models = shared / "models"
     assert failing(load(f"static:{models / 'potion-base-4m-int8'}")) == {}
