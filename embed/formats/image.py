@@ -110,10 +110,9 @@ def _upright(picture: Image) -> Image:
     """The picture turned as its EXIF orientation says; an EXIF block that cannot be read says nothing."""
     from PIL import ImageOps
 
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:
-        return picture
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(picture, in_place=True)  # a copy of a large photograph would cost as much as turning it
+    return picture
 
 
 def _to_rgb(picture: Image) -> Image:
@@ -162,7 +161,7 @@ def _to_srgb(picture: Image) -> Image:
                 converted = ImageCms.profileToProfile(picture.convert(mode), source, _srgb_profile(), outputMode="RGB")
                 assert converted is not None
                 return converted
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 @cache
