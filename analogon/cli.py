@@ -125,10 +125,12 @@ def _report_lines(library: Any, report: Any) -> list[str]:
         (report.missing, "no longer there (--prune removes them)"),
     ]
     told = ", ".join(f"{number} {what}" for number, what in counts if number)
+    files, rows = report.found - report.rows, report.rows
+    found = " and ".join(f"{count} {what}" for count, what in ((files, "files"), (rows, "rows")) if count) or "nothing"
     lines = [
-        f"{library.collection.name}: {report.found} files"
+        f"{library.collection.name}: {found}"
         + (f" ({told})" if told else "")
-        + f"; {report.vectors} vectors from {report.encoded} files in {report.seconds:.1f} s"
+        + f"; {report.vectors} new vectors in {report.seconds:.1f} s"
     ]
     if report.ignored:
         lines.append(f"  passed over, of other kinds: {report.ignored}")

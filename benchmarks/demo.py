@@ -77,8 +77,11 @@ def main() -> None:
         table = str(options.data / "stamps" / "stamps.csv")
         stamps = str(options.data / "stamps")
         analogon("index", stamps, "-c", "stamps", "--encoder", str(conse), "--metadata", table, "--key", "image")
-        analogon("search", "a bird", "--to", "image", "-c", "stamps", "-k", "3")
-        analogon("search", "a musical instrument", "--to", "audio", "-c", "stamps", "-k", "3")
+        analogon("index", table, "-c", "stamps", "--text-column", "text")
+        analogon("search", "a bus", "--to", "image", "-c", "stamps", "-k", "3")
+        guitar = str(options.data / "stamps" / "hobbies_music_string_guitar_classical.png")
+        analogon("search", guitar, "--to", "text", "-c", "stamps", "-k", "3")
+        analogon("search", guitar, "--to", "audio", "-c", "stamps", "-k", "3")
 
 
 main()

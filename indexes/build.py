@@ -89,6 +89,7 @@ class Report:
     """What a run did. Counts are of files (and rows of tables) unless named otherwise."""
 
     found: int = 0
+    rows: int = 0  # how many of those found are rows of tables
     known: int = 0
     new: int = 0
     changed: int = 0
@@ -330,6 +331,7 @@ class _Run:
                 with self.catalog.transaction():
                     for row in batch:
                         self.report.found += 1
+                        self.report.rows += 1
                         self.listener.advance()
                         seen.add(row.row)
                         if isinstance(row, tables.BadRow):
