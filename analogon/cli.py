@@ -9,15 +9,21 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from analogon import config
 from embed.errors import AnalogonError, UsageError, one_line
+
+if TYPE_CHECKING:
+    from analogon.retrieve import Library
+    from indexes.build import Report
 
 __all__ = ["app", "main"]
 
@@ -81,7 +87,7 @@ def index(
             raise UsageError(f"{one}: no such file or folder")
     budget = memory or config.default_memory()
     size = parse_memory(budget) if budget else None
-    with _library(path, names) as library, progress(_stderr()) as listener:
+    with _collection_to_fill(path, names) as library, progress(_stderr()) as listener:
         report = library.index(
             *paths,
             encoders=names,
@@ -102,19 +108,29 @@ def index(
         raise typer.Exit(1)
 
 
-def _library(path: Path, encoders: list[str]) -> Any:
-    """The collection, made where it is not there, but only once its encoders are known to load."""
+@contextmanager
+def _collection_to_fill(path: Path, encoders: list[str]) -> Iterator[Library]:
+    """The collection, made where there is none once its encoders are known to load; a mistake leaves no empty one."""
     from analogon.retrieve import Library
     from embed.encoder import load
+    from indexes.collection import remove_collection
 
-    if not (path / "manifest.json").is_file():
-        for name in encoders:
-            load(name)
-        return Library.open_or_create(path)
-    return Library.open(path)
+    if (path / "manifest.json").is_file():
+        with Library.open(path) as library:
+            yield library
+        return
+    for name in encoders:
+        load(name)
+    with Library.open_or_create(path) as library:
+        try:
+            yield library
+        except AnalogonError:
+            if not library.collection.catalog.counts()["source"]:
+                remove_collection(path)
+            raise
 
 
-def _report_lines(library: Any, report: Any) -> list[str]:
+def _report_lines(library: Library, report: Report) -> list[str]:
     counts = [
         (report.new, "new"),
         (report.known, "known"),

@@ -45,7 +45,7 @@ def folder(
                 raise ModelNotFound(f"{path} holds no {name}: is it a model's folder as transformers saves it?")
         return path.resolve()
     if path.is_absolute() or model.startswith(".") or model.count("/") > 1 or path.exists():
-        raise ModelNotFound(f"{model}: no such folder; put the model there ({', '.join(files)} and its weights)")
+        raise ModelNotFound(f"{model}: no such folder; put the model there ({', '.join([*files, 'its weights'])})")
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
 

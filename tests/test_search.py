@@ -198,6 +198,7 @@ def test_the_command_line_from_end_to_end(folder: Path, tmp_path: Path) -> None:
         (["index", ".", "--encoder", "nope.toml"], 3, "nope.toml: no such file"),
         (["index", ".", "--encoder", "clap:./nowhere"], 3, "no such folder"),
         (["index", ".", "--encoder", "toy", "--memory", "plenty"], 2, "no amount of memory"),
+        (["index", "table.csv", "--encoder", "toy", "--text-column", "nope"], 2, "no column 'nope'"),
         (["search", "rain", "-f", "xml"], 2, "no such format"),
         (["rm"], 2, "name the files"),
         (["export", "x.parquet", "-c", "nowhere"], 3, "no collection there"),
@@ -205,10 +206,11 @@ def test_the_command_line_from_end_to_end(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_each_fault_is_one_line_and_an_exit_code(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("text\nrain\n")
     ran = command(*arguments, cwd=tmp_path, home=tmp_path / "home")
     assert ran.returncode == code, ran.stderr
     assert message in ran.stderr and len(ran.stderr.splitlines()) == 1 and ran.stdout == ""
-    assert not (tmp_path / "home").exists()  # a mistake leaves no empty collection behind
+    assert not list(tmp_path.glob("home/collections/*"))  # a mistake leaves no empty collection behind
 
 
 def test_a_collection_that_outgrows_the_scan_says_which_index_and_how_well_it_finds(
