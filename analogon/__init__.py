@@ -13,7 +13,8 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 
 from analogon.config import collection_path
-from analogon.retrieve import Hit, Hits, Library
+from analogon.hits import Hit
+from analogon.retrieve import Hits, Library
 from embed.errors import AnalogonError
 from embed.media import Media
 

@@ -7,20 +7,18 @@ import html
 import io
 import json
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from analogon.hits import Hit
 from embed import decode
 from embed.encoder import AudioInput
 from embed.errors import AnalogonError
 from embed.media import Media, Span
-
-if TYPE_CHECKING:
-    from analogon.retrieve import Hit, Hits
 
 __all__ = ["FORMATS", "hits_html", "hits_table", "lines"]
 
@@ -30,7 +28,7 @@ PLAYER_SECONDS: Final = 10.0
 THUMBNAIL: Final = 160
 
 
-def hits_table(hits: Hits) -> Table:
+def hits_table(hits: Sequence[Hit]) -> Table:
     """Hits as a table for people: rank, score, the part that matched, and where it lies or what it says."""
     spaces = {hit.space for hit in hits}
     table = Table(box=None, pad_edge=False, show_edge=False)
@@ -77,7 +75,7 @@ def short(path: str) -> str:
     return relative if len(relative) < len(path) else path
 
 
-def lines(hits: Hits, form: str) -> Iterator[str]:
+def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
     """Hits as lines for other programs: ``json`` (an object a line), ``tsv`` (with a header), ``paths``."""
     if form == "json":
         for hit in hits:
@@ -92,7 +90,7 @@ def lines(hits: Hits, form: str) -> Iterator[str]:
         yield from dict.fromkeys(path for hit in hits for path in hit.paths)
 
 
-def hits_html(hits: Hits) -> str:
+def hits_html(query: str, hits: Sequence[Hit]) -> str:
     """Hits for a notebook: an audio player for the span that matched, a thumbnail, or the text."""
     rows = "".join(
         f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{_preview(hit)}</td><td style='text-align:left'>"
@@ -100,7 +98,7 @@ def hits_html(hits: Hits) -> str:
         for hit in hits
     )
     head = "<tr><th>#</th><th>score</th><th></th><th style='text-align:left'>file</th></tr>"
-    return f"<p>{len(hits)} hits for <b>{html.escape(hits.query)}</b></p><table>{head}{rows}</table>"
+    return f"<p>{len(hits)} hits for <b>{html.escape(query)}</b></p><table>{head}{rows}</table>"
 
 
 def _preview(hit: Hit) -> str:

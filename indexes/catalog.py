@@ -298,6 +298,11 @@ class Catalog:
         sql = "SELECT row FROM vector WHERE space = ? AND modality = ? ORDER BY row"
         return [row for (row,) in self.query(sql, (space, modality))]
 
+    def count_rows(self, space: str, modality: Modality) -> int:
+        """How many rows count."""
+        sql = "SELECT count(*) FROM vector WHERE space = ? AND modality = ?"
+        return int(self.query(sql, (space, modality))[0][0])
+
     def matching_rows(self, space: str, modality: Modality, condition: str, parameters: Sequence[Any]) -> list[int]:
         """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem."""
         sql = (

@@ -277,8 +277,8 @@ class Collection:
         key = (space.id, modality)
         version = (self.catalog.data_version(), size)
         if key not in self._rows or self._rows[key][0] != version:
-            rows = self.catalog.live_rows(space.id, modality)
-            self._rows[key] = (version, None if len(rows) == size else _mask(rows, size))
+            whole = self.catalog.count_rows(space.id, modality) == size
+            self._rows[key] = (version, None if whole else _mask(self.catalog.live_rows(space.id, modality), size))
         return self._rows[key][1]
 
     def _check(self, store: Store, dim: int | None = None) -> Path:

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import analogon
-from analogon.retrieve import as_query, clock, describe_span
+from analogon.hits import clock, describe_span
+from analogon.retrieve import as_query
 from embed import Media, Span, encode, load
 from embed.errors import CollectionNotFound, FilterError, SpaceMismatch, UnsupportedModality, UsageError
 from tests import sounds
