@@ -311,6 +311,7 @@ def doctor(
     form: Annotated[str, typer.Option("-f", "--format", help="table or json.")] = "table",
 ) -> None:
     """Test an encoder before it costs a night: spread, determinism, finite values, fit, speed."""
+    from rich.markup import escape
     from rich.table import Table
 
     from analogon.doctor import examine
@@ -338,7 +339,7 @@ def doctor(
         table = Table(box=None, pad_edge=False, show_header=False)
         for check in diagnosis.checks:
             mark = {True: "[green]ok[/]", False: "[bold red]FAILS[/]", None: "[yellow]note[/]"}[check.ok]
-            table.add_row(mark, check.name, check.message)
+            table.add_row(mark, check.name, escape(check.message))
         console.print(table)
     if not healthy:
         raise typer.Exit(3)

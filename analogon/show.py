@@ -40,7 +40,7 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         table.add_column("space", style="dim")
     for hit in hits:
         cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}", hit.where, _description(hit)]
-        table.add_row(*cells, *([hit.space] if len(spaces) > 1 else []))
+        table.add_row(*cells, *([Text(hit.space)] if len(spaces) > 1 else []))
     return table
 
 

@@ -105,7 +105,8 @@ class Failure:
     partly: bool = False
 
     def __str__(self) -> str:
-        place = self.path if self.row is None else f"{self.path}, row {self.row + 1}"
+        path = self.path.replace("\n", "\\n")  # one line, whatever a file is called
+        place = path if self.row is None else f"{path}, row {self.row + 1}"
         return f"{'partly indexed' if self.partly else 'skipped'} {place}: {self.reason}"
 
 
