@@ -17,6 +17,7 @@ writer left, and is cut off by the next one.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from embed.errors import CollectionDamaged
 from embed.media import Media, Modality, Span
@@ -140,7 +142,11 @@ class Catalog:
         if not create and not path.is_file():
             raise CollectionDamaged(f"{path}: the catalog is gone; index again into a new collection")
         try:
-            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+            # A write-ahead log needs a file of shared memory beside it, which a read-only folder cannot take; a catalog
+            # that was closed well has no log left and can be read as it stands.
+            still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+            name = f"file:{quote(str(path.resolve()))}" + ("?immutable=1" if still else "")
+            self._db = sqlite3.connect(name, timeout=30.0, isolation_level=None, check_same_thread=False, uri=True)
             if create:
                 self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")

@@ -275,6 +275,19 @@ def test_damaged_collections_are_refused_by_name(collection: Collection, tmp_pat
         Collection.open(collection.path)
 
 
+def test_a_collection_in_a_folder_that_cannot_be_written_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "read only? 100%"
+    with Collection.create(path) as made:
+        run(made, sounds.folder(tmp_path / "sounds", 4))
+    before, expected = sorted(path.rglob("*")), oracle(tmp_path / "sounds")
+    monkeypatch.setattr("indexes.catalog.os.access", lambda *_: False)
+    with Collection.open(path) as opened:
+        assert contents(opened) == expected
+        assert sorted(path.rglob("*")) == before, "reading it made a file"
+
+
 def test_a_path_that_is_not_there_is_wrong_use(collection: Collection, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         run(collection, tmp_path / "nowhere")
