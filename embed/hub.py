@@ -23,7 +23,8 @@ __all__ = [
     "weights_hash",
 ]
 
-WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".onnx", ".npy")
+WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".npy")
+OLDER: Final = (".bin", ".pt", ".pth")  # what nothing reads where there are safetensors beside it
 REST: Final = (".json", ".txt", ".model", ".csv")
 VOCABULARIES: Final = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 HUB_PATTERNS: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.json", "*/*.safetensors"]
@@ -162,14 +163,18 @@ def tokenizer(where: Path) -> Any:
 def weights_hash(paths: Path | Iterable[Path]) -> str:
     """A hash of all that makes a model's output: weights, configuration and vocabulary, 32 hex digits.
 
-    ``paths`` are files or folders; in a folder every weight and configuration file counts, by name and content,
-    documentation does not. The same files in another folder give the same hash.
+    ``paths`` are files or folders; in a folder every weight and configuration file counts, by name and content.
+    Documentation does not, nor do copies of the weights in formats that are not read: one download of a model may hold
+    them and another not. The same files in another folder give the same hash.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in [paths] if isinstance(paths, Path) else paths:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix in WEIGHTS + REST and p.is_file())
+            safe = {file.parent for file in inside if file.suffix == ".safetensors"}
             for file in inside:
+                if file.suffix in OLDER and file.parent in safe:
+                    continue
                 digest.update(f"{file.relative_to(path).as_posix()}\0{file_hash(file)}\0".encode())
         else:
             digest.update(f"{file_hash(path)}\0".encode())
