@@ -214,7 +214,13 @@ def info(
 
     _check_format(form, ("table", "json"))
     console = _stdout()
-    with Library.open(_path(collection)) as library:
+    path = _path(collection)
+    if collection is None and not (path / "manifest.json").is_file() and (names := config.collections()):
+        console.print(f"there is no collection called {path.name}; -c chooses one of these:", markup=False)
+        for name in names:
+            console.print(f"  {name}", markup=False)
+        return
+    with Library.open(path) as library:
         if failures:
             for failure in library.collection.catalog.failures():
                 if form == "json":
