@@ -10,6 +10,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import sys
 import time
@@ -131,5 +132,42 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
     print(json.dumps({"killed": False, "lost": [], "integrity": "ok", "equal": found(path) == found(whole)}))
 
 
+def pruning(folder: Path, path: Path, kills: int, seed: int) -> None:
+    """Kill runs that take half of the files out, which writes the vectors anew; each from the same collection."""
+    chance = random.Random(seed)
+    child, read = start(path, folder, prune=False)
+    drain(read)
+    os.waitpid(child, 0)
+    whole = found(path)
+    for file in sorted(folder.rglob("*.wav"))[::2]:
+        file.unlink()
+    left = {key: vector for key, vector in whole.items() if Path(json.loads(key)[0]).exists()}
+    length = 0.0
+    for number in range(kills + 1):
+        copy = path.with_name(f"copy-{number}")
+        shutil.copytree(path, copy)
+        began = time.monotonic()
+        child, read = start(copy, folder, prune=True)
+        if number:
+            time.sleep(chance.uniform(0.0, length))
+            os.kill(child, signal.SIGKILL)
+        drain(read)
+        _, status = os.waitpid(child, 0)
+        length = length or time.monotonic() - began  # the first run is left alone, and timed
+        there = found(copy)
+        line = {"killed": os.WIFSIGNALED(status), "before": there == whole, "after": there == left}
+        line["kept"] = left.items() <= there.items() <= whole.items()
+        child, read = start(copy, folder, prune=True)
+        drain(read)
+        os.waitpid(child, 0)
+        line["equal"] = found(copy) == left
+        with Collection.open(copy) as collection, collection.writing():
+            pass  # a compacted file's predecessor stays until the next writer comes, for readers about to open it
+        line["files"] = len(list((copy / "vectors").iterdir()))
+        print(json.dumps(line), flush=True)
+        shutil.rmtree(copy)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    work = pruning if sys.argv[5:] == ["prune"] else main
+    work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
