@@ -162,7 +162,7 @@ def _rows(table: Table, dim: int) -> Iterator[Row | Failure]:
             except MediaError as error:
                 if path := fields["path"]:
                     row = values.number(fields.get("row"))
-                    yield Failure(path, error.reason, None if row is None else int(row))
+                    yield Failure(path, error.reason, int(row) if row is not None and row.is_integer() else None)
                 else:
                     yield Failure(str(table.path), error.reason, number)
             number += 1

@@ -36,7 +36,7 @@ def row_number(value: Any) -> int | None:
     found = number(value)
     if found is None:
         return None
-    if found < 0 or found != int(found):
+    if found < 0 or not found.is_integer():  # infinity is none either
         raise MediaError("", f"its row is {value}; it should be a whole number from 0")
     return int(found)
 

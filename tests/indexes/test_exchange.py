@@ -295,6 +295,7 @@ def test_rows_that_cannot_be_used_are_told(tmp_path: Path) -> None:
         ({"start": 2.0, "end": 1.0}, "span is 2.0 to 1.0"),
         ({"row": -1.0}, "its row is -1.0"),
         ({"row": 1.5}, "its row is 1.5"),
+        ({"row": float("inf")}, "its row is inf"),
         ({"metadata": "[1]"}, "should be a JSON object, not [1]"),
         ({"metadata": "{"}, "its metadata are not JSON"),
         ({"modality": "text"}, "is a text without its text"),
