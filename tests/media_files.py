@@ -136,8 +136,9 @@ def write_video(
     size: tuple[int, int] = (64, 48),
     samples: npt.NDArray[np.float32] | None = None,
     faststart: bool = False,
+    dark_left: bool = False,
 ) -> Path:
-    """Grey pictures, each of its own shade, with ``samples`` at ``RATE`` as sound."""
+    """Grey pictures, each of its own shade, with ``samples`` at ``RATE`` as sound; ``dark_left`` blackens a half."""
     form, codec = {"mp4": ("mp4", "libx264"), "mov": ("mov", "mpeg4"), "mkv": ("matroska", "libx264"),
                    "webm": ("webm", "libvpx-vp9"), "avi": ("avi", "mpeg4")}[path.suffix[1:]]  # fmt: skip
     options = {"movflags": "faststart"} if faststart and form != "matroska" else {}
@@ -151,6 +152,8 @@ def write_video(
             sound = audio_stream(container, codec, sample_format, samples.shape[1], RATE)
         for number in range(round(seconds * fps)):
             grey = np.full((size[1], size[0], 3), frame_shade(number), dtype=np.uint8)
+            if dark_left:
+                grey[:, : size[0] // 2] = 0
             frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
             frame.pts = number
             frame.time_base = Fraction(1, fps)

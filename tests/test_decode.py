@@ -507,14 +507,22 @@ def test_large_video_frames_are_scaled_down(tmp_path: Path) -> None:
     assert part.array is not None and part.array.shape == (1, 540, 1080, 3)
 
 
-def test_a_turned_video_is_upright(tmp_path: Path) -> None:
-    """A telephone's portrait: the track header's matrix says a quarter turn."""
-    content = write_video(tmp_path / "a.mp4", 0.5).read_bytes()
+@pytest.mark.parametrize(("turn", "dark"), [(1, "top"), (-1, "bottom")])
+def test_a_turned_video_is_upright(tmp_path: Path, turn: int, dark: str) -> None:
+    """A telephone's portrait: the track header's matrix says a quarter turn.
+
+    It maps (x, y) to (a x + c y + tx, b x + d y + ty), y pointing down (ISO/IEC 14496-12, 6.2.2): with b = 1 and c = -1
+    the left edge comes to lie on top.
+    """
+    content = write_video(tmp_path / "a.mp4", 0.5, dark_left=True).read_bytes()
     straight = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    quarter = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30)
+    shift = (48 << 16, 0) if turn == 1 else (0, 64 << 16)
+    quarter = struct.pack(">9i", 0, turn << 16, 0, -turn << 16, 0, 0, *shift, 1 << 30)
     at = content.index(straight, content.index(b"tkhd"))
     (part,) = decode.parts(Media("video", data=content[:at] + quarter + content[at + 36 :]), video=VideoInput(1))
     assert part.array is not None and part.array.shape == (1, 64, 48, 3)
+    top, bottom = part.array[0, :30].mean(), part.array[0, 34:].mean()
+    assert (top < bottom - 20) if dark == "top" else (bottom < top - 20)
 
 
 def test_video_without_pictures(tmp_path: Path) -> None:
