@@ -52,12 +52,6 @@ class ClapEncoder(Encoder):
             dim=int(config.get("projection_dim", 512)),
         )
 
-    def prepare(self, media: Media) -> Media:
-        """Samples become log-mel features, float32 ``(frames, bins)``: ahead of the model, and smaller to hold."""
-        if media.modality != "audio" or media.array is None:
-            return media
-        return media.but(array=self.features([media.array])[0].numpy())
-
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
         import torch
 
@@ -74,7 +68,7 @@ class ClapEncoder(Encoder):
     def _sounds(self, batch: Sequence[Media]) -> Any:
         import torch
 
-        mel = torch.from_numpy(np.stack([media.array for media in batch if media.array is not None]))[:, None]
+        mel = self.features([media.array for media in batch if media.array is not None])[:, None]
         if not self._audio_tower.config.enable_fusion:
             return self._audio_tower(mel).audio_embeds
         # Four times the same, as the extractor has it for short audio; a window is never "longer" than the model.
