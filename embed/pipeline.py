@@ -184,8 +184,7 @@ def _decode_ahead(
     numbered = enumerate(media)
     lanes: deque[_Lane] = deque()
     stop = threading.Event()
-    # Half of the cores: the model keeps all of them busy already, and each decoder more makes its threads wait.
-    pool = ThreadPoolExecutor(workers or max(1, (os.cpu_count() or 2) // 2), thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(workers or max(2, os.cpu_count() or 2), thread_name_prefix="decode")
 
     def put(lane: _Lane, item: Media | MediaError | EncoderError | None) -> bool:
         while not stop.is_set():
