@@ -82,12 +82,9 @@ def index(
     names = list(encoder or [])
     if not names and not (path / "manifest.json").is_file():
         names = config.default_encoders()
-    for one in paths:
-        if not os.path.lexists(Path(one).expanduser()):
-            raise UsageError(f"{one}: no such file or folder")
     budget = memory or config.default_memory()
     size = parse_memory(budget) if budget else None
-    with _collection_to_fill(path, names) as library, progress(_stderr()) as listener:
+    with _collection_to_fill(path) as library, progress(_stderr()) as listener:
         report = library.index(
             *paths,
             encoders=names,
@@ -109,18 +106,15 @@ def index(
 
 
 @contextmanager
-def _collection_to_fill(path: Path, encoders: list[str]) -> Iterator[Library]:
-    """The collection, made where there is none once its encoders are known to load; a mistake leaves no empty one."""
+def _collection_to_fill(path: Path) -> Iterator[Library]:
+    """The collection, made where there is none; a mistake leaves no empty one behind."""
     from analogon.retrieve import Library
-    from embed.encoder import load
     from indexes.collection import remove_collection
 
     if (path / "manifest.json").is_file():
         with Library.open(path) as library:
             yield library
         return
-    for name in encoders:
-        load(name)
     with Library.open_or_create(path) as library:
         try:
             yield library

@@ -131,7 +131,7 @@ class Library:
             memory=memory,
             probes=PHRASES,
         )
-        pairs = [(load_encoder(name), resolve(name)) for name in encoders] or [
+        pairs = [(load_encoder(table), table) for table in map(resolve, encoders)] or [
             (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
         ]
         if not pairs:

@@ -78,6 +78,7 @@ def encode_stream(
     size = batch_size or encoder.batch_size
     waiting: dict[Modality, list[tuple[int, Media]]] = {}
     counts: dict[int, int] = {}
+    errors: dict[int, MediaError] = {}
     ended: dict[int, tuple[Media, MediaError | None]] = {}
     pending: dict[int, int] = {}
 
@@ -99,7 +100,6 @@ def encode_stream(
             pending.pop(index, None)
             yield Finished(index, whole, counts.pop(index, 0), errors.pop(index, None) or error)
 
-    errors: dict[int, MediaError] = {}
     for lane, item in _decode_ahead(encoder, media, workers):
         if isinstance(item, Media):
             batch = waiting.setdefault(item.modality, [])

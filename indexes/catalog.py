@@ -421,12 +421,6 @@ class Catalog:
             (*key, content, " ".join(modalities), size, mtime, json.dumps(metadata, ensure_ascii=False)),
         )
 
-    def put_metadata(self, source: int, metadata: Mapping[str, Any]) -> None:
-        """Replace a source's metadata."""
-        self._note_fields(metadata)
-        text = json.dumps(metadata, ensure_ascii=False)
-        self._db.execute("UPDATE source SET metadata = ? WHERE id = ?", (text, source))
-
     def move_source(self, source: int, path: str, size: int, mtime: int) -> None:
         """A file was found under another name."""
         self._db.execute("UPDATE source SET path = ?, size = ?, mtime = ? WHERE id = ?", (path, size, mtime, source))
