@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.synthesis import music, nature, things
-from analogon.synthesis.signals import RATE, Signal
+from analogon.synthesis.signals import RATE, Signal, noise
 from embed.errors import UsageError
 
 __all__ = ["KINDS", "Sound", "synthesise"]
@@ -124,6 +124,7 @@ _RECIPES: Final[dict[str, tuple[Callable[[np.random.Generator], Signal], tuple[s
     "didgeridoo": (music.didgeridoo, ("a didgeridoo", "a didgeridoo drone", "a long wooden drone pipe")),
     "theremin": (music.theremin, ("a theremin", "an eerie gliding tone", "a theremin melody")),
 }
+_BARE: Final = frozenset({"dial tone", "busy signal", "dialing", "heartbeat", "sine", "white noise", "steam"})
 KINDS: Final[tuple[str, ...]] = tuple(_RECIPES)
 """What can be synthesised."""
 
@@ -150,5 +151,8 @@ def synthesise(kind: str, seed: int) -> Sound:
     rng = np.random.default_rng([zlib.crc32(kind.encode()), seed])
     raw = recipe(rng)
     raw = raw - raw.mean()
+    if kind not in _BARE:
+        # No recording is without its room: what hears it well expects that.
+        raw = raw + np.abs(raw).max() * float(rng.uniform(0.0005, 0.006)) * noise(rng, len(raw) / RATE, 1.0)
     samples = (0.9 * raw / np.abs(raw).max()).astype(np.float32)
     return Sound(kind, captions[seed % len(captions)], samples)

@@ -9,9 +9,12 @@ from analogon.synthesis.signals import (
     Signal,
     band,
     burst,
+    clicks,
     drift,
     faded,
     glide,
+    level,
+    mixed,
     modes,
     noise,
     peaks,
@@ -115,7 +118,9 @@ def piano(rng: Random) -> Signal:
         stiff = k * np.sqrt(1 + 4e-4 * k**2)
         gains = np.abs(np.sin(np.pi * k / 7.5)) / k**1.1
         decays = 1.6 * (200 / frequency) ** 0.35 / (1 + 0.12 * k)
-        strings = sum(modes(2.0, list(frequency * detune * stiff), list(decays), list(gains)) for detune in (1, 1.0006))
+        strings = mixed(
+            modes(2.0, list(frequency * detune * stiff), list(decays), list(gains)) for detune in (1, 1.0006)
+        )
         thump = burst(rng, 0.08, 0.02, 80, 900)
         place(strings, thump, 0, 0.06)
         return faded(strings, 0.003, 0.3)
@@ -246,7 +251,7 @@ def synthesizer(rng: Random) -> Signal:
         frequency = _hz(root + int(pattern[number % 8]))
         opening = 0.5 + 0.5 * np.sin(number / 5)
         gains = [1 / k * np.exp(-k * frequency / (800 + 4000 * opening)) for k in range(1, 30)]
-        saws = sum(tone(frequency * detune, length, gains) for detune in (0.994, 1.0, 1.006))
+        saws = mixed(tone(frequency * detune, length, gains) for detune in (0.994, 1.0, 1.006))
         return faded(saws * np.exp(-times(length) / 0.15), 0.004, 0.03)
 
     return room(repeated(rng, 4.0, length, note, jitter=0, loudness=0.02), rng, 0.6, 0.2)
@@ -254,13 +259,16 @@ def synthesizer(rng: Random) -> Signal:
 
 def bell(rng: Random) -> Signal:
     """A hand bell, rung quickly."""
-    base = float(rng.uniform(1100, 2200))
-    ratios = [1, 2.0, 2.76, 3.0, 4.1, 5.4]
+    base = float(rng.uniform(500, 1200))
+    ratios = [1, 2.0, 2.41, 3.0, 4.1, 5.4, 6.6]
 
     def ding(_: int) -> Signal:
-        return modes(1.2, [base * r for r in ratios], [0.5, 0.4, 0.25, 0.2, 0.12, 0.08], [1, 0.5, 0.6, 0.4, 0.35, 0.25])
+        decays = [0.9, 0.7, 0.5, 0.45, 0.3, 0.2, 0.12]
+        ring = modes(1.6, [base * r for r in ratios], decays, [0.8, 0.9, 0.6, 0.7, 0.5, 0.4, 0.3])
+        place(ring, burst(rng, 0.02, 0.003, 1500, 7900), 0, 0.6)
+        return ring
 
-    return room(repeated(rng, 3.5, float(rng.uniform(0.25, 0.7)), ding, jitter=0.15, loudness=0.3), rng, 0.5, 0.15)
+    return room(repeated(rng, 3.5, float(rng.uniform(0.25, 0.7)), ding, jitter=0.15, loudness=0.3), rng, 0.8, 0.25)
 
 
 def church_bell(rng: Random) -> Signal:
@@ -271,7 +279,7 @@ def church_bell(rng: Random) -> Signal:
     def strike(_: int) -> Signal:
         decays = [3.5, 2.2, 1.8, 1.0, 1.4, 0.6, 0.5, 0.5, 0.35, 0.2]
         gains = [0.6, 0.7, 0.7, 0.3, 1.0, 0.4, 0.4, 0.5, 0.4, 0.3]
-        ring = sum(
+        ring = mixed(
             modes(4.0, list(prime * ratios * detune), decays, gains, list(rng.uniform(0, 6, 10)))
             for detune in (1, 1.002)
         )
@@ -322,14 +330,17 @@ def marimba(rng: Random) -> Signal:
 
 
 def wind_chime(rng: Random) -> Signal:
-    """Metal tubes that a breeze strikes."""
-    tubes = [_hz(84 + step) for step in (0, 2, 4, 7, 9, 12, 14)]
+    """Metal tubes that a breeze strikes, some at once, then none."""
+    tubes = float(rng.uniform(700, 1300)) * np.array([1, 1.12, 1.26, 1.5, 1.68, 2.0])
 
     def tube(_: int) -> Signal:
-        base = tubes[int(rng.integers(len(tubes)))]
-        return modes(2.0, [base, 2.76 * base, 5.4 * base], [0.9, 0.4, 0.15], [1, 0.5, 0.2])
+        base = float(rng.choice(tubes))
+        ring = modes(2.5, [base, 2.76 * base, 5.4 * base, 1.006 * base], [1.4, 0.7, 0.3, 1.2], [0.7, 1, 0.6, 0.5])
+        place(ring, burst(rng, 0.02, 0.002, 2000, 7900), 0, 0.3)
+        return ring
 
-    return room(repeated(rng, 4.5, float(rng.uniform(0.12, 0.3)), tube, jitter=0.4, loudness=0.6), rng, 0.8, 0.15)
+    struck = repeated(rng, 4.5, float(rng.uniform(0.15, 0.3)), tube, jitter=0.5, loudness=0.9)
+    return room(struck, rng, 0.8, 0.2) + 0.02 * noise(rng, 4.5, 1)
 
 
 def bicycle_bell(rng: Random) -> Signal:
@@ -346,19 +357,21 @@ def bicycle_bell(rng: Random) -> Signal:
 
 
 def doorbell(rng: Random) -> Signal:
-    """Ding dong: two bars, a major third apart."""
-    base = float(rng.uniform(560, 720))
+    """Ding dong: two bars, a major third apart, in a hall."""
+    base = float(rng.uniform(600, 800))
 
     def bar(frequency: float) -> Signal:
-        return modes(1.4, [frequency, 2.76 * frequency, 5.4 * frequency], [0.6, 0.15, 0.05], [1, 0.25, 0.1])
+        ring = modes(1.6, [frequency, 2.76 * frequency, 3.9 * frequency], [0.8, 0.25, 0.12], [1, 0.35, 0.25])
+        place(ring, burst(rng, 0.02, 0.003, 500, 5000), 0, 0.3)
+        return ring
 
     def both(_: int) -> Signal:
         out = np.zeros(samples(1.9))
         place(out, bar(base), 0)
-        place(out, bar(base / 1.26), 0.55)
+        place(out, bar(base / 1.26), 0.6)
         return out
 
-    return room(repeated(rng, 4.0, 2.1, both), rng, 0.7, 0.2)
+    return room(repeated(rng, 4.0, 2.1, both), rng, 0.9, 0.35) + 0.01 * noise(rng, 4.0, 1)
 
 
 def _kick(rng: Random) -> Signal:
@@ -370,14 +383,15 @@ def _kick(rng: Random) -> Signal:
 
 
 def _snare(rng: Random) -> Signal:
-    skin = modes(0.25, [185, 330, 410], [0.06, 0.04, 0.03], [1, 0.7, 0.4])
-    return skin + 1.1 * burst(rng, 0.25, float(rng.uniform(0.05, 0.09)), 1200, 7900)
+    skin = modes(0.3, [185, 330, 410, 560], [0.05, 0.035, 0.03, 0.02], [0.9, 0.7, 0.5, 0.4])
+    wires = burst(rng, 0.3, float(rng.uniform(0.05, 0.08)), 700, 7990) * drift(rng, 0.3, 300, 0.5, 1.3)
+    return skin + 1.6 * wires
 
 
 def _hat(rng: Random, decay: float) -> Signal:
-    plates = [3200, 4130, 4890, 5480, 6200, 6950, 7600]
-    ring = modes(0.4, [f * float(rng.uniform(0.99, 1.01)) for f in plates], [decay] * 7, [0.3] * 7)
-    return band(ring + 1.2 * burst(rng, 0.4, decay, 5000, 7990), 3500, 7990)
+    plates = rng.uniform(3000, 7900, 40)
+    ring = modes(0.4, list(plates), [decay] * 40, [0.12] * 40, list(rng.uniform(0, 6, 40)))
+    return band(ring + 1.2 * burst(rng, 0.4, decay, 3500, 7990), 2500, 7990, 1)
 
 
 def kick(rng: Random) -> Signal:
@@ -407,17 +421,15 @@ def cymbal(rng: Random) -> Signal:
     """A crash that rings for seconds."""
 
     def crash(_: int) -> Signal:
-        partials = rng.uniform(300, 7900, 90)
-        ring = modes(
-            2.5,
-            list(partials),
-            list(1.2 / (1 + partials / 6000)),
-            list(rng.uniform(0.1, 0.4, 90)),
-            list(rng.uniform(0, 6, 90)),
-        )
-        return ring + 3 * burst(rng, 2.5, 0.5, 2500, 7990) * (1 - np.exp(-times(2.5) / 0.01))
+        t = times(2.5)
+        ring = np.zeros(len(t))
+        for low in (400, 900, 1800, 3200, 5000):
+            part = band(noise(rng, 2.5), low, 1.9 * low, 2) * np.exp(-t / (1.6 / (1 + low / 4000)))
+            ring += level(part) * (1 - np.exp(-t / (0.004 + 0.02 * low / 5000))) * (0.4 + low / 5000)
+        place(ring, burst(rng, 0.05, 0.006, 500, 7900), 0, 2.0)
+        return ring
 
-    return repeated(rng, 3.5, float(rng.uniform(1.4, 2.4)), crash)
+    return room(repeated(rng, 3.5, float(rng.uniform(1.4, 2.4)), crash), rng, 0.6, 0.15)
 
 
 def drum_loop(rng: Random) -> Signal:
@@ -470,12 +482,15 @@ def maraca(rng: Random) -> Signal:
     """Seeds in a gourd."""
 
     def shake(number: int) -> Signal:
-        length = 0.11
-        grains = noise(rng, length) * (rng.random(samples(length)) < 0.15)
-        seeds = peaks(grains, [3200, 5200], [1500, 2000], [1, 0.8])
-        return seeds * np.hanning(samples(length)) * (1.0 if number % 2 == 0 else 0.55)
+        length = 0.09
+        seeds = clicks(rng, length, 1500, [burst(rng, 0.01, 0.0015, 2500, 7900) for _ in range(5)], 0.5)
+        return (
+            peaks(seeds, [3400, 5600], [2500, 3000], [1, 0.9])
+            * np.hanning(samples(length))
+            * (1.0 if number % 2 == 0 else 0.55)
+        )
 
-    return repeated(rng, 3.0, float(rng.uniform(0.14, 0.22)), shake, jitter=0.02)
+    return room(repeated(rng, 3.0, float(rng.uniform(0.14, 0.22)), shake, jitter=0.02), rng, 0.3, 0.15)
 
 
 def didgeridoo(rng: Random) -> Signal:

@@ -14,9 +14,10 @@ from analogon.synthesis.signals import (
     drift,
     faded,
     glide,
+    level,
+    mixed,
     modes,
     noise,
-    peaks,
     place,
     repeated,
     room,
@@ -39,21 +40,22 @@ def rain(rng: Random) -> Signal:
     heavy = rng.uniform(0.3, 1.0)
     drops = clicks(rng, seconds, 300 + 1500 * heavy, kernels, 1.0)
     bed = band(noise(rng, seconds, 0.6), 400, 7900, 1)
-    return drops / drops.std() + (0.6 + 1.2 * heavy) * bed / bed.std()
+    return level(drops) + (0.6 + 1.2 * heavy) * level(bed)
 
 
 def wind(rng: Random) -> Signal:
-    """Noise whose pitch and loudness follow gusts."""
+    """Turbulence that rumbles, and a howl whose pitch and loudness follow the gusts."""
     seconds = 5.0
-    gust = drift(rng, seconds, 0.9, 0.15, 1.0)
-    centre = 180 + rng.uniform(250, 600) * gust
+    gust = drift(rng, seconds, 0.8, 0.2, 1.0)
+    centre = 220 + float(rng.uniform(150, 350)) * gust
 
     def response(frequency: Signal, when: Signal) -> Signal:
         middle = np.interp(when, times(seconds), centre)
-        whistle = 1 / np.sqrt(1 + ((frequency - 1.7 * middle) / 60) ** 2)
-        return 1 / (1 + ((frequency - middle) / (0.45 * middle)) ** 2) + 0.25 * whistle
+        return 1 / (1 + ((frequency - middle) / (0.2 * middle)) ** 2)
 
-    return swept(noise(rng, seconds, 0.8), response) * gust**1.5
+    howl = swept(noise(rng, seconds), response)
+    rumble = band(noise(rng, seconds, 1.6), 40, 900, 1) * drift(rng, seconds, 9, 0.4, 1.2)
+    return (level(howl) * gust + 0.9 * level(rumble)) * gust
 
 
 def sea(rng: Random) -> Signal:
@@ -71,23 +73,23 @@ def sea(rng: Random) -> Signal:
 
     foam = clicks(rng, seconds, 2500 * swell, [burst(rng, 0.01, 0.002, 1500, 7000)], 0.7) * swell
     surf = swept(noise(rng, seconds, 0.5), response)
-    return surf / surf.std() * swell + 0.12 * foam / foam.std()
+    return level(surf) * swell + 0.12 * level(foam)
 
 
 def thunder(rng: Random) -> Signal:
-    """A crack and long rolling rumbles."""
+    """A crack and long rolling rumbles, in rain."""
     seconds = 5.0
-    t = times(seconds)
-    out = np.zeros(len(t))
-    at = 0.1
-    for number in range(rng.integers(7, 14)):
-        low = float(rng.uniform(90, 350) if number else 2500)
-        length = float(rng.uniform(0.8, 2.5))
-        roll = band(noise(rng, length, 1.4), 25, low, 1) * (1 - np.exp(-times(length) / 0.03))
-        place(out, roll * np.exp(-times(length) / (0.35 * length)), at, float(rng.uniform(0.4, 1.0)) * 0.85**number)
+    out = np.zeros(samples(seconds))
+    at = 0.05
+    for _ in range(int(rng.integers(9, 16))):
+        low = float(rng.uniform(120, 420))
+        length = float(rng.uniform(1.0, 2.5))
+        roll = band(noise(rng, length, 1.2), 25, low, 1) * (1 - np.exp(-times(length) / 0.03))
+        place(out, level(roll) * np.exp(-times(length) / (0.35 * length)), at, float(rng.uniform(0.4, 1.0)))
         at += float(rng.exponential(0.3))
-    place(out, burst(rng, 0.7, 0.12, 100, 5000), 0.08, float(rng.uniform(0.2, 0.7)))
-    return room(out, rng, 2.5, 0.5, 1200)
+    place(out, burst(rng, 0.7, 0.12, 100, 3000), 0.08, float(rng.uniform(0.1, 0.7)))
+    falling = band(noise(rng, seconds, 0.6), 500, 7000, 1)
+    return room(out, rng, 2.5, 0.5, 1200) + float(rng.uniform(0.01, 0.05)) * falling
 
 
 def fire(rng: Random) -> Signal:
@@ -102,29 +104,31 @@ def fire(rng: Random) -> Signal:
     crackle = np.tanh(crackle / (6 * crackle.std()))
     roar = band(noise(rng, seconds, 1.2), 60, 900, 1) * drift(rng, seconds, 5, 0.6, 1.2)
     hiss = band(noise(rng, seconds), 2500, 7500, 1)
-    return crackle + 0.018 * roar / roar.std() + 0.006 * hiss / hiss.std()
+    return crackle + 0.018 * level(roar) + 0.006 * level(hiss)
 
 
 def stream(rng: Random) -> Signal:
-    """A brook: hundreds of bubbles a second over a soft rush."""
+    """A brook: hundreds of bubbles a second over a rush."""
     seconds = 4.0
-    water = bubbles(rng, seconds, float(rng.uniform(150, 400)), 350, 3500, 0.12)
-    rush = band(noise(rng, seconds, 0.8), 300, 6000, 1) * drift(rng, seconds, 3, 0.7, 1.2)
-    return water / water.std() + 0.35 * rush / rush.std()
+    water = bubbles(rng, seconds, float(rng.uniform(300, 700)), 450, 3500, 0.12)
+    rush = band(noise(rng, seconds, 0.6), 350, 7000, 1) * drift(rng, seconds, 3, 0.7, 1.2)
+    return level(water) + float(rng.uniform(0.6, 1.2)) * level(rush)
 
 
 def drip(rng: Random) -> Signal:
-    """Single drops into still water, in a hollow room."""
+    """Single drops into still water: a tick, and the bubble that it leaves, in a hollow room."""
 
     def drop(_: int) -> Signal:
-        t = times(0.3)
-        start = float(rng.uniform(700, 1400))
-        rising = start * (1 + float(rng.uniform(3, 7)) * t)
-        body = np.sin(2 * np.pi * np.cumsum(rising) / RATE) * np.exp(-t / float(rng.uniform(0.012, 0.03)))
-        place(body, burst(rng, 0.01, 0.0015, 2000, 7000), 0.0, 0.3)
-        return faded(np.concatenate([body, np.zeros(10)]), 0.002, 0.01)
+        out = np.zeros(samples(0.3))
+        place(out, burst(rng, 0.02, 0.0015, 2500, 7900), 0.0, 0.7)
+        for number in range(int(rng.integers(1, 3))):
+            t = times(0.08)
+            rising = float(rng.uniform(1100, 2600)) * (1 + float(rng.uniform(2, 8)) * t)
+            bubble = np.sin(2 * np.pi * np.cumsum(rising) / RATE) * np.exp(-t / float(rng.uniform(0.006, 0.014)))
+            place(out, faded(bubble, 0.001, 0.01), 0.012 + 0.03 * number, 0.8**number)
+        return out
 
-    return room(repeated(rng, 4.0, float(rng.uniform(0.35, 0.8)), drop, jitter=0.15), rng, 0.9, 0.3)
+    return room(repeated(rng, 4.0, float(rng.uniform(0.2, 0.6)), drop, jitter=0.2, loudness=0.4), rng, 0.8, 0.25)
 
 
 def cricket(rng: Random) -> Signal:
@@ -183,71 +187,64 @@ def dog(rng: Random) -> Signal:
 
 def cat(rng: Random) -> Signal:
     """Meows: the mouth opens and shuts on a gliding voice."""
-    base = float(rng.uniform(420, 620))
+    base = float(rng.uniform(520, 720))
 
     def meow(_: int) -> Signal:
-        length = float(rng.uniform(0.6, 1.0))
-        pitch = glide(length, base, 1.35 * base, 1.45 * base, 1.25 * base, 0.85 * base)
-        pitch *= 1 + 0.012 * np.sin(2 * np.pi * 6 * times(length))
-        first = glide(length, 450, 900, 1300, 1200, 700)
-        second = glide(length, 2300, 2200, 1900, 1600, 1200)
-        third = glide(length, 3800, 3600, 3500, 3300, 3200)
-        voice = sung(
-            rng, pitch, [first, second, third], [220, 350, 600], [1, 0.8, 0.5], tilt=0.5, breath=0.05, rough=0.004
-        )
-        return faded(voice, 0.09, 0.25)
+        length = float(rng.uniform(0.5, 0.9))
+        pitch = glide(length, 0.8 * base, 1.15 * base, 1.2 * base, 1.1 * base, 0.95 * base, 0.7 * base)
+        first = glide(length, 600, 1100, 1500, 1500, 1200, 700)
+        second = glide(length, 2600, 2500, 2300, 2100, 1800, 1500)
+        formants = [first, second, 3900.0, 5600.0]
+        voice = sung(rng, pitch, formants, [300, 450, 700, 900], [1, 0.9, 0.6, 0.3], tilt=0.3, breath=0.08, rough=0.006)
+        return faded(voice * glide(length, 0.4, 1, 1, 0.8, 0.4), 0.06, 0.2)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(1.1, 1.5)), meow), rng, 0.4, 0.15)
+    return room(repeated(rng, 3.0, float(rng.uniform(0.9, 1.4)), meow), rng, 0.4, 0.15)
 
 
 def cow(rng: Random) -> Signal:
-    """A long low moo, nasal first, open later."""
-    length = float(rng.uniform(1.5, 2.2))
-    base = float(rng.uniform(110, 160))
-    pitch = glide(length, 0.85 * base, 1.1 * base, 1.25 * base, 1.2 * base, 0.8 * base)
-    first = glide(length, 260, 350, 550, 600, 400)
-    second = glide(length, 700, 900, 1100, 1150, 900)
-    voice = sung(rng, pitch, [first, second, 2400.0], [120, 200, 500], [1, 0.6, 0.2], tilt=0.6, breath=0.06, rough=0.02)
-    out = np.zeros(samples(3.0))
-    place(out, faded(voice, 0.2, 0.4), 0.2)
-    return room(out, rng, 0.9, 0.25)
+    """A long moo through a long throat, nasal first, open later, rough at its height."""
+    out = np.zeros(samples(4.0))
+    base = float(rng.uniform(130, 210))
+    for at in (0.1, 2.1):
+        length = float(rng.uniform(1.3, 1.8))
+        pitch = glide(length, 0.7 * base, 0.9 * base, 1.2 * base, 1.3 * base, 1.25 * base, 0.9 * base)
+        first = glide(length, 230, 300, 480, 560, 520, 350)
+        formants = [first, 2.0 * first, 1350.0, 2100.0, 3000.0]
+        widths, gains = [110, 160, 250, 350, 500], [1, 0.7, 0.35, 0.2, 0.1]
+        voice = sung(rng, pitch, formants, widths, gains, tilt=0.3, breath=0.15, rough=0.03)
+        place(out, faded(voice, 0.15, 0.3), at)
+    return room(out, rng, 1.2, 0.35)
 
 
 def sheep(rng: Random) -> Signal:
     """A bleat: a nasal voice that trembles."""
 
     def bleat(_: int) -> Signal:
-        length = float(rng.uniform(0.6, 1.0))
+        length = float(rng.uniform(0.6, 1.1))
         t = times(length)
-        tremble = 7.5 + rng.uniform(-1, 2)
-        base = float(rng.uniform(240, 330))
-        pitch = glide(length, base, 1.1 * base, 1.05 * base, 0.85 * base) * (1 + 0.05 * np.sin(2 * np.pi * tremble * t))
-        voice = sung(
-            rng, pitch, [750.0, 1500.0, 2700.0], [200, 300, 500], [1, 0.8, 0.5], tilt=0.4, breath=0.08, rough=0.02
-        )
-        return faded(voice * (0.7 + 0.3 * np.sin(2 * np.pi * tremble * t)), 0.05, 0.15)
+        tremble = np.sin(2 * np.pi * float(rng.uniform(8, 12)) * t)
+        base = float(rng.uniform(230, 420))
+        pitch = glide(length, base, 1.1 * base, 1.05 * base, 0.85 * base) * (1 + 0.03 * tremble)
+        formants = [850.0, 1500.0, 2600.0, 3600.0]
+        voice = sung(rng, pitch, formants, [200, 300, 400, 500], [1, 0.9, 0.6, 0.4], tilt=0.2, breath=0.25, rough=0.02)
+        return faded(voice * np.clip(0.55 + 0.55 * tremble, 0.05, None), 0.04, 0.15)
 
-    return room(repeated(rng, 3.0, 1.4, bleat), rng, 0.5, 0.15)
+    return room(repeated(rng, 3.0, 1.3, bleat), rng, 0.8, 0.25)
 
 
 def rooster(rng: Random) -> Signal:
     """Cock-a-doodle-doo: three short syllables and a long falling one."""
     out = np.zeros(samples(3.0))
-    base = float(rng.uniform(600, 750))
+    base = float(rng.uniform(520, 680))
     at = 0.15
-    for length, curve in (
-        (0.16, (0.7, 1.0)),
-        (0.14, (0.95, 1.05)),
-        (0.3, (0.9, 1.3, 1.2)),
-        (1.0, (1.2, 1.45, 1.35, 1.15, 0.7)),
-    ):
+    calls = ((0.17, (0.7, 1.05)), (0.13, (0.95, 1.1)), (0.32, (0.9, 1.35, 1.25)), (0.95, (1.2, 1.5, 1.45, 1.35, 0.8)))
+    for length, curve in calls:
         pitch = glide(length, *(base * value for value in curve))
-        voice = sung(
-            rng, pitch, [1300.0, 2400.0, 3600.0], [400, 500, 700], [1, 0.9, 0.5], tilt=0.25, breath=0.1, rough=0.03
-        )
+        formants = [1250.0, 2300.0, 3300.0, 4600.0]
+        voice = sung(rng, pitch, formants, [500, 600, 700, 900], [1, 1, 0.8, 0.4], tilt=0.1, breath=0.2, rough=0.04)
         place(out, faded(voice, 0.03, 0.06), at)
-        at += length + 0.06
-    return room(out, rng, 0.9, 0.25)
+        at += length + 0.05
+    return room(out, rng, 1.2, 0.35)
 
 
 def owl(rng: Random) -> Signal:
@@ -277,13 +274,16 @@ def frog(rng: Random) -> Signal:
 
 
 def bees(rng: Random) -> Signal:
-    """A buzzing insect near the ear: a rich low tone that wavers as it flies."""
+    """Buzzing insects: rich low tones that waver as they fly by."""
     seconds = 4.0
-    pitch = drift(rng, seconds, 3, 0.92, 1.08) * float(rng.uniform(170, 240))
-    voice = sung(
-        rng, pitch, [400.0, 1200.0, 2800.0], [500, 900, 1500], [1, 0.5, 0.3], tilt=0.7, breath=0.05, rough=0.02
-    )
-    return voice * drift(rng, seconds, 1.2, 0.1, 1.0)
+
+    def insect(loudest: float) -> Signal:
+        pitch = drift(rng, seconds, 2, 0.97, 1.03) * float(rng.uniform(150, 250))
+        widths = [500.0, 900.0, 1500.0]
+        voice = sung(rng, pitch, [450.0, 1200.0, 2800.0], widths, [1, 0.6, 0.4], tilt=0.4, breath=0.3, rough=0.03)
+        return voice * drift(rng, seconds, 1.2, 0.1, 1.0) * loudest
+
+    return mixed(insect(loudest) for loudest in (1.0, 0.4, 0.3, 0.2))
 
 
 def duck(rng: Random) -> Signal:
@@ -321,13 +321,16 @@ def whale(rng: Random) -> Signal:
 
 def splash(rng: Random) -> Signal:
     """Something falls into water: a slap, a spray and bubbles after it."""
+    seconds = 3.0
 
     def one(_: int) -> Signal:
-        out = np.zeros(samples(1.4))
-        place(out, burst(rng, 0.5, 0.05, 150, 1500), 0, 1.0)
-        place(out, burst(rng, 1.2, 0.25, 1000, 7500), 0.03, 0.5)
-        water = bubbles(rng, 1.2, 150, 350, 2500, 0.15) * np.exp(-times(1.2) / 0.4)
-        place(out, peaks(water, [800], [1500], [1.0]), 0.08, 1.2)
+        out = np.zeros(samples(1.6))
+        place(out, burst(rng, 0.5, 0.06, 200, 2500), 0, 0.8)
+        spray = band(noise(rng, 1.5, 0.4), 700, 7500, 1) * (1 - np.exp(-times(1.5) / 0.02)) * np.exp(-times(1.5) / 0.3)
+        place(out, spray * drift(rng, 1.5, 25, 0.3, 1.2), 0.02, 1.0)
+        water = bubbles(rng, 1.5, 300, 400, 3000, 0.15) * np.exp(-times(1.5) / 0.5)
+        place(out, level(water), 0.05, 0.5)
         return out
 
-    return repeated(rng, 3.0, float(rng.uniform(1.2, 1.6)), one, jitter=0.1)
+    ripples = level(bubbles(rng, seconds, 150, 400, 2500, 0.15))
+    return repeated(rng, seconds, float(rng.uniform(0.7, 1.3)), one, jitter=0.2, loudness=0.4) + 0.08 * ripples

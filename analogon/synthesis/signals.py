@@ -5,7 +5,7 @@ All signals are float64 ``(n,)`` at ``RATE``; a seeded ``Generator`` is the only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,8 @@ __all__ = [
     "drift",
     "faded",
     "glide",
+    "level",
+    "mixed",
     "modes",
     "noise",
     "peaks",
@@ -52,11 +54,16 @@ def times(seconds: float) -> Signal:
     return np.arange(samples(seconds)) / RATE
 
 
+def _frequencies(n: int) -> Signal:
+    """The frequencies of a real transform of ``n`` samples, in Hz."""
+    return np.asarray(np.fft.rfftfreq(n, 1 / RATE), dtype=np.float64)
+
+
 def noise(rng: np.random.Generator, seconds: float, slope: float = 0.0) -> Signal:
     """Gaussian noise of RMS 1 whose power falls as 1 / f ** slope: 0 is white, 1 pink, 2 brown."""
     n = samples(seconds)
     spectrum = np.fft.rfft(rng.standard_normal(n))
-    frequency = np.maximum(np.fft.rfftfreq(n, 1 / RATE), 20.0)
+    frequency = np.maximum(_frequencies(n), 20.0)
     shaped = np.fft.irfft(spectrum * frequency ** (-slope / 2), n)
     return np.asarray(shaped / np.sqrt(np.mean(shaped**2) + 1e-12))
 
@@ -73,13 +80,13 @@ def _band_gain(frequency: Signal, low: float, high: float, order: int) -> Signal
 def band(x: Signal, low: float = 0.0, high: float = RATE / 2, order: int = 2) -> Signal:
     """A band of a signal with the slopes of a Butterworth filter, without its phase; 0 and RATE / 2 mean no limit."""
     padded = np.fft.rfft(x, len(x) + FRAME)
-    frequency = np.fft.rfftfreq(len(x) + FRAME, 1 / RATE)
+    frequency = _frequencies(len(x) + FRAME)
     return np.asarray(np.fft.irfft(padded * _band_gain(frequency, low, high, order), len(x) + FRAME)[: len(x)])
 
 
 def peaks(x: Signal, centres: Sequence[float], widths: Sequence[float], gains: Sequence[float]) -> Signal:
     """A signal through resonances side by side, each a peak of ``gain`` at ``centre`` Hz, ``width`` Hz wide."""
-    frequency = np.fft.rfftfreq(len(x) + FRAME, 1 / RATE)
+    frequency = _frequencies(len(x) + FRAME)
     response = _resonances(frequency, centres, widths, gains)
     return np.asarray(np.fft.irfft(np.fft.rfft(x, len(x) + FRAME) * response, len(x) + FRAME)[: len(x)])
 
@@ -87,7 +94,7 @@ def peaks(x: Signal, centres: Sequence[float], widths: Sequence[float], gains: S
 def _resonances(frequency: Signal, centres: Sequence[Curve], widths: Sequence[float], gains: Sequence[float]) -> Signal:
     total = np.zeros_like(frequency)
     for centre, width, gain in zip(centres, widths, gains, strict=True):
-        total = total + gain / np.sqrt(1 + ((frequency - centre) / (width / 2)) ** 2)
+        total = total + gain / (1 + ((frequency - centre) / (width / 2)) ** 2)
     return total
 
 
@@ -100,13 +107,23 @@ def swept(x: Signal, response: Callable[[Signal, Signal], Signal]) -> Signal:
     padded = np.pad(x, (hop, FRAME + hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::hop]
     window = np.sqrt(np.hanning(FRAME + 1)[:-1])
-    frequency = np.fft.rfftfreq(FRAME, 1 / RATE)[None, :]
+    frequency = _frequencies(FRAME)[None, :]
     when = (np.arange(len(frames)) * hop / RATE)[:, None]
     out = np.fft.irfft(np.fft.rfft(frames * window, axis=1) * response(frequency, when), FRAME, axis=1) * window
     result = np.zeros(len(padded))
     for number, frame in enumerate(out):
         result[number * hop : number * hop + FRAME] += frame
     return np.asarray(result[hop : hop + len(x)])
+
+
+def level(x: Signal) -> Signal:
+    """A signal at the RMS of 1."""
+    return np.asarray(x / (np.sqrt(np.mean(x**2)) + 1e-9))
+
+
+def mixed(parts: Iterable[Signal]) -> Signal:
+    """The sum of signals of one length."""
+    return np.asarray(np.sum(list(parts), axis=0))
 
 
 def drift(rng: np.random.Generator, seconds: float, per_second: float, low: float, high: float) -> Signal:
@@ -217,17 +234,19 @@ def sung(
     ``breath`` is the share of noise through the same formants, ``rough`` a random flutter of pitch and loudness.
     """
     seconds = len(pitch) / RATE
-    flutter = 1 + rough * band(noise(rng, seconds), 20, 90) if rough else np.ones(len(pitch))
-    shaken = np.clip(pitch * flutter, 20, None)
+    flutter = band(noise(rng, seconds), 15, 120) * rough if rough else np.zeros(len(pitch))
+    wander = 1 + 0.012 * drift(rng, seconds, 7, -1, 1) + flutter
+    shaken = np.clip(pitch * wander, 20, None)
     phase = 2 * np.pi * np.cumsum(shaken) / RATE
     out = np.zeros(len(pitch))
     for k in range(1, min(60, int(0.45 * RATE / shaken.min())) + 1):
-        gain = _resonances(k * shaken, formants, widths, gains) * k**-tilt
+        gain = (_resonances(k * shaken, formants, widths, gains) + 0.02) * k**-tilt
         out += np.where(k * shaken < 0.45 * RATE, gain, 0.0) * np.sin(k * phase)
     centres = [float(np.mean(formant)) for formant in formants]
-    air = peaks(noise(rng, seconds), centres, [2 * width for width in widths], gains)
-    loudness = np.sqrt(np.mean(out**2)) / (np.sqrt(np.mean(air**2)) + 1e-9)
-    return (out + breath * loudness * air) * (1 + 2 * rough * (flutter - 1))
+    # Air flows while the folds are open: the noise pulses with the voice.
+    air = peaks(noise(rng, seconds), centres, [2 * width for width in widths], gains) * (1 + np.cos(phase))
+    shimmer = np.clip(1 + 4 * flutter, 0, None) * drift(rng, seconds, 12, 0.8, 1.2)
+    return (level(out) + breath * level(air)) * shimmer
 
 
 def clicks(

@@ -13,6 +13,8 @@ from analogon.synthesis.signals import (
     drift,
     faded,
     glide,
+    level,
+    mixed,
     modes,
     noise,
     peaks,
@@ -115,19 +117,18 @@ def siren(rng: Random) -> Signal:
 
 
 def engine(rng: Random) -> Signal:
-    """An engine that idles: firing pulses, never quite even, through an exhaust, and rattling parts."""
+    """An engine that idles: firing pulses, never quite even, through an exhaust, and the noise of its parts."""
     seconds = 4.0
-    firing = float(rng.uniform(22, 34))
-    kernels = [burst(rng, 0.08, 0.012, 40, 500) + 0.6 * modes(0.08, [f], [0.02], [3]) for f in rng.uniform(55, 95, 4)]
-    beat = rng.uniform(0.7, 1.2, 4)
-
-    def fire(number: int) -> Signal:
-        return kernels[number % 4] * beat[number % 4]
-
-    pulses = repeated(rng, seconds, 1 / firing, fire, jitter=0.03, start=0, loudness=0.12)
-    body = peaks(pulses, [70, 140, 260, 520, 1100], [50, 70, 120, 300, 700], [1, 0.9, 0.7, 0.4, 0.2])
-    rattle = clicks(rng, seconds, firing * 3, [burst(rng, 0.02, 0.004, 900, 5000)], 0.6)
-    return body / body.std() + 0.10 * rattle / rattle.std() + 0.06 * noise(rng, seconds, 1)
+    firing = float(rng.uniform(20, 32)) * drift(rng, seconds, 2, 0.97, 1.03)
+    phase = np.cumsum(firing) / RATE
+    uneven = 0.75 + 0.25 * np.sin(np.pi * phase + rng.uniform(0, 6))
+    push = (0.5 + 0.5 * np.cos(2 * np.pi * phase)) ** 4 * uneven
+    exhaust = peaks(
+        noise(rng, seconds, 0.6) * push, [70, 150, 300, 650, 1400], [60, 90, 180, 400, 900], [3, 2, 1, 0.7, 0.4]
+    )
+    knocking = tone(firing, seconds, [0.6, 1, 0.8, 0.9, 0.5, 0.6, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1])
+    valves = band(noise(rng, seconds, 0.4), 900, 6000, 1) * (0.4 + push)
+    return level(exhaust) + 0.7 * level(knocking) * drift(rng, seconds, 8, 0.7, 1.2) + 0.3 * level(valves)
 
 
 def horn(rng: Random) -> Signal:
@@ -157,28 +158,31 @@ def helicopter(rng: Random) -> Signal:
     wash = band(noise(rng, seconds, 1), 80, 3000, 1)
     wash *= 0.6 + 0.4 * np.sin(2 * np.pi * blades * times(seconds))
     whine = tone(float(rng.uniform(600, 1100)), seconds, [1, 0.5, 0.3])
-    return (rotor / rotor.std() + 0.25 * wash / wash.std() + 0.02 * whine) * drift(rng, seconds, 0.5, 0.6, 1)
+    return (level(rotor) + 0.25 * level(wash) + 0.02 * whine) * drift(rng, seconds, 0.5, 0.6, 1)
 
 
 def train(rng: Random) -> Signal:
-    """Wheels over rail joints, clickety-clack, over a rumble."""
+    """Wheels over rail joints, clickety-clack, over a rumble, with a squeal of iron."""
     seconds = 5.0
-    every = float(rng.uniform(0.55, 0.8))
+    every = float(rng.uniform(0.6, 0.9))
 
     def clank(strength: float) -> Signal:
-        iron = modes(0.2, list(rng.uniform(300, 2600, 7)), [0.03] * 7, [0.5] * 7)
-        return strength * (iron + 2.5 * burst(rng, 0.2, 0.03, 80, 1800))
+        iron = modes(0.2, list(rng.uniform(300, 1800, 7)), [0.02] * 7, [0.25] * 7)
+        return strength * (iron + 2.5 * burst(rng, 0.2, 0.035, 60, 1200))
 
     def bogie(_: int) -> Signal:
-        out = np.zeros(samples(0.5))
-        for at, strength in ((0.0, 1.0), (0.11, 0.8), (0.24, 0.9), (0.35, 0.7)):
+        out = np.zeros(samples(0.6))
+        for at, strength in ((0.0, 1.0), (0.13, 0.8), (0.3, 0.9), (0.43, 0.7)):
             place(out, clank(strength), at)
         return out
 
     joints = repeated(rng, seconds, every, bogie, jitter=0.01)
-    rumble = band(noise(rng, seconds, 1.3), 40, 900, 1) * drift(rng, seconds, 4, 0.7, 1.1)
-    rush = band(noise(rng, seconds, 0.6), 600, 5000, 1)
-    return joints / joints.std() + 0.9 * rumble / rumble.std() + 0.3 * rush / rush.std()
+    rumble = band(noise(rng, seconds, 1.5), 30, 700, 1) * drift(rng, seconds, 4, 0.7, 1.1)
+    rush = band(noise(rng, seconds, 0.8), 400, 3500, 1) * drift(rng, seconds, 2, 0.6, 1)
+    squeal = peaks(noise(rng, seconds), [float(rng.uniform(1500, 3000))], [40], [1.0]) * drift(
+        rng, seconds, 1, -1, 1
+    ).clip(0)
+    return room(0.8 * level(joints) + 1.2 * level(rumble) + 0.5 * level(rush) + 0.15 * level(squeal), rng, 0.8, 0.25)
 
 
 def steam_whistle(rng: Random) -> Signal:
@@ -186,7 +190,7 @@ def steam_whistle(rng: Random) -> Signal:
     length = float(rng.uniform(1.6, 2.4))
     base = float(rng.uniform(290, 420))
     bend = glide(length, 0.93, 1, 1, 1, 0.96)
-    pipes = sum(tone(base * ratio * bend, length, [1, 0.3, 0.35, 0.1, 0.1]) for ratio in (1, 1.19, 1.5, 1.78))
+    pipes = mixed(tone(base * ratio * bend, length, [1, 0.3, 0.35, 0.1, 0.1]) for ratio in (1, 1.19, 1.5, 1.78))
     steam = band(noise(rng, length), 1500, 7500, 1)
     out = np.zeros(samples(3.5))
     place(out, faded(pipes + 0.5 * steam, 0.12, 0.3), 0.3)
@@ -196,40 +200,39 @@ def steam_whistle(rng: Random) -> Signal:
 def vacuum(rng: Random) -> Signal:
     """A vacuum cleaner: a motor's whine with its harmonics in a rush of air."""
     seconds = 4.0
-    motor = float(rng.uniform(180, 330)) * drift(rng, seconds, 1.5, 0.985, 1.015)
-    whine = tone(motor, seconds, list(1 / np.arange(1, 20) ** 0.6))
-    whine = peaks(whine, [600, 1500, 3000], [600, 1000, 1500], [1, 0.8, 0.5])
-    air = peaks(noise(rng, seconds, 0.4), [500, 1400, 3500], [800, 1500, 3500], [1, 0.8, 0.5])
-    return air / air.std() + 0.35 * whine / whine.std()
+    motor = float(rng.uniform(200, 330)) * drift(rng, seconds, 1.0, 0.985, 1.015)
+    whine = tone(motor, seconds, list(1 / np.arange(1, 22) ** 0.5)) * drift(rng, seconds, 10, 0.8, 1.2)
+    whine = peaks(whine, [500, 1300, 2600], [500, 700, 1200], [1, 0.8, 0.5])
+    air = peaks(noise(rng, seconds, 0.3), [450, 1300, 3000], [600, 1200, 3000], [1, 0.8, 0.6])
+    return room(level(air) + 0.9 * level(whine), rng, 0.4, 0.3)
 
 
 def hair_dryer(rng: Random) -> Signal:
     """A small high motor in a broad rush of hot air."""
     seconds = 4.0
-    rise = glide(seconds, 0.4, 1, 1, 1, 1, 1) if rng.random() < 0.4 else np.ones(samples(seconds))
-    whine = tone(float(rng.uniform(400, 700)) * rise, seconds, [1, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1])
-    air = band(noise(rng, seconds, 0.3), 250, 7000, 1)
-    return (air / air.std() + 0.1 * whine) * rise
+    motor = float(rng.uniform(350, 600)) * drift(rng, seconds, 1, 0.99, 1.01)
+    whine = tone(motor, seconds, [1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.3, 0.2, 0.2])
+    air = peaks(noise(rng, seconds, 0.2), [700, 2000, 4200], [900, 2000, 4000], [1, 0.8, 0.6])
+    return room(level(air) + 0.5 * level(whine), rng, 0.3, 0.25)
 
 
 def chainsaw(rng: Random) -> Signal:
     """A small two-stroke engine that is revved: rough, loud, rich."""
     seconds = 4.0
-    speed = drift(rng, seconds, 1.2, 85, 150)
-    voice = sung(
-        rng, speed, [350.0, 1100.0, 2600.0], [350, 700, 1500], [1, 0.8, 0.6], tilt=0.15, breath=0.35, rough=0.03
-    )
-    return np.tanh(1.5 * voice / voice.std()) * drift(rng, seconds, 2, 0.6, 1)
+    speed = drift(rng, seconds, 1.0, 110, 210)
+    voice = sung(rng, speed, [400.0, 1300.0, 2800.0], [500, 900, 1800], [0.8, 1, 0.9], tilt=0.0, breath=0.8, rough=0.05)
+    chain = band(noise(rng, seconds), 1500, 7500, 1)
+    return np.asarray(np.tanh(1.2 * voice) + 0.25 * chain) * drift(rng, seconds, 2, 0.7, 1)
 
 
 def drill(rng: Random) -> Signal:
     """A power drill that starts, whines under load and stops."""
     seconds = 3.5
-    speed = float(rng.uniform(260, 420)) * glide(seconds, 0.3, 1, 0.95, 0.85, 0.9, 1, 0.4)
+    speed = float(rng.uniform(180, 320)) * glide(seconds, 0.7, 1, 0.97, 0.9, 0.93, 1, 0.8)
     whine = sung(
-        rng, speed, [900.0, 2300.0, 4200.0], [900, 1500, 2000], [0.8, 1, 0.7], tilt=0.2, breath=0.25, rough=0.015
+        rng, speed, [900.0, 2300.0, 4200.0], [1200, 1800, 2500], [0.8, 1, 0.9], tilt=0.0, breath=0.9, rough=0.05
     )
-    return faded(whine, 0.08, 0.2)
+    return room(faded(whine, 0.08, 0.2), rng, 0.4, 0.25)
 
 
 def jackhammer(rng: Random) -> Signal:
@@ -243,60 +246,68 @@ def jackhammer(rng: Random) -> Signal:
 
 
 def footsteps(rng: Random) -> Signal:
-    """Heel, then sole, at a walking pace."""
-    hard = float(rng.uniform(0, 1))
+    """Heel, then sole, at a walking pace, on a floor or on gravel."""
+    gravel = bool(rng.random() < 0.5)
 
-    def step(_: int) -> Signal:
-        out = np.zeros(samples(0.3))
-        heel = modes(0.12, [95, 180, 420, 900], [0.03, 0.02, 0.01, 0.008], [1, 0.8, 0.6, 0.6 * hard])
-        place(out, heel + (0.5 + hard) * burst(rng, 0.12, 0.006, 500, 6000), 0)
-        place(out, burst(rng, 0.12, 0.02, 400, 4500), float(rng.uniform(0.06, 0.1)), 0.25)
+    def step(number: int) -> Signal:
+        out = np.zeros(samples(0.35))
+        tilt = 1.0 if number % 2 else 0.9
+        if gravel:
+            grains = clicks(rng, 0.3, 900, [burst(rng, 0.01, 0.002, 700, 7000) for _ in range(4)], 0.8)
+            place(out, level(grains) * np.hanning(samples(0.3)) ** 0.7, 0.0, 0.7)
+        else:
+            heel = modes(0.1, [tilt * f for f in (210, 390, 710, 1150, 1900)], [0.007] * 5, [0.5] * 5)
+            place(out, heel + burst(rng, 0.1, 0.005, 500, 6000), 0)
+            place(out, burst(rng, 0.1, 0.012, 900, 6500), float(rng.uniform(0.07, 0.11)), 0.35)
         return out
 
-    return room(repeated(rng, 4.0, float(rng.uniform(0.45, 0.62)), step, jitter=0.04, loudness=0.2), rng, 0.5, 0.25)
+    pace = float(rng.uniform(0.45, 0.62))
+    return room(repeated(rng, 4.0, pace, step, jitter=0.05, loudness=0.25), rng, 0.6, 0.35)
 
 
 def knock(rng: Random) -> Signal:
     """Knuckles on a wooden door, a few times."""
-    panel = rng.uniform(0.85, 1.2) * np.array([110, 190, 290, 430, 620, 880])
+    panel = float(rng.uniform(0.85, 1.2)) * np.array([130, 240, 380, 560, 810, 1250])
 
     def rap(_: int) -> Signal:
-        wood = modes(0.15, list(panel), [0.05, 0.04, 0.03, 0.025, 0.015, 0.01], [1, 1, 0.9, 0.7, 0.5, 0.3])
-        return wood + 0.5 * burst(rng, 0.15, 0.004, 300, 4000)
+        shaken = panel * rng.uniform(0.97, 1.03, 6)
+        wood = modes(0.12, list(shaken), [0.016, 0.014, 0.012, 0.01, 0.008, 0.006], [0.5, 0.9, 1, 0.9, 0.7, 0.5])
+        return wood + 1.2 * burst(rng, 0.12, 0.006, 150, 3000)
 
     def series(_: int) -> Signal:
-        return repeated(rng, float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.17, 0.24)), rap, jitter=0.08, start=0)
+        return repeated(rng, float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.15, 0.22)), rap, jitter=0.1, start=0)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(1.1, 1.5)), series), rng, 0.4, 0.2, 3000)
+    return room(repeated(rng, 3.0, float(rng.uniform(1.1, 1.5)), series), rng, 0.5, 0.35, 3000)
 
 
 def _clap(rng: Random) -> Signal:
-    centre = float(rng.uniform(900, 2200))
-    hit = peaks(noise(rng, 0.06), [centre, 2.4 * centre], [0.7 * centre, centre], [1, 0.4])
-    return hit * np.exp(-times(0.06) / float(rng.uniform(0.004, 0.009)))
+    centre = float(rng.uniform(900, 2000))
+    hit = peaks(noise(rng, 0.08), [centre, 2.4 * centre], [0.8 * centre, 1.5 * centre], [1, 0.5])
+    rise = 1 - np.exp(-times(0.08) / 0.0007)
+    return hit * rise * np.exp(-times(0.08) / float(rng.uniform(0.006, 0.013)))
 
 
 def clapping(rng: Random) -> Signal:
-    """One person's hands."""
-    hands = repeated(rng, 3.0, float(rng.uniform(0.2, 0.42)), lambda _: _clap(rng), jitter=0.04)
-    return room(hands, rng, 0.5, 0.25)
+    """One person's hands, or a few people's in one rhythm."""
+    pace = float(rng.uniform(0.2, 0.42))
+
+    def together(_: int) -> Signal:
+        out = np.zeros(samples(0.2))
+        for number in range(people):
+            place(out, _clap(rng), float(rng.random() * 0.02 * number))
+        return out
+
+    people = int(rng.integers(1, 4))
+    return room(repeated(rng, 3.0, pace, together, jitter=0.05, loudness=0.25), rng, 0.7, 0.4)
 
 
 def applause(rng: Random) -> Signal:
     """A hall full of clapping people."""
     seconds = 4.0
-    out = np.zeros(samples(seconds))
-    people = int(rng.integers(40, 110))
-    for _ in range(people):
-        mine = _clap(rng)
-
-        def again(_: int, mine: Signal = mine) -> Signal:
-            return mine
-
-        pace = float(rng.uniform(0.18, 0.32))
-        own = repeated(rng, seconds, pace, again, jitter=0.08, start=float(rng.random() * pace))
-        out += float(rng.uniform(0.2, 1)) * own
-    return room(out, rng, 1.2, 0.35, 6000)
+    hands = [_clap(rng) for _ in range(24)]
+    crowd = clicks(rng, seconds, float(rng.uniform(250, 700)), hands, 0.5)
+    cheer = peaks(noise(rng, seconds, 0.6), [700, 1400], [500, 700], [1, 0.7])
+    return room(level(crowd) + 0.15 * level(cheer), rng, 1.4, 0.4, 6000)
 
 
 def babble(rng: Random) -> Signal:
@@ -322,7 +333,7 @@ def babble(rng: Random) -> Signal:
         rhythm = drift(rng, length, 9, -0.4, 1).clip(0, None) * (drift(rng, length, 1, -0.4, 1) > 0)
         rhythm = np.convolve(rhythm, np.hanning(321) / 160, "same")
         hiss = band(noise(rng, length), 3000, 7000) * (drift(rng, length, 8, -3, 1).clip(0, None))
-        out += float(rng.uniform(0.3, 1)) * (voice / voice.std() * rhythm + 0.15 * hiss)
+        out += float(rng.uniform(0.3, 1)) * (level(voice) * rhythm + 0.15 * hiss)
     return room(out, rng, 0.9, 0.4)
 
 
@@ -345,34 +356,35 @@ def heartbeat(rng: Random) -> Signal:
 
 def typewriter(rng: Random) -> Signal:
     """Type bars that strike a platen, and now and then a bell."""
-    metal = rng.uniform(1500, 6500, 8)
+    metal = rng.uniform(900, 5500, 8)
 
     def strike(number: int) -> Signal:
-        out = np.zeros(samples(0.12))
-        place(out, burst(rng, 0.03, 0.003, 800, 6000), 0, 0.5)
-        hit = modes(0.08, list(metal * rng.uniform(0.97, 1.03)), [0.008] * 8, [0.25] * 8)
-        place(out, hit + burst(rng, 0.08, 0.005, 300, 5000), 0.02)
+        out = np.zeros(samples(0.14))
+        place(out, burst(rng, 0.03, 0.004, 500, 5000), 0, 0.4)
+        hit = modes(0.08, list(metal * rng.uniform(0.95, 1.05)), [0.004] * 8, [0.25] * 8)
+        place(out, hit + 1.2 * burst(rng, 0.08, 0.008, 200, 6000), 0.025)
+        place(out, burst(rng, 0.03, 0.003, 1200, 6000), 0.08, 0.25)
         return out
 
-    typed = repeated(rng, 4.0, float(rng.uniform(0.11, 0.19)), strike, jitter=0.3, loudness=0.25)
-    if rng.random() < 0.5:
+    typed = repeated(rng, 4.0, float(rng.uniform(0.11, 0.19)), strike, jitter=0.35, loudness=0.25)
+    if rng.random() < 0.4:
         place(typed, modes(1.0, [2300, 4700], [0.3, 0.15], [0.6, 0.3]), 2.4)
-    return room(typed, rng, 0.3, 0.15)
+    return room(typed, rng, 0.4, 0.3)
 
 
 def keyboard(rng: Random) -> Signal:
-    """A computer's keys: a soft press, a softer release."""
+    """A computer's keys: a press that reaches its plate, a softer release."""
 
     def key(_: int) -> Signal:
-        out = np.zeros(samples(0.15))
-        plate = modes(0.04, list(rng.uniform(500, 3500, 4)), [0.005] * 4, [0.2] * 4)
-        place(out, plate + 0.7 * burst(rng, 0.04, 0.004, 1000, 7000), 0)
-        place(out, burst(rng, 0.03, 0.003, 1500, 7000), float(rng.uniform(0.06, 0.1)), 0.3)
+        out = np.zeros(samples(0.16))
+        plate = modes(0.05, list(rng.uniform(350, 2200, 5)), [0.006] * 5, [0.3] * 5)
+        place(out, burst(rng, 0.02, 0.002, 2500, 7900), 0, 0.25)
+        place(out, plate + 0.8 * burst(rng, 0.05, 0.005, 600, 7000), 0.012)
+        place(out, burst(rng, 0.03, 0.004, 1200, 7000), float(rng.uniform(0.07, 0.11)), 0.4)
         return out
 
-    return repeated(rng, 4.0, float(rng.uniform(0.12, 0.2)), key, jitter=0.35, loudness=0.3) + 0.002 * noise(
-        rng, 4.0, 0.5
-    )
+    typed = repeated(rng, 4.0, float(rng.uniform(0.1, 0.16)), key, jitter=0.4, loudness=0.2)
+    return room(typed, rng, 0.35, 0.3) + 0.01 * noise(rng, 4.0, 0.8)
 
 
 def explosion(rng: Random) -> Signal:
@@ -381,7 +393,7 @@ def explosion(rng: Random) -> Signal:
     out = np.zeros(samples(seconds))
     place(out, burst(rng, 0.6, 0.06, 50, 6000), 0.15, 1.6)
     boom = band(noise(rng, 3.5, 1.5), 25, float(rng.uniform(250, 500)), 1) * np.exp(-times(3.5) / 0.9)
-    place(out, boom / boom.std(), 0.15, 1.1)
+    place(out, level(boom), 0.15, 1.1)
     place(out, clicks(rng, 3.0, 60, [burst(rng, 0.03, 0.005, 500, 5000)], 1.0) * np.exp(-times(3.0) / 1.0), 0.5, 0.15)
     return np.tanh(room(out, rng, 2.0, 0.4, 2500))
 
@@ -488,21 +500,21 @@ def white_noise(rng: Random) -> Signal:
 
 
 def static(rng: Random) -> Signal:
-    """A radio between stations: noise in a narrow band, with crackles and a whistle that wanders."""
+    """A radio between stations: noise that is cut and crackles."""
     seconds = 3.5
-    hiss = band(noise(rng, seconds), 300, 4500, 2) * drift(rng, seconds, 6, 0.5, 1)
-    crackle = clicks(rng, seconds, 40, [burst(rng, 0.01, 0.001, 500, 5000)], 1.0)
-    whistle = np.sin(2 * np.pi * np.cumsum(drift(rng, seconds, 1, 600, 2500)) / RATE)
-    return hiss + 0.1 * crackle / crackle.std() + 0.05 * whistle
+    hiss = noise(rng, seconds) * (1 + 0.5 * np.sign(drift(rng, seconds, 30, -1, 1)))
+    crackle = clicks(rng, seconds, 60, [burst(rng, 0.02, 0.002, 300, 7000)], 1.2)
+    return band(level(hiss) + 0.5 * level(crackle), 150, 7800, 2)
 
 
 def door_creak(rng: Random) -> Signal:
     """A hinge that sticks and slips: pulses whose rate glides, through a panel's resonances."""
     seconds = 2.5
-    rate = drift(rng, seconds, 3, 25, 110) * glide(seconds, 0.6, 1.2, 1.6, 0.8)
-    train = np.diff(np.floor(np.cumsum(rate) / RATE), prepend=0.0) * rng.uniform(0.6, 1.4, samples(seconds))
-    body = peaks(train, list(rng.uniform(500, 3800, 7)), [60] * 7, [1.0] * 7)
-    return room(faded(body / body.std() * drift(rng, seconds, 4, 0.2, 1), 0.1, 0.3), rng, 0.6, 0.25)
+    rate = drift(rng, seconds, 3, 60, 260) * glide(seconds, 0.5, 1.2, 1.6, 0.8)
+    train = np.diff(np.floor(np.cumsum(rate) / RATE), prepend=0.0) * rng.uniform(0.4, 1.6, samples(seconds))
+    train = train + 0.05 * noise(rng, seconds) * (train.cumsum() % 2 > 1)
+    body = peaks(train, list(rng.uniform(600, 3500, 9)), [120] * 9, [1.0] * 9)
+    return room(faded(level(body) * drift(rng, seconds, 4, 0.1, 1), 0.1, 0.3), rng, 0.8, 0.35)
 
 
 def door_slam(rng: Random) -> Signal:
@@ -515,21 +527,23 @@ def door_slam(rng: Random) -> Signal:
 
 
 def buzzer(rng: Random) -> Signal:
-    """A mains buzzer: a harsh low tone with all harmonics."""
-    base = float(rng.choice([100, 120, 150]))
+    """A mains buzzer: a tongue that rattles, harsh and full of harmonics."""
+    base = float(rng.uniform(95, 240))
 
     def press(_: int) -> Signal:
-        length = float(rng.uniform(0.5, 1.1))
-        raw = tone(base, length, [1 / k**0.4 for k in range(1, 40)])
-        return faded(peaks(np.tanh(raw), [500, 1400, 2800], [500, 900, 1500], [1, 0.8, 0.6]), 0.005, 0.01)
+        length = float(rng.uniform(0.6, 1.1))
+        raw = tone(base, length, [1.0] * 40) + tone(1.013 * base, length, [0.5] * 30)
+        rattle = peaks(np.clip(raw, -4, 4), [700, 1900, 3300], [800, 1200, 1800], [0.8, 1, 0.8])
+        return faded(level(rattle) + 0.2 * noise(rng, length), 0.004, 0.008)
 
-    return repeated(rng, 3.0, 1.3, press)
+    return room(repeated(rng, 3.0, 1.3, press), rng, 0.3, 0.2, 6000)
 
 
 def hum(rng: Random) -> Signal:
-    """What a transformer gives off: the mains and its even harmonics."""
+    """What a transformer gives off: the mains and its even harmonics, and a little hiss."""
     base = float(rng.choice([50, 60]))
-    return tone(base, 3.0, [1, 0.8, 0.4, 0.5, 0.2, 0.25, 0.1, 0.1]) + 0.02 * noise(rng, 3.0, 1)
+    gains = rng.uniform(0.2, 1.0, 12) * np.array([1, 1, 0.3, 0.6, 0.2, 0.4, 0.1, 0.2, 0.1, 0.15, 0.05, 0.1])
+    return level(tone(base, 3.0, list(gains))) + 0.15 * noise(rng, 3.0, 0.7)
 
 
 def whoosh(rng: Random) -> Signal:
@@ -549,16 +563,17 @@ def whoosh(rng: Random) -> Signal:
 
 
 def whistle(rng: Random) -> Signal:
-    """A referee's whistle: a high tone with a rolling pea."""
-    pitch = float(rng.uniform(2300, 3200))
+    """A referee's whistle: a high tone that a pea breaks up, in breath."""
+    pitch = float(rng.uniform(2100, 3000))
 
     def blow(_: int) -> Signal:
-        length = float(rng.uniform(0.4, 0.9))
-        roll = 1 + 0.03 * np.sign(np.sin(2 * np.pi * float(rng.uniform(28, 42)) * times(length)))
-        clear = tone(pitch * roll, length, [1, 0.15, 0.05])
-        return faded(clear * (0.7 + 10 * (roll - 1)) + 0.05 * band(noise(rng, length), 2000, 6000), 0.02, 0.04)
+        length = float(rng.uniform(0.3, 0.8))
+        pea = np.sin(2 * np.pi * np.cumsum(drift(rng, length, 6, 32, 48)) / RATE)
+        clear = tone(pitch * (1 + 0.025 * pea), length, [1, 0.08, 0.03]) * (0.65 + 0.35 * pea)
+        breath = peaks(noise(rng, length), [pitch], [1200], [1.0])
+        return faded(clear + 0.12 * level(breath), 0.02, 0.04)
 
-    return room(repeated(rng, 3.0, 1.1, blow, jitter=0.1), rng, 0.8, 0.2)
+    return room(repeated(rng, 3.0, float(rng.uniform(0.7, 1.2)), blow, jitter=0.15), rng, 1.2, 0.35)
 
 
 def toilet(rng: Random) -> Signal:
@@ -568,7 +583,7 @@ def toilet(rng: Random) -> Signal:
     loud = (1 - np.exp(-t / 0.2)) * np.exp(-np.clip(t - 2.0, 0, None) / 1.0)
     rush = peaks(noise(rng, seconds, 0.6), [400, 1000, 2500], [500, 900, 2500], [1, 0.8, 0.4])
     gurgle = clicks(rng, seconds, 40, [modes(0.06, [f], [0.012], [1]) for f in (300, 420, 550, 760)], 0.7)
-    return rush / rush.std() * loud + 0.3 * gurgle / gurgle.std() * (0.2 + loud)
+    return level(rush) * loud + 0.3 * level(gurgle) * (0.2 + loud)
 
 
 def coins(rng: Random) -> Signal:
@@ -589,26 +604,28 @@ def coins(rng: Random) -> Signal:
 
 def sawing(rng: Random) -> Signal:
     """A hand saw through wood, forth and back."""
+    pace = float(rng.uniform(0.3, 0.45))
 
     def stroke(number: int) -> Signal:
-        length = 0.32
-        teeth = np.clip(np.sin(2 * np.pi * np.cumsum(glide(length, 80, 220, 260, 120)) / RATE), 0, None) ** 2
-        rasp = peaks(noise(rng, length) * (0.3 + teeth), [900, 2100, 3600], [600, 1000, 1500], [1, 0.9, 0.6])
-        return rasp * np.hanning(samples(length)) * (1.0 if number % 2 else 0.6)
+        length = 0.9 * pace
+        teeth = 0.5 + 0.5 * np.sin(2 * np.pi * np.cumsum(drift(rng, length, 20, 90, 200)) / RATE)
+        grain = noise(rng, length) * (0.35 + 0.65 * teeth)
+        rasp = peaks(grain, [600, 1500, 2600, 4200], [400, 900, 1300, 2500], [0.7, 0.9, 1, 0.7])
+        return level(rasp) * np.hanning(samples(length)) ** 0.6 * (1.0 if number % 2 else 0.6)
 
-    return room(repeated(rng, 4.0, float(rng.uniform(0.36, 0.46)), stroke, jitter=0.03), rng, 0.3, 0.15)
+    return room(repeated(rng, 4.0, pace, stroke, jitter=0.03), rng, 0.4, 0.25)
 
 
 def hammer(rng: Random) -> Signal:
     """A hammer on a nail: a hard ring and a wooden thump."""
-    nail = rng.uniform(2200, 5200, 3)
+    nail = rng.uniform(1800, 4800, 5)
 
     def blow(_: int) -> Signal:
-        iron = modes(0.2, list(nail), [0.03, 0.02, 0.02], [0.6, 0.5, 0.4])
-        wood = modes(0.2, [160, 310, 540], [0.03, 0.02, 0.015], [1, 0.7, 0.5])
-        return iron + wood + burst(rng, 0.2, 0.004, 500, 7000)
+        iron = modes(0.2, list(nail * rng.uniform(0.99, 1.01)), [0.012] * 5, [0.5] * 5)
+        wood = modes(0.2, list(rng.uniform(0.97, 1.03) * np.array([190, 340, 610, 950])), [0.012] * 4, [0.8] * 4)
+        return iron + wood + 1.5 * burst(rng, 0.2, 0.006, 300, 7000)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(0.35, 0.6)), blow, jitter=0.06), rng, 0.5, 0.2)
+    return room(repeated(rng, 3.0, float(rng.uniform(0.35, 0.6)), blow, jitter=0.06), rng, 0.6, 0.35)
 
 
 def baby(rng: Random) -> Signal:
@@ -630,62 +647,46 @@ def snoring(rng: Random) -> Signal:
     """Breath through a slack palate: rough in, soft out."""
 
     def breath(number: int) -> Signal:
-        length = 1.1
+        length = float(rng.uniform(1.0, 1.3))
         if number % 2:
-            return 0.25 * band(noise(rng, length, 0.5), 300, 3000) * np.hanning(samples(length))
-        flaps = drift(rng, length, 4, 28, 46)
-        train = np.diff(np.floor(np.cumsum(flaps) / RATE), prepend=0.0) * rng.uniform(0.5, 1.4, samples(length))
-        body = peaks(train, [180, 450, 1100], [150, 250, 500], [1, 0.8, 0.3])
-        air = band(noise(rng, length, 0.6), 300, 2500)
-        return (body / body.std() + 0.2 * air) * np.hanning(samples(length))
+            return 0.2 * band(noise(rng, length, 0.5), 400, 4000) * np.hanning(samples(length))
+        flaps = np.cumsum(drift(rng, length, 6, 25, 48)) / RATE
+        push = (0.5 + 0.5 * np.cos(2 * np.pi * flaps)) ** 3
+        body = peaks(noise(rng, length, 0.6) * push, [220, 520, 1200, 2400], [160, 260, 500, 900], [1, 0.9, 0.5, 0.25])
+        return level(body) * np.hanning(samples(length))
 
-    return room(repeated(rng, 5.0, 1.35, breath, jitter=0.04), rng, 0.3, 0.15)
+    return room(repeated(rng, 5.0, 1.4, breath, jitter=0.04), rng, 0.4, 0.25)
 
 
 def cough(rng: Random) -> Signal:
-    """Two or three coughs: a burst of air, a rough voice behind it."""
+    """Coughs: air that bursts open, a rough voice behind it."""
+    base = float(rng.uniform(150, 280))
 
     def one(_: int) -> Signal:
-        length = float(rng.uniform(0.25, 0.35))
-        base = float(rng.uniform(130, 220))
-        voice = sung(
-            rng,
-            glide(length, 1.3 * base, base, 0.8 * base),
-            [650.0, 1300.0, 2500.0],
-            [250, 350, 600],
-            [1, 0.8, 0.5],
-            tilt=0.5,
-            breath=1.5,
-            rough=0.12,
-        )
-        out = voice / voice.std() * np.exp(-times(length) / 0.1)
-        place(out, burst(rng, 0.05, 0.012, 400, 6000), 0, 3.0)
-        return faded(out, 0.004, 0.08)
+        length = float(rng.uniform(0.28, 0.4))
+        pitch = glide(length, 1.3 * base, 1.1 * base, 0.8 * base)
+        formants = [750.0, 1500.0, 2700.0, 3800.0]
+        voice = sung(rng, pitch, formants, [350, 450, 700, 900], [1, 0.9, 0.6, 0.4], tilt=0.3, breath=2.0, rough=0.1)
+        t = times(length)
+        return faded(level(voice) * (1 - np.exp(-t / 0.008)) * np.exp(-t / 0.09), 0.004, 0.08)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(0.42, 0.7)), one, jitter=0.15), rng, 0.35, 0.15)
+    return room(repeated(rng, 3.0, float(rng.uniform(0.42, 0.7)), one, jitter=0.15), rng, 0.4, 0.25)
 
 
 def laughter(rng: Random) -> Signal:
     """Ha ha ha: short voiced breaths that sink."""
-    base = float(rng.choice([rng.uniform(150, 190), rng.uniform(260, 340)]))
+    base = float(rng.choice([rng.uniform(160, 210), rng.uniform(280, 360)]))
+    size = 1.0 if base < 230 else 1.15
 
     def ha(number: int) -> Signal:
-        length = 0.13
-        pitch = base * (1.25 - 0.05 * (number % 8)) * glide(length, 1.05, 1.1, 0.9)
-        size = 1.0 if base < 200 else 1.15
-        voice = sung(
-            rng,
-            pitch,
-            [720 * size, 1250 * size, 2600 * size],
-            [110, 150, 250],
-            [1, 0.7, 0.4],
-            tilt=0.7,
-            breath=0.15,
-            rough=0.015,
-        )
-        return np.concatenate([0.15 * voice.std() * band(noise(rng, 0.05), 700, 4000), faded(voice, 0.02, 0.05)])
+        length = 0.12
+        pitch = base * (1.35 - 0.07 * (number % 9)) * glide(length, 0.95, 1.15, 0.95)
+        formants = [760 * size, 1350 * size, 2700 * size, 3700 * size]
+        voice = sung(rng, pitch, formants, [150, 200, 300, 400], [1, 0.8, 0.5, 0.3], tilt=0.5, breath=0.4, rough=0.02)
+        puff = 0.35 * band(noise(rng, 0.07), 700, 5000) * np.hanning(samples(0.07))
+        return np.concatenate([puff, faded(voice, 0.015, 0.05)])
 
     def fit(_: int) -> Signal:
-        return repeated(rng, float(rng.uniform(0.9, 1.5)), 0.2, ha, jitter=0.05, start=0, loudness=0.2)
+        return repeated(rng, float(rng.uniform(1.2, 1.8)), 0.19, ha, jitter=0.06, start=0, loudness=0.2)
 
-    return room(repeated(rng, 4.0, 1.8, fit), rng, 0.4, 0.2)
+    return room(repeated(rng, 4.0, 2.0, fit), rng, 0.5, 0.3)
