@@ -7,13 +7,13 @@ import numpy as np
 from analogon.synthesis.signals import (
     RATE,
     Signal,
+    aired,
     band,
     burst,
     clicks,
     drift,
     faded,
     glide,
-    level,
     mixed,
     modes,
     noise,
@@ -48,21 +48,20 @@ def _melody(rng: Random, root: int, count: int) -> list[float]:
 
 
 def guitar(rng: Random) -> Signal:
-    """Strummed and picked strings on a wooden body."""
+    """Six strings on a wooden body, strummed."""
     seconds = 4.0
     out = np.zeros(samples(seconds))
-    at, every = 0.05, float(rng.uniform(0.5, 0.9))
-    root = int(rng.integers(40, 50))
-    picked = bool(rng.random() < 0.5)
-    while at < seconds:
-        chord = CHORDS[int(rng.integers(len(CHORDS)))]
-        shift = int(rng.choice([0, 5, 7]))
-        for number, step in enumerate(chord):
-            string = pluck(rng, _hz(root + shift + step), 2.0, float(rng.uniform(0.55, 0.8)), 3.0)
-            place(out, string, at + number * (every / 5 if picked else 0.018), float(rng.uniform(0.6, 1)))
-        at += every
-    body = out + 0.8 * peaks(out, [105, 210, 420], [40, 60, 120], [1, 0.7, 0.4])
-    return room(body, rng, 0.4, 0.12)
+    every = float(rng.uniform(0.4, 0.5))
+    root = int(rng.integers(39, 44))
+    apart = float(rng.uniform(0.01, 0.014))
+    bright = float(rng.uniform(0.45, 0.6))
+    for number, at in enumerate(np.arange(0.05, seconds, every)):
+        shift = (0, 5, 7, 0)[number // 2 % 4]
+        for string, step in enumerate((0, 7, 12, 16, 19, 24)):
+            note = pluck(rng, _hz(root + shift + step), 2.0, bright, 7.0)
+            place(out, note, float(at) + string * apart, float(rng.uniform(0.7, 1)))
+    body = out + 1.5 * peaks(out, [105, 210, 420, 700], [40, 60, 120, 200], [1, 0.8, 0.6, 0.4])
+    return room(body, rng, 0.4, 0.15)
 
 
 def electric_guitar(rng: Random) -> Signal:
@@ -81,32 +80,35 @@ def bass(rng: Random) -> Signal:
     """Low strings, one note at a time."""
     root = int(rng.integers(28, 34))
     line = [_hz(root + step) for step in rng.choice([0, 0, 3, 5, 7, 10, 12], 16)]
-    played = repeated(
-        rng, 4.0, float(rng.uniform(0.25, 0.4)), lambda n: pluck(rng, line[n % 16], 0.8, 0.45, 2.0), jitter=0.01
-    )
-    return band(played, 30, 2500, 1)
+    every = float(rng.uniform(0.3, 0.5))
+
+    def note(number: int) -> Signal:
+        return faded(pluck(rng, line[number % 16], 1.1 * every, 0.3, 9.0), 0.002, 0.05)
+
+    played = repeated(rng, 4.0, every, note, jitter=0.01)
+    return room(played + peaks(played, [80, 160, 400], [60, 90, 300], [1, 0.7, 0.4]), rng, 0.3, 0.08)
 
 
 def harp(rng: Random) -> Signal:
-    """Gliding strings, many in a row."""
-    root = int(rng.integers(55, 62))
+    """Strings in runs up and down."""
+    root = int(rng.integers(48, 56))
 
     def string(number: int) -> Signal:
         step = number % 15
         step = step if (number // 15) % 2 == 0 else 14 - step
-        return pluck(rng, _hz(root + MAJOR[step % 7] + 12 * (step // 7)), 1.8, 0.5, 2.5)
+        return pluck(rng, _hz(root + MAJOR[step % 7] + 12 * (step // 7)), 2.5, 0.25, 6.0)
 
-    return room(repeated(rng, 4.0, float(rng.uniform(0.09, 0.16)), string, jitter=0.04), rng, 1.2, 0.25)
+    runs = repeated(rng, 4.0, float(rng.uniform(0.12, 0.2)), string, jitter=0.04)
+    return room(runs + 0.8 * peaks(runs, [180, 380, 700], [100, 200, 300], [1, 0.7, 0.4]), rng, 1.5, 0.3)
 
 
 def banjo(rng: Random) -> Signal:
     """Quick bright strings over a skin."""
-    root = int(rng.integers(50, 57))
+    root = int(rng.integers(47, 54))
     roll = [_hz(root + step) for step in (0, 7, 12, 16, 19, 12, 16, 7)]
-    played = repeated(
-        rng, 4.0, float(rng.uniform(0.11, 0.15)), lambda n: pluck(rng, roll[n % 8], 0.6, 0.95, 0.7), jitter=0.03
-    )
-    return room(played + peaks(played, [500, 1100, 2600], [250, 400, 900], [1.2, 1, 0.8]), rng, 0.3, 0.1)
+    every = float(rng.uniform(0.11, 0.15))
+    played = repeated(rng, 4.0, every, lambda n: pluck(rng, roll[n % 8], 0.8, 0.75, 1.6), jitter=0.03)
+    return room(played + 2 * peaks(played, [280, 650, 1500], [150, 250, 500], [1, 1, 0.8]), rng, 0.3, 0.15)
 
 
 def piano(rng: Random) -> Signal:
@@ -272,21 +274,24 @@ def bell(rng: Random) -> Signal:
 
 
 def church_bell(rng: Random) -> Signal:
-    """Hum, prime, minor third, fifth and nominal of a large bell."""
-    prime = float(rng.uniform(220, 420))
+    """Hum, prime, minor third, fifth and nominal of a large bell, and its sister's, out of doors."""
+    seconds = 5.0
     ratios = np.array([0.5, 1, 1.19, 1.5, 2, 2.5, 2.67, 3, 4, 5.2])
+    decays = [3.5, 2.2, 1.8, 1.0, 1.4, 0.6, 0.5, 0.5, 0.35, 0.2]
+    gains = [0.4, 0.6, 0.7, 0.4, 1.0, 0.5, 0.5, 0.6, 0.5, 0.4]
 
-    def strike(_: int) -> Signal:
-        decays = [3.5, 2.2, 1.8, 1.0, 1.4, 0.6, 0.5, 0.5, 0.35, 0.2]
-        gains = [0.6, 0.7, 0.7, 0.3, 1.0, 0.4, 0.4, 0.5, 0.4, 0.3]
-        ring = mixed(
-            modes(4.0, list(prime * ratios * detune), decays, gains, list(rng.uniform(0, 6, 10)))
-            for detune in (1, 1.002)
-        )
-        place(ring, burst(rng, 0.05, 0.01, 500, 6000), 0, 0.6)
-        return ring
+    def tolled(prime: float) -> Signal:
+        def strike(_: int) -> Signal:
+            pair = [prime * ratios * detune for detune in (1, 1.002)]
+            ring = mixed(modes(4.0, list(part), decays, gains, list(rng.uniform(0, 6, 10))) for part in pair)
+            place(ring, burst(rng, 0.05, 0.01, 500, 6000), 0, 1.0)
+            return ring
 
-    return room(repeated(rng, 5.0, float(rng.uniform(1.4, 2.2)), strike, jitter=0.02), rng, 2.0, 0.3, 3000)
+        return repeated(rng, seconds, float(rng.uniform(1.0, 1.6)), strike, jitter=0.05, start=float(rng.random()))
+
+    prime = float(rng.uniform(280, 460))
+    peal = tolled(prime) + 0.8 * tolled(1.25 * prime)
+    return room(aired(rng, peal, 0.006), rng, 2.0, 0.35, 3000)
 
 
 def gong(rng: Random) -> Signal:
@@ -347,13 +352,16 @@ def bicycle_bell(rng: Random) -> Signal:
     """Trring: a small dome that a star wheel strikes."""
     base = float(rng.uniform(2100, 2900))
 
-    def ding(_: int) -> Signal:
-        return modes(0.7, [base, 1.01 * base, 2.3 * base], [0.3, 0.3, 0.12], [1, 0.8, 0.4])
+    def ding(number: int) -> Signal:
+        return (
+            modes(0.7, [base, 1.01 * base, 2.3 * base], [0.3, 0.3, 0.12], [1, 0.8, 0.4]) if number < 6 else np.zeros(1)
+        )
 
     def ring(_: int) -> Signal:
-        return repeated(rng, 1.2, 0.05, lambda n: ding(n) if n < 6 else np.zeros(1), jitter=0.08, start=0)
+        return repeated(rng, 1.2, 0.05, ding, jitter=0.08, start=0)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(0.9, 1.3)), ring), rng, 0.4, 0.12)
+    rung = repeated(rng, 3.0, float(rng.uniform(0.9, 1.3)), ring)
+    return aired(rng, room(rung, rng, 0.4, 0.2), 0.012)
 
 
 def doorbell(rng: Random) -> Signal:
@@ -417,21 +425,6 @@ def hi_hat(rng: Random) -> Signal:
     return repeated(rng, 2.5, float(rng.uniform(0.13, 0.25)), hat, jitter=0.01, loudness=0.1)
 
 
-def cymbal(rng: Random) -> Signal:
-    """A crash that rings for seconds."""
-
-    def crash(_: int) -> Signal:
-        t = times(2.5)
-        ring = np.zeros(len(t))
-        for low in (400, 900, 1800, 3200, 5000):
-            part = band(noise(rng, 2.5), low, 1.9 * low, 2) * np.exp(-t / (1.6 / (1 + low / 4000)))
-            ring += level(part) * (1 - np.exp(-t / (0.004 + 0.02 * low / 5000))) * (0.4 + low / 5000)
-        place(ring, burst(rng, 0.05, 0.006, 500, 7900), 0, 2.0)
-        return ring
-
-    return room(repeated(rng, 3.5, float(rng.uniform(1.4, 2.4)), crash), rng, 0.6, 0.15)
-
-
 def drum_loop(rng: Random) -> Signal:
     """A beat: kick, snare and hi-hat at one tempo."""
     seconds = 4.5
@@ -491,23 +484,6 @@ def maraca(rng: Random) -> Signal:
         )
 
     return room(repeated(rng, 3.0, float(rng.uniform(0.14, 0.22)), shake, jitter=0.02), rng, 0.3, 0.15)
-
-
-def didgeridoo(rng: Random) -> Signal:
-    """A drone through a long tube whose colour changes."""
-    seconds = 4.0
-    base = float(rng.uniform(60, 80))
-    sway = drift(rng, seconds, 4, 0, 1)
-    return sung(
-        rng,
-        np.full(samples(seconds), base),
-        [2.8 * base, 500 + 900 * sway, 1800 + 500 * sway],
-        [60, 160, 250],
-        [1, 0.6, 0.3],
-        tilt=0.6,
-        breath=0.1,
-        rough=0.01,
-    )
 
 
 def theremin(rng: Random) -> Signal:

@@ -6,6 +6,7 @@ import numpy as np
 
 from analogon.synthesis.signals import (
     RATE,
+    Curve,
     Signal,
     band,
     bubbles,
@@ -101,7 +102,7 @@ def fire(rng: Random) -> Signal:
     ]
     activity = drift(rng, seconds, 6, 0, 1) ** 3 * 60 + 12
     crackle = clicks(rng, seconds, activity, kernels, 1.5)
-    crackle = np.tanh(crackle / (6 * crackle.std()))
+    crackle[:] = np.tanh(crackle / (6 * crackle.std()))
     roar = band(noise(rng, seconds, 1.2), 60, 900, 1) * drift(rng, seconds, 5, 0.6, 1.2)
     hiss = band(noise(rng, seconds), 2500, 7500, 1)
     return crackle + 0.018 * level(roar) + 0.006 * level(hiss)
@@ -194,7 +195,7 @@ def cat(rng: Random) -> Signal:
         pitch = glide(length, 0.8 * base, 1.15 * base, 1.2 * base, 1.1 * base, 0.95 * base, 0.7 * base)
         first = glide(length, 600, 1100, 1500, 1500, 1200, 700)
         second = glide(length, 2600, 2500, 2300, 2100, 1800, 1500)
-        formants = [first, second, 3900.0, 5600.0]
+        formants: list[Curve] = [first, second, 3900.0, 5600.0]
         voice = sung(rng, pitch, formants, [300, 450, 700, 900], [1, 0.9, 0.6, 0.3], tilt=0.3, breath=0.08, rough=0.006)
         return faded(voice * glide(length, 0.4, 1, 1, 0.8, 0.4), 0.06, 0.2)
 
@@ -209,7 +210,7 @@ def cow(rng: Random) -> Signal:
         length = float(rng.uniform(1.3, 1.8))
         pitch = glide(length, 0.7 * base, 0.9 * base, 1.2 * base, 1.3 * base, 1.25 * base, 0.9 * base)
         first = glide(length, 230, 300, 480, 560, 520, 350)
-        formants = [first, 2.0 * first, 1350.0, 2100.0, 3000.0]
+        formants: list[Curve] = [first, 2.0 * first, 1350.0, 2100.0, 3000.0]
         widths, gains = [110, 160, 250, 350, 500], [1, 0.7, 0.35, 0.2, 0.1]
         voice = sung(rng, pitch, formants, widths, gains, tilt=0.3, breath=0.15, rough=0.03)
         place(out, faded(voice, 0.15, 0.3), at)
@@ -230,21 +231,6 @@ def sheep(rng: Random) -> Signal:
         return faded(voice * np.clip(0.55 + 0.55 * tremble, 0.05, None), 0.04, 0.15)
 
     return room(repeated(rng, 3.0, 1.3, bleat), rng, 0.8, 0.25)
-
-
-def rooster(rng: Random) -> Signal:
-    """Cock-a-doodle-doo: three short syllables and a long falling one."""
-    out = np.zeros(samples(3.0))
-    base = float(rng.uniform(520, 680))
-    at = 0.15
-    calls = ((0.17, (0.7, 1.05)), (0.13, (0.95, 1.1)), (0.32, (0.9, 1.35, 1.25)), (0.95, (1.2, 1.5, 1.45, 1.35, 0.8)))
-    for length, curve in calls:
-        pitch = glide(length, *(base * value for value in curve))
-        formants = [1250.0, 2300.0, 3300.0, 4600.0]
-        voice = sung(rng, pitch, formants, [500, 600, 700, 900], [1, 1, 0.8, 0.4], tilt=0.1, breath=0.2, rough=0.04)
-        place(out, faded(voice, 0.03, 0.06), at)
-        at += length + 0.05
-    return room(out, rng, 1.2, 0.35)
 
 
 def owl(rng: Random) -> Signal:
@@ -284,39 +270,6 @@ def bees(rng: Random) -> Signal:
         return voice * drift(rng, seconds, 1.2, 0.1, 1.0) * loudest
 
     return mixed(insect(loudest) for loudest in (1.0, 0.4, 0.3, 0.2))
-
-
-def duck(rng: Random) -> Signal:
-    """Quacks: a harsh nasal voice that drops."""
-
-    def quack(_: int) -> Signal:
-        length = float(rng.uniform(0.14, 0.2))
-        base = float(rng.uniform(230, 300))
-        voice = sung(
-            rng,
-            glide(length, base, 1.1 * base, 0.8 * base),
-            [1200.0, 2100.0, 3000.0],
-            [250, 350, 600],
-            [1, 1, 0.6],
-            tilt=0.05,
-            breath=0.1,
-            rough=0.05,
-        )
-        return faded(voice, 0.015, 0.05)
-
-    return room(repeated(rng, 3.0, float(rng.uniform(0.3, 0.5)), quack, jitter=0.12), rng, 0.5, 0.15)
-
-
-def whale(rng: Random) -> Signal:
-    """Long gliding moans under water."""
-
-    def moan(_: int) -> Signal:
-        length = float(rng.uniform(1.2, 1.9))
-        base = float(rng.uniform(180, 420))
-        pitch = glide(length, *(base * rng.uniform(0.7, 1.6, 4)))
-        return faded(sung(rng, pitch, [500.0, 1000.0], [400, 600], [1, 0.4], tilt=1.0, breath=0.03), 0.25, 0.4)
-
-    return room(repeated(rng, 5.0, 1.9, moan), rng, 2.5, 0.5, 1500)
 
 
 def splash(rng: Random) -> Signal:

@@ -15,6 +15,7 @@ __all__ = [
     "RATE",
     "Curve",
     "Signal",
+    "aired",
     "band",
     "bubbles",
     "burst",
@@ -119,6 +120,11 @@ def swept(x: Signal, response: Callable[[Signal, Signal], Signal]) -> Signal:
 def level(x: Signal) -> Signal:
     """A signal at the RMS of 1."""
     return np.asarray(x / (np.sqrt(np.mean(x**2)) + 1e-9))
+
+
+def aired(rng: np.random.Generator, x: Signal, share: float) -> Signal:
+    """A signal in quiet air: pink noise at a share of its peak."""
+    return np.asarray(x + share * np.abs(x).max() * noise(rng, len(x) / RATE, 1.0))
 
 
 def mixed(parts: Iterable[Signal]) -> Signal:

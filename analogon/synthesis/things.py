@@ -6,7 +6,9 @@ import numpy as np
 
 from analogon.synthesis.signals import (
     RATE,
+    Curve,
     Signal,
+    aired,
     band,
     burst,
     clicks,
@@ -117,18 +119,21 @@ def siren(rng: Random) -> Signal:
 
 
 def engine(rng: Random) -> Signal:
-    """An engine that idles: firing pulses, never quite even, through an exhaust, and the noise of its parts."""
+    """An engine that idles: a rough low voice of firing cylinders, and the noise of its parts."""
     seconds = 4.0
-    firing = float(rng.uniform(20, 32)) * drift(rng, seconds, 2, 0.97, 1.03)
-    phase = np.cumsum(firing) / RATE
-    uneven = 0.75 + 0.25 * np.sin(np.pi * phase + rng.uniform(0, 6))
-    push = (0.5 + 0.5 * np.cos(2 * np.pi * phase)) ** 4 * uneven
-    exhaust = peaks(
-        noise(rng, seconds, 0.6) * push, [70, 150, 300, 650, 1400], [60, 90, 180, 400, 900], [3, 2, 1, 0.7, 0.4]
+    firing = float(rng.uniform(45, 80)) * drift(rng, seconds, 3, 0.96, 1.04)
+    widths = [70, 120, 250, 600, 1500]
+    voice = sung(
+        rng,
+        firing,
+        [95.0, 210.0, 480.0, 1100.0, 2500.0],
+        widths,
+        [1, 1, 0.8, 0.6, 0.4],
+        tilt=0.2,
+        breath=1.0,
+        rough=0.05,
     )
-    knocking = tone(firing, seconds, [0.6, 1, 0.8, 0.9, 0.5, 0.6, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1])
-    valves = band(noise(rng, seconds, 0.4), 900, 6000, 1) * (0.4 + push)
-    return level(exhaust) + 0.7 * level(knocking) * drift(rng, seconds, 8, 0.7, 1.2) + 0.3 * level(valves)
+    return level(voice) + 0.2 * level(band(noise(rng, seconds, 0.6), 300, 6000, 1))
 
 
 def horn(rng: Random) -> Signal:
@@ -197,42 +202,36 @@ def steam_whistle(rng: Random) -> Signal:
     return room(out, rng, 2.0, 0.35)
 
 
+def _motor(rng: Random, seconds: float, hertz: float, whine: float, middle: float) -> Signal:
+    """A universal motor: its whine with all harmonics, and the rush of the air that it moves."""
+    sound = tone(hertz * drift(rng, seconds, 1, 0.99, 1.01), seconds, list(1 / np.arange(1, 30) ** 0.2))
+    widths = [middle, 2 * middle, 4 * middle]
+    air = peaks(noise(rng, seconds, 0.2), [middle, 2.2 * middle, 5 * middle], widths, [1, 0.7, 0.5])
+    return level(air) + whine * level(sound)
+
+
 def vacuum(rng: Random) -> Signal:
-    """A vacuum cleaner: a motor's whine with its harmonics in a rush of air."""
+    """A vacuum cleaner: a motor's whine in a rush of air."""
+    motor = _motor(rng, 4.0, float(rng.uniform(225, 275)), float(rng.uniform(0.7, 0.9)), float(rng.uniform(850, 1100)))
+    return room(motor, rng, 0.3, 0.2)
+
+
+def fan(rng: Random) -> Signal:
+    """An electric fan: blades that beat slowly in a low rush."""
     seconds = 4.0
-    motor = float(rng.uniform(200, 330)) * drift(rng, seconds, 1.0, 0.985, 1.015)
-    whine = tone(motor, seconds, list(1 / np.arange(1, 22) ** 0.5)) * drift(rng, seconds, 10, 0.8, 1.2)
-    whine = peaks(whine, [500, 1300, 2600], [500, 700, 1200], [1, 0.8, 0.5])
-    air = peaks(noise(rng, seconds, 0.3), [450, 1300, 3000], [600, 1200, 3000], [1, 0.8, 0.6])
-    return room(level(air) + 0.9 * level(whine), rng, 0.4, 0.3)
-
-
-def hair_dryer(rng: Random) -> Signal:
-    """A small high motor in a broad rush of hot air."""
-    seconds = 4.0
-    motor = float(rng.uniform(350, 600)) * drift(rng, seconds, 1, 0.99, 1.01)
-    whine = tone(motor, seconds, [1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.3, 0.2, 0.2])
-    air = peaks(noise(rng, seconds, 0.2), [700, 2000, 4200], [900, 2000, 4000], [1, 0.8, 0.6])
-    return room(level(air) + 0.5 * level(whine), rng, 0.3, 0.25)
-
-
-def chainsaw(rng: Random) -> Signal:
-    """A small two-stroke engine that is revved: rough, loud, rich."""
-    seconds = 4.0
-    speed = drift(rng, seconds, 1.0, 110, 210)
-    voice = sung(rng, speed, [400.0, 1300.0, 2800.0], [500, 900, 1800], [0.8, 1, 0.9], tilt=0.0, breath=0.8, rough=0.05)
-    chain = band(noise(rng, seconds), 1500, 7500, 1)
-    return np.asarray(np.tanh(1.2 * voice) + 0.25 * chain) * drift(rng, seconds, 2, 0.7, 1)
+    blades = float(rng.uniform(20, 40)) * drift(rng, seconds, 2, 0.98, 1.02)
+    beat = 0.65 + 0.35 * np.cos(2 * np.pi * np.cumsum(blades) / RATE)
+    rush = peaks(noise(rng, seconds, 0.8), [80, 200, 450, 1100], [80, 150, 350, 1200], [2, 1.5, 0.8, 0.4]) * beat
+    shaft = tone(blades, seconds, [0.8, 1, 0.7, 0.8, 0.5, 0.3, 0.2])
+    hiss = band(noise(rng, seconds, 0.5), 500, 7000, 1)
+    return level(rush) + 0.3 * level(shaft) + 0.1 * level(hiss)
 
 
 def drill(rng: Random) -> Signal:
-    """A power drill that starts, whines under load and stops."""
+    """A power drill: a small fast motor that slows under load."""
     seconds = 3.5
-    speed = float(rng.uniform(180, 320)) * glide(seconds, 0.7, 1, 0.97, 0.9, 0.93, 1, 0.8)
-    whine = sung(
-        rng, speed, [900.0, 2300.0, 4200.0], [1200, 1800, 2500], [0.8, 1, 0.9], tilt=0.0, breath=0.9, rough=0.05
-    )
-    return room(faded(whine, 0.08, 0.2), rng, 0.4, 0.25)
+    motor = _motor(rng, seconds, float(rng.uniform(360, 460)), 0.8, float(rng.uniform(1600, 2000)))
+    return room(faded(motor * drift(rng, seconds, 2, 0.7, 1), 0.08, 0.2), rng, 0.3, 0.2)
 
 
 def jackhammer(rng: Random) -> Signal:
@@ -246,45 +245,44 @@ def jackhammer(rng: Random) -> Signal:
 
 
 def footsteps(rng: Random) -> Signal:
-    """Heel, then sole, at a walking pace, on a floor or on gravel."""
-    gravel = bool(rng.random() < 0.5)
+    """Heel, then sole, at a walking pace."""
+    low = float(rng.uniform(130, 200))
+    sole = float(rng.uniform(0.05, 0.12))
 
-    def step(number: int) -> Signal:
-        out = np.zeros(samples(0.35))
-        tilt = 1.0 if number % 2 else 0.9
-        if gravel:
-            grains = clicks(rng, 0.3, 900, [burst(rng, 0.01, 0.002, 700, 7000) for _ in range(4)], 0.8)
-            place(out, level(grains) * np.hanning(samples(0.3)) ** 0.7, 0.0, 0.7)
-        else:
-            heel = modes(0.1, [tilt * f for f in (210, 390, 710, 1150, 1900)], [0.007] * 5, [0.5] * 5)
-            place(out, heel + burst(rng, 0.1, 0.005, 500, 6000), 0)
-            place(out, burst(rng, 0.1, 0.012, 900, 6500), float(rng.uniform(0.07, 0.11)), 0.35)
+    def step(_: int) -> Signal:
+        out = np.zeros(samples(0.3))
+        place(out, burst(rng, 0.2, float(rng.uniform(0.02, 0.03)), low, 3 * low), 0)
+        brush = burst(rng, 0.2, 0.03, 1000, 6000) * (1 - np.exp(-times(0.2) / 0.02))
+        place(out, brush, float(rng.uniform(0.04, 0.07)), sole)
         return out
 
-    pace = float(rng.uniform(0.45, 0.62))
-    return room(repeated(rng, 4.0, pace, step, jitter=0.05, loudness=0.25), rng, 0.6, 0.35)
+    pace = float(rng.uniform(0.45, 0.6))
+    walk = repeated(rng, 4.0, pace, step, jitter=0.05, loudness=0.25)
+    return aired(rng, room(walk, rng, 0.6, 0.35), 0.01)
 
 
 def knock(rng: Random) -> Signal:
     """Knuckles on a wooden door, a few times."""
-    panel = float(rng.uniform(0.85, 1.2)) * np.array([130, 240, 380, 560, 810, 1250])
+    low = float(rng.uniform(75, 105))
+    panel = low * np.array([1, 1.6, 2.4, 3.3, 4.7, 6])
+    hard = float(rng.uniform(1, 2))
 
     def rap(_: int) -> Signal:
-        shaken = panel * rng.uniform(0.97, 1.03, 6)
-        wood = modes(0.12, list(shaken), [0.016, 0.014, 0.012, 0.01, 0.008, 0.006], [0.5, 0.9, 1, 0.9, 0.7, 0.5])
-        return wood + 1.2 * burst(rng, 0.12, 0.006, 150, 3000)
+        wood = modes(0.2, list(panel), list(0.015 / np.arange(1, 7) ** 0.5), [1, 0.9, 0.8, 0.5, 0.4, 0.2])
+        return wood + hard * burst(rng, 0.2, 0.008, low, 8 * low)
 
     def series(_: int) -> Signal:
-        return repeated(rng, float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.15, 0.22)), rap, jitter=0.1, start=0)
+        return repeated(rng, float(rng.uniform(0.7, 1.1)), float(rng.uniform(0.17, 0.24)), rap, jitter=0.06, start=0)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(1.1, 1.5)), series), rng, 0.5, 0.35, 3000)
+    raps = repeated(rng, 3.0, float(rng.uniform(1.3, 1.6)), series)
+    return aired(rng, room(raps, rng, 0.5, 0.4), 0.01)
 
 
 def _clap(rng: Random) -> Signal:
     centre = float(rng.uniform(900, 2000))
     hit = peaks(noise(rng, 0.08), [centre, 2.4 * centre], [0.8 * centre, 1.5 * centre], [1, 0.5])
     rise = 1 - np.exp(-times(0.08) / 0.0007)
-    return hit * rise * np.exp(-times(0.08) / float(rng.uniform(0.006, 0.013)))
+    return np.asarray(hit * rise * np.exp(-times(0.08) / float(rng.uniform(0.006, 0.013))))
 
 
 def clapping(rng: Random) -> Signal:
@@ -491,7 +489,7 @@ def zap(rng: Random) -> Signal:
 
 def sine(rng: Random) -> Signal:
     """One frequency."""
-    return faded(modes(2.5, [float(rng.choice([220, 440, 660, 880, 1000]))], [99], [1]), 0.02, 0.02)
+    return faded(modes(2.5, [float(rng.choice([250, 500, 660, 880, 1000, 1500]))], [99], [1]), 0.02, 0.02)
 
 
 def white_noise(rng: Random) -> Signal:
@@ -500,21 +498,11 @@ def white_noise(rng: Random) -> Signal:
 
 
 def static(rng: Random) -> Signal:
-    """A radio between stations: noise that is cut and crackles."""
+    """A radio between stations: noise whose loudness flutters, with a few crackles."""
     seconds = 3.5
-    hiss = noise(rng, seconds) * (1 + 0.5 * np.sign(drift(rng, seconds, 30, -1, 1)))
-    crackle = clicks(rng, seconds, 60, [burst(rng, 0.02, 0.002, 300, 7000)], 1.2)
-    return band(level(hiss) + 0.5 * level(crackle), 150, 7800, 2)
-
-
-def door_creak(rng: Random) -> Signal:
-    """A hinge that sticks and slips: pulses whose rate glides, through a panel's resonances."""
-    seconds = 2.5
-    rate = drift(rng, seconds, 3, 60, 260) * glide(seconds, 0.5, 1.2, 1.6, 0.8)
-    train = np.diff(np.floor(np.cumsum(rate) / RATE), prepend=0.0) * rng.uniform(0.4, 1.6, samples(seconds))
-    train = train + 0.05 * noise(rng, seconds) * (train.cumsum() % 2 > 1)
-    body = peaks(train, list(rng.uniform(600, 3500, 9)), [120] * 9, [1.0] * 9)
-    return room(faded(level(body) * drift(rng, seconds, 4, 0.1, 1), 0.1, 0.3), rng, 0.8, 0.35)
+    hiss = noise(rng, seconds) * drift(rng, seconds, 25, 0.6, 1.2)
+    crackle = clicks(rng, seconds, 8, [burst(rng, 0.02, 0.002, 300, 7000)], 0.5)
+    return band(level(hiss) + 0.2 * level(crackle), 100, 8000, 1)
 
 
 def door_slam(rng: Random) -> Signal:
@@ -537,13 +525,6 @@ def buzzer(rng: Random) -> Signal:
         return faded(level(rattle) + 0.2 * noise(rng, length), 0.004, 0.008)
 
     return room(repeated(rng, 3.0, 1.3, press), rng, 0.3, 0.2, 6000)
-
-
-def hum(rng: Random) -> Signal:
-    """What a transformer gives off: the mains and its even harmonics, and a little hiss."""
-    base = float(rng.choice([50, 60]))
-    gains = rng.uniform(0.2, 1.0, 12) * np.array([1, 1, 0.3, 0.6, 0.2, 0.4, 0.1, 0.2, 0.1, 0.15, 0.05, 0.1])
-    return level(tone(base, 3.0, list(gains))) + 0.15 * noise(rng, 3.0, 0.7)
 
 
 def whoosh(rng: Random) -> Signal:
@@ -574,32 +555,6 @@ def whistle(rng: Random) -> Signal:
         return faded(clear + 0.12 * level(breath), 0.02, 0.04)
 
     return room(repeated(rng, 3.0, float(rng.uniform(0.7, 1.2)), blow, jitter=0.15), rng, 1.2, 0.35)
-
-
-def toilet(rng: Random) -> Signal:
-    """A cistern that empties: a rush with gurgles at its end."""
-    seconds = 5.0
-    t = times(seconds)
-    loud = (1 - np.exp(-t / 0.2)) * np.exp(-np.clip(t - 2.0, 0, None) / 1.0)
-    rush = peaks(noise(rng, seconds, 0.6), [400, 1000, 2500], [500, 900, 2500], [1, 0.8, 0.4])
-    gurgle = clicks(rng, seconds, 40, [modes(0.06, [f], [0.012], [1]) for f in (300, 420, 550, 760)], 0.7)
-    return level(rush) * loud + 0.3 * level(gurgle) * (0.2 + loud)
-
-
-def coins(rng: Random) -> Signal:
-    """Coins that fall on a table and spin."""
-
-    def coin(_: int) -> Signal:
-        out = np.zeros(samples(1.0))
-        base = float(rng.uniform(3300, 5200))
-        at, gap = 0.0, float(rng.uniform(0.12, 0.2))
-        while gap > 0.012 and at < 0.9:
-            place(out, modes(0.2, [base, 1.43 * base, 1.5 * base], [0.05, 0.03, 0.03], [1, 0.7, 0.5]), at, gap / 0.15)
-            at += gap
-            gap *= 0.78
-        return out
-
-    return room(repeated(rng, 3.0, float(rng.uniform(0.5, 0.9)), coin, jitter=0.3), rng, 0.3, 0.1, 6000)
 
 
 def sawing(rng: Random) -> Signal:
@@ -636,7 +591,7 @@ def baby(rng: Random) -> Signal:
         base = float(rng.uniform(380, 460))
         pitch = glide(length, 0.85 * base, 1.15 * base, 1.2 * base, 1.1 * base, 0.8 * base)
         pitch *= 1 + 0.01 * np.sin(2 * np.pi * 7 * times(length))
-        formants = [glide(length, 800, 1100, 1150, 900), glide(length, 1900, 2000, 1800, 1700), 3600.0]
+        formants: list[Curve] = [glide(length, 800, 1100, 1150, 900), glide(length, 1900, 2000, 1800, 1700), 3600.0]
         voice = sung(rng, pitch, formants, [160, 220, 400], [1, 0.8, 0.5], tilt=0.35, breath=0.05, rough=0.012)
         return faded(voice, 0.06, 0.15)
 
@@ -656,21 +611,6 @@ def snoring(rng: Random) -> Signal:
         return level(body) * np.hanning(samples(length))
 
     return room(repeated(rng, 5.0, 1.4, breath, jitter=0.04), rng, 0.4, 0.25)
-
-
-def cough(rng: Random) -> Signal:
-    """Coughs: air that bursts open, a rough voice behind it."""
-    base = float(rng.uniform(150, 280))
-
-    def one(_: int) -> Signal:
-        length = float(rng.uniform(0.28, 0.4))
-        pitch = glide(length, 1.3 * base, 1.1 * base, 0.8 * base)
-        formants = [750.0, 1500.0, 2700.0, 3800.0]
-        voice = sung(rng, pitch, formants, [350, 450, 700, 900], [1, 0.9, 0.6, 0.4], tilt=0.3, breath=2.0, rough=0.1)
-        t = times(length)
-        return faded(level(voice) * (1 - np.exp(-t / 0.008)) * np.exp(-t / 0.09), 0.004, 0.08)
-
-    return room(repeated(rng, 3.0, float(rng.uniform(0.42, 0.7)), one, jitter=0.15), rng, 0.4, 0.25)
 
 
 def laughter(rng: Random) -> Signal:
