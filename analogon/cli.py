@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from analogon import config
+from analogon import config, train
 from embed.errors import AnalogonError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(train.app, name="train")
 CollectionOption = Annotated[
     str | None, typer.Option("-c", "--collection", help="A collection's name, or the path of its folder.")
 ]
@@ -75,6 +76,7 @@ def index(
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")] = False,
 ) -> None:
     """Index files and folders; run it again whenever files were added."""
+    from analogon import show
     from analogon.progress import progress
     from indexes.faiss import parse_memory
 
@@ -98,6 +100,8 @@ def index(
             listener=listener,
         )
         lines = _report_lines(library, report)
+        for line in show.unseen_lines(report.unseen):
+            _complain(line)
     console = _stdout()
     for line in lines:
         console.print(line, markup=False)
@@ -170,6 +174,10 @@ def search(
     encoder: EncoderOption = None,
     parts: Annotated[bool, typer.Option("--parts", help="Every part that matches, not the best of a file.")] = False,
     include_self: Annotated[bool, typer.Option("--include-self", help="Keep the query's own file.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(help="What to compare: sound (any content), name, or both; a text asks both, a file its content."),
+    ] = None,
 ) -> None:
     """Find what is closest in meaning to a text or a file."""
     from analogon import show
@@ -186,7 +194,10 @@ def search(
             encoders=encoder or (),
             parts=parts,
             include_self=include_self,
+            by=by,
         )
+    for note in hits.notes:
+        _complain(note)
     if not hits:
         _stderr().print("nothing found" + (" that fulfils the filter" if where else ""))
         raise typer.Exit(1)

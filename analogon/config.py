@@ -5,9 +5,11 @@ The config file is ``$XDG_CONFIG_HOME/analogon/config.toml`` (``~/.config/analog
     encoder = ["clap:laion/clap-htsat-unfused"]
     collection = "drums"
     memory = "2G"
+    name_encoder = "static:./table"
 
 Each key has an environment variable: ``ANALOGON_ENCODER`` (several separated by commas), ``ANALOGON_COLLECTION``,
-``ANALOGON_MEMORY``. ``ANALOGON_HOME`` says where collections live (default ``~/.local/share/analogon``).
+``ANALOGON_MEMORY``, ``ANALOGON_NAME_ENCODER``. ``ANALOGON_HOME`` says where collections live (default
+``~/.local/share/analogon``).
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ from typing import Any, Final
 from embed.errors import UsageError
 
 __all__ = ["collection_path", "collections", "default_collection", "default_encoders", "default_memory", "home"]
+__all__ += ["BUILT_IN_NAME_ENCODER", "name_encoder"]
 
-KEYS: Final = ("encoder", "collection", "memory")
+KEYS: Final = ("encoder", "collection", "memory", "name_encoder")
 BUILT_IN_ENCODERS: Final[tuple[str, ...]] = ()
 """The encoders of a new collection for which none is named anywhere."""
+BUILT_IN_NAME_ENCODER: Final = "starter"
+"""The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
 
 def home() -> Path:
@@ -75,6 +80,12 @@ def default_collection() -> str:
 def default_memory() -> str | None:
     """The memory budget for indexes, such as ``"2G"``; None for none."""
     value = _setting("memory")
+    return None if value is None else str(value)
+
+
+def name_encoder() -> str | None:
+    """The text encoder that names and captions are compared with, where one is named."""
+    value = _setting("name_encoder")
     return None if value is None else str(value)
 
 

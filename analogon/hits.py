@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from embed.media import Media, Span
 
-__all__ = ["Hit", "clock", "describe_span"]
+__all__ = ["Hit", "Reason", "clock", "describe_span"]
+
+Reason = Literal["sound", "name"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One result: an item, the medium with the span that matched, its score (a cosine) and its rank from 1.
 
-    ``space`` is the model in whose space the score was taken. ``paths`` are all places where this content lies.
+    ``reasons`` say by what it was found: "sound", its content, whatever its modality; "name", what it is called.
+    ``space`` is the model in whose space the score was taken: the content's cosine where the content is a reason, else
+    the name's; "BM25" stands there, and such a score, where names could be compared by their words alone. ``fused`` is
+    the sum of reciprocal ranks by which several lists were joined. ``paths`` are all places where this content lies.
     """
 
     rank: int
@@ -26,6 +31,8 @@ class Hit:
     paths: tuple[str, ...]
     metadata: Mapping[str, Any] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)
+    reasons: tuple[Reason, ...] = ("sound",)
+    fused: float = field(default=0.0, repr=False)
 
     @property
     def path(self) -> str:
@@ -57,6 +64,8 @@ class Hit:
             "paths": list(self.paths),
             "space": self.space,
             "metadata": {**self.facts, **self.metadata},
+            "by": list(self.reasons),
+            "fused": round(self.fused, 6),
         }
 
 

@@ -7,7 +7,7 @@ import html
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,29 +18,40 @@ from analogon.hits import Hit
 from embed import decode
 from embed.encoder import AudioInput
 from embed.errors import AnalogonError
-from embed.media import Media, Span
+from embed.media import Media, Modality, Span
 
-__all__ = ["FORMATS", "hits_html", "hits_table", "lines"]
+__all__ = ["FORMATS", "LOOKS_AT", "hits_html", "hits_table", "lines", "unseen_lines"]
 
 FORMATS: Final = ("table", "json", "tsv", "paths")
-TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id")
+TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id", "by")
+LOOKS_AT: Final[Mapping[Modality, str]] = {"audio": "clap", "image": "clip", "video": "pe_av", "text": "sentence"}
+"""The family to name where no encoder takes a modality."""
 PLAYER_SECONDS: Final = 10.0
 THUMBNAIL: Final = 160
 
 
 def hits_table(hits: Sequence[Hit]) -> Table:
-    """Hits as a table for people: rank, score, the part that matched, and where it lies or what it says."""
+    """Hits as a table for people: rank, score, the part that matched, and where it lies or what it says.
+
+    Where any was found by its name, a column says which.
+    """
     spaces = {hit.space for hit in hits}
+    named = any("name" in hit.reasons for hit in hits)
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("#", justify="right", style="dim")
     table.add_column("score", justify="right")
+    if named:
+        table.add_column("by", no_wrap=True)
     table.add_column("part", style="cyan", no_wrap=True)
     table.add_column("file", overflow="fold")
     if len(spaces) > 1:
         table.add_column("space", style="dim")
     for hit in hits:
-        cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}", hit.where, _description(hit)]
-        table.add_row(*cells, *([Text(hit.space)] if len(spaces) > 1 else []))
+        cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}"]
+        cells += [", ".join(hit.reasons)] if named else []
+        cells += [hit.where, _description(hit)]
+        cells += [Text(hit.space)] if len(spaces) > 1 else []
+        table.add_row(*cells)
     return table
 
 
@@ -84,10 +95,21 @@ def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
         yield "\t".join(TSV_COLUMNS)
         for hit in hits:
             record = hit.to_json()
+            record["by"] = " ".join(hit.reasons)
             cells = ("" if record[name] is None else str(record[name]) for name in TSV_COLUMNS)
             yield "\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in cells)
     else:
         yield from dict.fromkeys(path for hit in hits for path in hit.paths)
+
+
+def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
+    """What to say of files that no encoder took, by modality."""
+    for modality, count in sorted(unseen.items()):
+        files = f"1 {modality} file is" if count == 1 else f"{count} {modality} files are"
+        yield (
+            f"{files} found by name only, the content was not looked at: no encoder here takes {modality}; "
+            f"--encoder {LOOKS_AT[modality]} does"
+        )
 
 
 def hits_html(query: str, hits: Sequence[Hit]) -> str:

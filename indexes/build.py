@@ -25,6 +25,7 @@ __all__ = ["Listener", "Plan", "Report", "SideTable", "build"]
 COMMIT_VECTORS: Final = 256
 COMMIT_SECONDS: Final = 2.0
 SCAN_BATCH: Final = 256
+BY_NAME: Final[frozenset[Modality]] = frozenset({"audio", "image", "video"})  # texts have their words in them
 SCAN_AHEAD: Final = 64
 
 
@@ -99,6 +100,7 @@ class Report:
     removed: int = 0
     ignored: int = 0
     encoded: int = 0
+    unseen: dict[Modality, int] = field(default_factory=dict)  # files that no encoder of the run takes: names only
     vectors: int = 0
     matched: int | None = None
     still_failing: int = 0
@@ -111,6 +113,7 @@ class _Found:
     path: str
     root: str
     modalities: tuple[Modality, ...]
+    seen: bool = True  # whether any encoder of the run takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,16 @@ def build(
     encoders: Sequence[tuple[Encoder, Mapping[str, Any]]],
     plan: Plan,
     listener: Listener | None = None,
+    *,
+    names: tuple[Encoder, Mapping[str, Any]] | None = None,
 ) -> Report:
     """Bring a collection up to date with ``plan.paths`` in the space of every encoder; give a report.
 
     ``encoders`` come with the tables that ``embed.load`` makes them from. What is there already is not encoded
-    again. Files that cannot be read never end the run: they are in the report and in the catalog. Raises
-    ``UsageError`` for a path that does not exist, ``CollectionLocked`` while another process writes.
+    again. ``names`` is the encoder in whose space names are compared. Sounds, pictures and videos that no encoder
+    takes are found by their names alone: the report counts them as ``unseen``. Files that cannot be read never end the
+    run: they are in the report and in the catalog. Raises ``UsageError`` for a path that does not exist,
+    ``CollectionLocked`` while another process writes.
     """
     started = time.monotonic()
     report = Report()
@@ -154,6 +161,8 @@ def build(
         for encoder, _ in encoders:
             run.encode(encoder)
             run.build_indexes(encoder)
+        if names is not None:
+            writer.build_names(names[0], dict(names[1]))
         now = {(failure.path, failure.row) for failure in report.failures}
         after = {(failure.path, failure.row) for failure in collection.catalog.failures()}
         report.still_failing = len((before & after) - now)
@@ -177,12 +186,12 @@ class _Run:
 
     # -- the scan: which files are there, and what do they hold -------------------------------------------------
 
-    def scan(self, wanted: frozenset[Modality]) -> None:
-        if self.plan.only is not None:
-            wanted &= self.plan.only
+    def scan(self, taken: frozenset[Modality]) -> None:
+        asked = self.plan.only if self.plan.only is not None else taken | BY_NAME
+        wanted = taken & asked
         roots = self.roots
         self.listener.phase("scan", None)
-        for batch in _batches(self._scanned(self._walk(roots, wanted)), SCAN_BATCH):
+        for batch in _batches(self._scanned(self._walk(roots, wanted, asked & BY_NAME)), SCAN_BATCH):
             with self.catalog.transaction():
                 for scanned in batch:
                     if isinstance(scanned, _Scanned):
@@ -198,7 +207,9 @@ class _Run:
         if self.plan.side_table is not None:
             self.report.matched = len(self.matched)
 
-    def _walk(self, roots: Iterable[str], wanted: frozenset[Modality]) -> Iterator[_Found]:
+    def _walk(
+        self, roots: Iterable[str], wanted: frozenset[Modality], by_name: frozenset[Modality]
+    ) -> Iterator[_Found]:
         for root in roots:
             base = root if os.path.isdir(root) else os.path.dirname(root)
             for path in _files(root, self._fail):
@@ -210,6 +221,8 @@ class _Run:
                     )
                     continue
                 kinds = tuple(m for m in modalities_of(path) if m in wanted)
+                seen = bool(kinds)
+                kinds = kinds or tuple(m for m in modalities_of(path) if m in by_name)[-1:]  # a video is a video
                 if _is_table(path):
                     if self.plan.text_column is not None:
                         self.tables.append(path)
@@ -221,7 +234,7 @@ class _Run:
                     self.report.ignored += 1
                 elif path not in self.seen:
                     self.seen.add(path)
-                    yield _Found(path, base, kinds)
+                    yield _Found(path, base, kinds, seen)
 
     def _scanned(self, found: Iterator[_Found]) -> Iterator[_Scanned | _Known]:
         """Hash and measure, in threads, the files that are not known as they stand; pass the others on at once."""
@@ -241,7 +254,11 @@ class _Run:
                 try:
                     status = check_readable(one.path)
                 except MediaError as error:
-                    self._fail(error.name, error.reason)
+                    if one.seen:
+                        self._fail(error.name, error.reason)
+                    else:
+                        self.report.found -= 1
+                        self.report.ignored += 1
                     continue
                 known = self.catalog.source(one.path)
                 if known and (known.size, known.mtime) == (status.st_size, status.st_mtime_ns):
@@ -281,6 +298,15 @@ class _Run:
             metadata = source.metadata
         if (kinds, metadata) != (source.modalities, source.metadata):
             self.catalog.put_source(source.path, source.row, source.content, kinds, source.size, source.mtime, metadata)
+        if not found.seen:
+            self._by_name(found, source.content)
+
+    def _by_name(self, found: _Found, content: int) -> None:
+        """A file that no encoder takes stands in the catalog as a whole, to be found by its name."""
+        modality = found.modalities[0]
+        if not self.catalog.has_vectors(content):
+            self.catalog.put_item(content, Media(modality, path=found.path), None)
+            self.report.unseen[modality] = self.report.unseen.get(modality, 0) + 1
 
     def _record(self, scanned: _Scanned) -> None:
         found = scanned.found
@@ -305,6 +331,8 @@ class _Run:
         self.catalog.put_source(
             found.path, None, content, found.modalities, scanned.size, scanned.mtime, metadata or {}
         )
+        if not found.seen:
+            self._by_name(found, content)
 
     def _metadata(self, found: _Found) -> dict[str, Any] | None:
         """The side table's columns for a file; None where there is no side table or it says nothing of the file."""

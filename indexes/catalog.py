@@ -9,6 +9,8 @@
     done     a content is fully encoded in a space, or why it is not
     failure  a path that could not even be read
     store    which file holds the vectors of (space, modality), and how many of its rows count
+    names    the words that each source is called by, for SQLite's full-text search (FTS5)
+    revision another number whenever any of these words change
 
 A row of a vector file counts only when the catalog says so; what lies behind the last counted row is what a killed
 writer left, and is cut off by the next one.
@@ -29,9 +31,10 @@ from urllib.parse import quote
 
 from embed.errors import CollectionDamaged
 from embed.media import Media, Modality, Span
-from indexes.where import install
+from indexes.where import Condition, install
+from indexes.words import words_of
 
-__all__ = ["Catalog", "Failure", "Item", "Pending", "Source", "Store"]
+__all__ = ["Catalog", "Failure", "Item", "Named", "Pending", "Source", "Store"]
 
 SCHEMA: Final = """
 CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
@@ -57,9 +60,15 @@ CREATE TABLE store (
     space TEXT NOT NULL, modality TEXT NOT NULL, file TEXT NOT NULL, rows INTEGER NOT NULL,
     PRIMARY KEY (space, modality)) WITHOUT ROWID;
 CREATE TABLE field (name TEXT PRIMARY KEY) WITHOUT ROWID;
-PRAGMA user_version = 1;
 """
-VERSION: Final = 1
+NAMES: Final = """
+CREATE VIRTUAL TABLE {schema}.names USING fts5(
+    name, folder, captions, tokenize = 'porter unicode61 remove_diacritics 2');
+CREATE TABLE {schema}.revision (names INTEGER NOT NULL);
+INSERT INTO {schema}.revision VALUES (abs(random()));
+"""
+VERSION: Final = 2  # 1 had no names
+WEIGHTS: Final = "4.0, 1.0, 4.0"  # of a word in a file's name, in its folders' names, in its captions
 NO_SPAN: Final = -1.0
 NO_ROW: Final = -1
 
@@ -133,6 +142,16 @@ class Store:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A content of one modality that was found by its name: the first of its items, and the source of that name."""
+
+    source: int
+    item: int
+    content: int
+    modality: Modality
+
+
 class Catalog:
     """One SQLite file. Readers see the last commit while a writer goes on (write-ahead log)."""
 
@@ -151,14 +170,45 @@ class Catalog:
                 self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             install(self._db)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            version = self._version()
             if version == 0 and create:
-                self._db.executescript(f"BEGIN;{SCHEMA}COMMIT;")
+                self._db.executescript(f"BEGIN;{SCHEMA}{NAMES.format(schema='main')}PRAGMA user_version = 2;COMMIT;")
                 version = VERSION
+            if version == 1:
+                version = self._add_names()
         except sqlite3.DatabaseError as error:
             raise CollectionDamaged(f"{path}: not a readable catalog: {error}") from None
         if version != VERSION:
-            raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads version {VERSION}")
+            raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads versions 1 and {VERSION}")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _add_names(self) -> int:
+        """Take a catalog of version 1 to version 2, all or nothing; gives its version then.
+
+        Where the file cannot be written, the names are made in memory for as long as it is open.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            if self._version() == 1:  # or another process came first
+                self._fill_names("main")
+                self._db.execute("PRAGMA main.user_version = 2")
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise
+            self._fill_names("temp")
+            return VERSION
+        return self._version()
+
+    def _fill_names(self, schema: str) -> None:
+        for statement in NAMES.format(schema=schema).split(";")[:-1]:
+            self._db.execute(statement)
+        for (source,) in self._db.execute("SELECT id FROM source").fetchall():
+            self._put_words(source)
 
     def close(self) -> None:
         """Close the connection."""
@@ -326,6 +376,52 @@ class Catalog:
         )
         return {i for (i,) in self.query(sql, [content, *parameters])}
 
+    def kinds(self) -> set[Modality]:
+        """The modalities of the files that are here, whether or not there are vectors of them."""
+        return {kind for (kinds,) in self.query("SELECT DISTINCT modalities FROM source") for kind in kinds.split()}
+
+    def names_revision(self) -> int:
+        """A number that is another one whenever any source's words are."""
+        return int(self.query("SELECT names FROM revision")[0][0])
+
+    def names(self) -> list[tuple[int, str, str, str]]:
+        """Every source's id, the words of its name and of its folders, and its captions, one a line."""
+        return self.query("SELECT rowid, name, folder, captions FROM names ORDER BY rowid")
+
+    def sources_with_words(self, words: Sequence[str]) -> list[tuple[int, float]]:
+        """Ids of the sources that any of the words (or another form of it) names, best first, with their BM25 score.
+
+        Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond" (2009), as SQLite's FTS5
+        computes it, with k1 = 1.2 and b = 0.75; higher is better here.
+        """
+        quoted = " OR ".join(f'"{word}"' for word in words if '"' not in word)
+        sql = f"SELECT rowid, -bm25(names, {WEIGHTS}) FROM names WHERE names MATCH ? ORDER BY 2 DESC, 1"
+        return self.query(sql, (quoted,)) if quoted else []
+
+    def named(
+        self, sources: Sequence[int], modalities: Sequence[Modality], condition: Condition | None = None
+    ) -> dict[int, list[Named]]:
+        """What some sources hold, of some modalities, source by source; with a condition, what fulfils it."""
+        found: dict[int, list[Named]] = {}
+        test = f"AND ({condition.sql})" if condition else ""
+        kinds = ",".join("?" * len(modalities))
+        for start in range(0, len(sources), 500):
+            some = sources[start : start + 500]
+            marks = ",".join("?" * len(some))
+            for row in self.query(
+                "SELECT s.id, min(i.id), i.content, i.modality FROM source s CROSS JOIN content c ON c.id = s.content "
+                f"CROSS JOIN item i ON i.content = c.id WHERE s.id IN ({marks}) AND i.modality IN ({kinds}) {test} "
+                "GROUP BY s.id, i.modality ORDER BY 2",
+                [*some, *modalities, *(condition.parameters if condition else ())],
+            ):
+                found.setdefault(row[0], []).append(Named(*row))
+        return found
+
+    def has_vectors(self, content: int) -> bool:
+        """Whether any space holds a vector of a content."""
+        sql = "SELECT 1 FROM item i CROSS JOIN vector v ON v.item = i.id WHERE i.content = ? LIMIT 1"
+        return bool(self.query(sql, (content,)))
+
     def all_items(self) -> Iterator[Item]:
         """Every item that has a source, in order of id, a thousand at a time."""
         last = 0
@@ -420,10 +516,29 @@ class Catalog:
             "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
             (*key, content, " ".join(modalities), size, mtime, json.dumps(metadata, ensure_ascii=False)),
         )
+        self._put_words(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
 
     def move_source(self, source: int, path: str, size: int, mtime: int) -> None:
         """A file was found under another name."""
         self._db.execute("UPDATE source SET path = ?, size = ?, mtime = ? WHERE id = ?", (path, size, mtime, source))
+        self._put_words(source)
+
+    def _put_words(self, source: int) -> None:
+        """Index the words that a source is called by; what it was called before is forgotten."""
+        path, row, metadata = self._db.execute(
+            "SELECT path, row, metadata FROM source WHERE id = ?", (source,)
+        ).fetchone()
+        words = words_of(path, None if row == NO_ROW else row, json.loads(metadata))
+        now = (words.name, words.folder, "\n".join(words.captions))
+        if now == self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone():
+            return
+        self._db.execute("DELETE FROM names WHERE rowid = ?", (source,))
+        self._db.execute("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", (source, *now))
+        self._names_changed()
+
+    def _names_changed(self) -> None:
+        # By chance, not by counting: a cache left by another catalog in the same folder must not seem to fit this one.
+        self._db.execute("UPDATE revision SET names = abs(random())")
 
     def put_failure(self, path: str, row: int | None, reason: str) -> None:
         """Keep why a path could not be read; what it held before stays findable until it is pruned."""
@@ -463,7 +578,16 @@ class Catalog:
         self._db.execute(sql, (space, modality, row, item))
 
     def put_done(self, content: int, space: str, modality: Modality, parts: int, error: str | None) -> None:
-        """A content is through in a space: all its parts are there, or the reason why not."""
+        """A content is through in a space: all its parts are there, or the reason why not.
+
+        A whole that stood for a content whose parts nobody had looked at goes where there are parts now.
+        """
+        if parts:
+            self._db.execute(
+                "DELETE FROM item WHERE content = ? AND start = ? AND NOT EXISTS "
+                "(SELECT 1 FROM vector v WHERE v.item = item.id)",
+                (content, NO_SPAN),
+            )
         sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
         self._db.execute(sql, (content, space, modality, parts, error))
 
@@ -482,6 +606,8 @@ class Catalog:
     def remove_sources(self, ids: Sequence[int]) -> int:
         """Forget sources, and every content, item and vector that no source holds any more; gives how many items."""
         self._db.executemany("DELETE FROM source WHERE id = ?", [(i,) for i in ids])
+        self._db.executemany("DELETE FROM names WHERE rowid = ?", [(i,) for i in ids])
+        self._names_changed()
         return self.sweep()
 
     def sweep(self) -> int:

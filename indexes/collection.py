@@ -7,6 +7,7 @@
       catalog.sqlite                whose the vectors are
       vectors/SPACE-MODALITY-N.f32  float32 unit rows, one after another; generation N
       indexes/SPACE-MODALITY.faiss  caches; each can be built again from the vectors
+      indexes/SPACE-names.npz       a cache: vectors of what files are called; the catalog has the words
       lock                          held by the one process that writes
 
 The vectors on disk are the truth. A batch is written to the vector file and flushed to disk first, then the catalog
@@ -22,7 +23,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,18 +36,25 @@ from embed.errors import (
     CollectionError,
     CollectionLocked,
     CollectionNotFound,
+    EncoderError,
+    MediaError,
     SpaceMismatch,
 )
 from embed.media import Media, Modality
+from embed.pipeline import encode
 from embed.space import Space
 from indexes import where as filters
-from indexes.catalog import Catalog, Item, Source, Store
+from indexes.catalog import Catalog, Item, Named, Source, Store
 from indexes.faiss import Cached, choose
+from indexes.names import NameVectors
+from indexes.words import content_words
 
-__all__ = ["Collection", "Done", "Entry", "KnownSpace", "Neighbour", "Writer", "replacing", "write_atomically"]
+__all__ = ["Collection", "Done", "Entry", "KnownSpace", "Namesakes", "Neighbour", "Writer"]
+__all__ += ["replacing", "write_atomically"]
 
 FORMAT: Final = 1
 Rows = npt.NDArray[np.float32]
+LEAST_NAME: Final = 0.4  # cosine of a question and a name from which they may speak of the same
 COMPACT_ABOVE: Final = 0.25  # share of dead rows from which a vector file is written anew
 
 
@@ -64,6 +72,21 @@ class Neighbour:
 
     item: Item
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Namesakes:
+    """What was found by name, best first, each item a whole file with the source of that name first.
+
+    ``words`` share words with the question, their scores are BM25; ``meaning`` are near to it in the names' space,
+    their scores are cosines, None where there is no such space. ``cosines`` has those of all named sources by id.
+    ``note`` says why a space that is recorded did not answer.
+    """
+
+    words: list[Neighbour]
+    meaning: list[Neighbour] | None
+    cosines: Mapping[int, float]
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +118,7 @@ class Collection:
         self._encoders: dict[str, Encoder] = {}
         self._indexes: dict[tuple[str, str], Cached] = {}
         self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
+        self._names: NameVectors | None = None
 
     # -- create and open -----------------------------------------------------------------------------------------
 
@@ -175,6 +199,12 @@ class Collection:
             self._encoders[known.space.id] = encoder
         return self._encoders[known.space.id]
 
+    @property
+    def names(self) -> KnownSpace | None:
+        """The space in which names are compared, if one was ever chosen."""
+        entry = self._manifest.get("names")
+        return KnownSpace(Space.from_json(entry["space"]), dict(entry["encoder"])) if entry else None
+
     def adopt(self, encoder: Encoder) -> KnownSpace:
         """Use an encoder that is loaded already for its space. Raises ``SpaceMismatch`` where the space is not here."""
         known = self.space(encoder.space)
@@ -254,6 +284,76 @@ class Collection:
                     break
             return [self._narrow(neighbour, condition) for neighbour in found.values()]
 
+    def namesakes(
+        self,
+        question: str,
+        modalities: Sequence[Modality],
+        k: int,
+        *,
+        where: filters.Expression | None = None,
+        without: frozenset[int] = frozenset(),
+    ) -> Namesakes:
+        """The ``k`` best contents for a question by what they are called: by its words, and by its meaning."""
+        with self.catalog.snapshot():
+            condition = filters.compile(where, _column_of) if where is not None else None
+
+            def gather(found: Sequence[tuple[int, float]]) -> list[Neighbour]:
+                return self._gather(found, modalities, k, condition, without)
+
+            words = gather(self.catalog.sources_with_words(content_words(question)))
+            if self.names is None:
+                return Namesakes(words, None, {})
+            try:
+                encoder = self.encoder(self.names)
+            except (EncoderError, SpaceMismatch) as error:
+                return Namesakes(words, None, {}, f"names were compared by their words alone: {error}")
+            try:
+                query = encode(encoder, [Media.from_text(question)], query=True).array[0]
+            except MediaError:  # no word of it means anything to the encoder
+                return Namesakes(words, [], {})
+            cosines = self._name_vectors(encoder).search(query)
+            return Namesakes(words, gather([one for one in cosines if one[1] >= LEAST_NAME]), dict(cosines))
+
+    def _gather(
+        self,
+        found: Sequence[tuple[int, float]],
+        modalities: Sequence[Modality],
+        k: int,
+        condition: filters.Condition | None,
+        without: frozenset[int],
+    ) -> list[Neighbour]:
+        """The first ``k`` contents that sources, best first, lead to."""
+        best: dict[tuple[int, str], tuple[Named, float]] = {}
+        for start in range(0, len(found), 500):
+            some = found[start : start + 500]
+            held = self.catalog.named([source for source, _ in some], modalities, condition)
+            for source, score in some:
+                for named in held.get(source, ()):
+                    if named.content not in without:
+                        best.setdefault((named.content, named.modality), (named, score))
+            if len(best) >= k:
+                break
+        items = self.catalog.items([named.item for named, _ in best.values()])
+        neighbours = []
+        for named, score in list(best.values())[:k]:
+            item = items[named.item]
+            sources = tuple(sorted(item.sources, key=lambda source: source.id != named.source))
+            span = None if item.modality in ("audio", "video") else item.span
+            neighbours.append(self._narrow(Neighbour(replace(item, sources=sources, span=span), score), condition))
+        return neighbours
+
+    def _name_vectors(self, encoder: Encoder) -> NameVectors:
+        """The vectors of what files are called as the catalog has it now; made here where the cache is behind."""
+        revision = self.catalog.names_revision()
+        if self._names is None or self._names.revision != revision:
+            self._names = NameVectors.read(self._names_file(encoder.space), encoder.space.dim)
+        if self._names is None or self._names.revision != revision:
+            self._names = NameVectors.make(revision, self.catalog.names(), encoder, self._names)
+        return self._names
+
+    def _names_file(self, space: Space) -> Path:
+        return self.path / "indexes" / f"{space.id}-names.npz"
+
     def filter(self, text: str) -> filters.Expression:
         """Parse a filter over the fields that are known here. Raises ``FilterError``, naming those, for another."""
         return filters.parse(text, known=self.catalog.fields() | set(COLUMNS))
@@ -264,8 +364,7 @@ class Collection:
         item = neighbour.item
         ids = self.catalog.matching_sources(item.content, condition.sql, condition.parameters)
         kept = tuple(source for source in item.sources if source.id in ids)
-        narrowed = Item(item.id, item.content, item.modality, item.span, item.text, kept, item.facts)
-        return Neighbour(narrowed, neighbour.score)
+        return Neighbour(replace(item, sources=kept), neighbour.score)
 
     def _allowed(
         self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
@@ -323,9 +422,8 @@ class Collection:
             finally:
                 self._rows.clear()
 
-    def _save_manifest(self, spaces: Sequence[KnownSpace]) -> None:
-        entries = [{"space": known.space.to_json(), "encoder": known.encoder} for known in spaces]
-        manifest = {**self._manifest, "spaces": entries}
+    def _save_manifest(self, **entries: Any) -> None:
+        manifest = {**self._manifest, **entries}
         write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())
         self._manifest = manifest
 
@@ -354,15 +452,33 @@ class Writer:
             if entry.space == space:
                 return entry
         entry = KnownSpace(space, encoder)
-        self.collection._save_manifest([*known, entry])
+        self.collection._save_manifest(spaces=[_entry(one) for one in [*known, entry]])
         return entry
 
     def remove_space(self, space: Space) -> None:
         """Forget a space with all its vectors."""
         with self.catalog.transaction():
             self.catalog.remove_space(space.id)
-        self.collection._save_manifest([known for known in self.collection.spaces if known.space != space])
+        left = [_entry(known) for known in self.collection.spaces if known.space != space]
+        self.collection._save_manifest(spaces=left)
         self._tidy()
+
+    def build_names(self, encoder: Encoder, table: dict[str, Any]) -> None:
+        """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
+        known = self.collection.names
+        if known is None or known.space != encoder.space:
+            self.collection._save_manifest(names=_entry(KnownSpace(encoder.space, table)))
+            self.collection._names = None
+        self.collection._encoders[encoder.space.id] = encoder
+        path = self.collection._names_file(encoder.space)
+        saved = NameVectors.read(path, encoder.space.dim)
+        vectors = self.collection._name_vectors(encoder)
+        if saved is None or saved.revision != vectors.revision:
+            with replacing(path) as temporary:
+                vectors.save(temporary)
+        for other in path.parent.glob("*-names.npz"):
+            if other != path:
+                other.unlink()
 
     def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
         """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""
@@ -448,6 +564,10 @@ class Writer:
             os.fsync(file.fileno())
 
 
+def _entry(known: KnownSpace) -> dict[str, Any]:
+    return {"space": known.space.to_json(), "encoder": known.encoder}
+
+
 COLUMNS: Final = {
     "path": "s.path",
     "row": "s.row",
@@ -485,6 +605,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text("utf-8"))
         version, spaces = manifest["format"], [Space.from_json(s["space"]) for s in manifest["spaces"]]
+        if manifest.get("names"):
+            Space.from_json(manifest["names"]["space"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CollectionDamaged(f"{file}: not a readable manifest ({type(error).__name__}: {error})") from None
     if version != FORMAT:

@@ -174,7 +174,7 @@ def test_the_command_line_from_end_to_end(folder: Path, tmp_path: Path) -> None:
     paths = command("search", "a/001.wav", "-c", "mix", "--to", "audio", "-f", "paths", cwd=folder, home=home)
     assert len(paths.stdout.splitlines()) == 10 and str(folder / "a" / "001.wav") not in paths.stdout
     tsv = command("search", "dog", "-c", "mix", "--to", "image", "-f", "tsv", cwd=folder, home=home).stdout.splitlines()
-    assert tsv[0].split("\t") == ["rank", "score", "path", "modality", "start", "end", "id"] and len(tsv) == 4
+    assert tsv[0].split("\t") == ["rank", "score", "path", "modality", "start", "end", "id", "by"] and len(tsv) == 4
     table = command("search", "dog", "-c", "mix", "--to", "text", cwd=folder, home=home)
     assert "a dog barks" in table.stdout and table.returncode == 0
     nothing = command("search", "dog", "-c", "mix", "--where", "duration > 100", cwd=folder, home=home)
