@@ -76,14 +76,14 @@ def index(
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")] = False,
 ) -> None:
     """Index files and folders; run it again whenever files were added."""
-    from analogon import show
+    from analogon import defaults, show
     from analogon.progress import progress
     from indexes.faiss import parse_memory
 
     path = _path(collection)
     names = list(encoder or [])
-    if not names and not (path / "manifest.json").is_file():
-        names = config.default_encoders()
+    if not names and not _has_encoders(path):
+        names = config.default_encoders() or defaults.settle(defaults.kinds(paths, only or ()), _complain)
     budget = memory or config.default_memory()
     size = parse_memory(budget) if budget else None
     with _collection_to_fill(path) as library, progress(_stderr()) as listener:
@@ -107,6 +107,16 @@ def index(
         console.print(line, markup=False)
     if not report.found:
         raise typer.Exit(1)
+
+
+def _has_encoders(path: Path) -> bool:
+    """Whether there is a collection that keeps which encoders it was indexed with."""
+    from indexes.collection import Collection
+
+    if not (path / "manifest.json").is_file():
+        return False
+    with Collection.open(path) as opened:
+        return bool(opened.spaces)
 
 
 @contextmanager

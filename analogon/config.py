@@ -25,8 +25,6 @@ __all__ = ["collection_path", "collections", "default_collection", "default_enco
 __all__ += ["BUILT_IN_NAME_ENCODER", "name_encoder"]
 
 KEYS: Final = ("encoder", "collection", "memory", "name_encoder")
-BUILT_IN_ENCODERS: Final[tuple[str, ...]] = ()
-"""The encoders of a new collection for which none is named anywhere."""
 BUILT_IN_NAME_ENCODER: Final = "starter"
 """The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
@@ -59,17 +57,12 @@ def _setting(key: str) -> Any:
 
 
 def default_encoders() -> list[str]:
-    """The encoders to use where no flag names one. Raises ``UsageError`` where nothing else does."""
+    """The encoders that the environment or the config file names; none where neither does."""
     value = _setting("encoder")
     if value is None:
-        value = list(BUILT_IN_ENCODERS)
+        return []
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else [str(name) for name in value]
-    if names := [name for name in names if name]:
-        return names
-    raise UsageError(
-        "name an encoder: --encoder clap for sounds, --encoder clip for pictures, or the path of a TOML file that "
-        f"describes a space; or keep it as `encoder` in {config_file()}"
-    )
+    return [name for name in names if name]
 
 
 def default_collection() -> str:

@@ -194,7 +194,6 @@ def test_the_command_line_from_end_to_end(folder: Path, tmp_path: Path) -> None:
     [
         (["search", "rain", "-c", "nowhere"], 3, "no collection there"),
         (["index", "nowhere", "--encoder", "toy"], 2, "no such file or folder"),
-        (["index", "."], 2, "name an encoder"),
         (["index", ".", "--encoder", "nope:x"], 3, "no encoder family 'nope'"),
         (["index", ".", "--encoder", "nope.toml"], 3, "nope.toml: no such file"),
         (["index", ".", "--encoder", "clap:./nowhere"], 3, "no such folder"),
