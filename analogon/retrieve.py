@@ -23,14 +23,14 @@ from embed.media import MODALITIES, Media, Modality, content_hash
 from embed.pipeline import encode
 from indexes.build import Listener, Plan, Report, SideTable, build
 from indexes.catalog import Item, Source
-from indexes.collection import Collection, KnownSpace, Neighbour
-from indexes.where import Expression
+from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour
 from indexes.words import split
 
 __all__ = ["Hit", "Hits", "Library", "as_query"]
 
 WAYS: Final = ("sound", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
+WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
 
 
 class Hits(Sequence[Hit]):
@@ -243,7 +243,11 @@ class Library:
             question = _question(query, media)
             if not question:
                 raise UsageError(f"the name of {media.name} says nothing that could be compared with other names")
-            lists += self._by_name(question, kinds, depth, expression, without, notes)
+            called = self.collection.namesakes(
+                question, kinds, depth, where=expression, without=without, best=by == "both"
+            )
+            notes += [called.note] if called.note else []
+            lists += self._by_name(called)
             if unasked is not None:
                 if not any(one.found for one in lists):
                     raise unasked
@@ -257,19 +261,8 @@ class Library:
             return sorted((there - {"text"}) | answering or there)
         return [modality for modality in MODALITIES if modality == to]
 
-    def _by_name(
-        self,
-        question: str,
-        kinds: Sequence[Modality],
-        depth: int,
-        where: Expression | None,
-        without: frozenset[int],
-        notes: list[str],
-    ) -> list[_Answers]:
-        """What is called like a question, by words and by meaning: together they count as much as one space does."""
-        called = self.collection.namesakes(question, kinds, depth, where=where, without=without)
-        if called.note:
-            notes.append(called.note)
+    def _by_name(self, called: Namesakes) -> list[_Answers]:
+        """What was found by words and by meaning as lists that together count about as much as one space does."""
         model = self.collection.names.space.model if self.collection.names else ""
 
         def answer(one: Neighbour) -> _Answer:
@@ -279,7 +272,8 @@ class Library:
             return _Answer(one.item, one.score, cosine, model)
 
         lists = [called.words] if called.meaning is None else [called.meaning, called.words]
-        return [_Answers("name", [answer(one) for one in found], 1 / len(lists)) for found in lists]
+        weighted = [(found, 1 / len(lists)) for found in lists] + [(called.whole, WHOLE)]
+        return [_Answers("name", [answer(one) for one in found], weight) for found, weight in weighted]
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""

@@ -388,13 +388,15 @@ class Catalog:
         """Every source's id, the words of its name and of its folders, and its captions, one a line."""
         return self.query("SELECT rowid, name, folder, captions FROM names ORDER BY rowid")
 
-    def sources_with_words(self, words: Sequence[str]) -> list[tuple[int, float]]:
-        """Ids of the sources that any of the words (or another form of it) names, best first, with their BM25 score.
+    def sources_with_words(self, words: Sequence[str], *, every: bool = False) -> list[tuple[int, float]]:
+        """Ids of the sources that any of the words, or another form of it, names, best first, with their BM25 score.
+
+        ``every`` asks for those that all of the words name.
 
         Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond" (2009), as SQLite's FTS5
         computes it, with k1 = 1.2 and b = 0.75; higher is better here.
         """
-        quoted = " OR ".join(f'"{word}"' for word in words if '"' not in word)
+        quoted = (" AND " if every else " OR ").join(f'"{word}"' for word in words if '"' not in word)
         sql = f"SELECT rowid, -bm25(names, {WEIGHTS}) FROM names WHERE names MATCH ? ORDER BY 2 DESC, 1"
         return self.query(sql, (quoted,)) if quoted else []
 
