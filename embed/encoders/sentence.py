@@ -97,7 +97,8 @@ class SentenceEncoder(Encoder):
         return dim
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def tokenizer(self) -> Any:
+        """The tokenizer of transformers that ``prepare`` cuts texts with."""
         from tokenizers import normalizers
 
         tokenizer = hub.tokenizer(self._transformer.where)
@@ -150,11 +151,11 @@ class SentenceEncoder(Encoder):
     def _tokens(self, media: Media, prompt: str) -> npt.NDArray[np.int64]:
         text = (media.text or "").encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no UTF-8
         with self._lock:  # tokenizers keep their truncation as a state
-            ids = self._tokenizer(prompt + text, truncation=True)["input_ids"]
+            ids = self.tokenizer(prompt + text, truncation=True)["input_ids"]
             pooled = np.ones(len(ids), dtype=np.int64)
             if prompt and not self._pooling.settings.get("include_prompt", True):
-                alone = self._tokenizer(prompt, truncation=True)["input_ids"]
-                pooled[: len(alone) - (alone[-1] in self._tokenizer.all_special_ids)] = 0
+                alone = self.tokenizer(prompt, truncation=True)["input_ids"]
+                pooled[: len(alone) - (alone[-1] in self.tokenizer.all_special_ids)] = 0
         if not ids:
             raise MediaError(media.name, "it has no token")
         return np.stack([np.asarray(ids, dtype=np.int64), pooled])
@@ -164,7 +165,7 @@ class SentenceEncoder(Encoder):
 
         arrays = [array for part in batch if (array := self.prepare(part).array) is not None]
         lengths = torch.tensor([array.shape[1] for array in arrays])
-        ids = torch.full((len(arrays), int(lengths.max())), self._tokenizer.pad_token_id or 0)
+        ids = torch.full((len(arrays), int(lengths.max())), self.tokenizer.pad_token_id or 0)
         pooled = torch.zeros_like(ids)
         for row, array in enumerate(arrays):
             ids[row, : array.shape[1]] = torch.from_numpy(array[0])
