@@ -16,7 +16,7 @@ TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 	touch .venv/ready
 
 demo: .venv/ready
-	$(BIN)/python benchmarks/demo.py
+	$(BIN)/analogon demo
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -5,10 +5,12 @@ Exit codes: 0 found or done, 1 nothing found, 2 wrong use, 3 failed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -256,6 +258,10 @@ def info(
         console.print(f"  {entry['space']}", markup=False)
         for modality, side in entry["modalities"].items():
             console.print(f"    {modality}: {side['vectors']} vectors, {side['index']}", markup=False)
+    meaning = f" and by meaning with {facts['names']}" if facts["names"] else ""
+    console.print(f"  names are compared by their words{meaning}", markup=False)
+    for modality, count in facts["by_name_alone"].items():
+        console.print(f"    {modality}: {count} found by name alone", markup=False)
     if facts["fields"]:
         console.print(f"  fields for --where: {', '.join(facts['fields'])}", markup=False)
 
@@ -363,6 +369,47 @@ def doctor(
             table.add_row(mark, check.name, escape(check.message))
         console.print(table)
     if not healthy:
+        raise typer.Exit(3)
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="Leave the files and their collection in this folder.")] = None,
+    encoder: Annotated[str, typer.Option("--encoder", "-e", help="What to hear the sounds with.")] = "starter",
+) -> None:
+    """Make a folder of sounds and pictures on the spot, index it and search it: a tour, and a test of everything."""
+    from analogon import show
+    from analogon.demo import Demo, place
+    from analogon.progress import progress
+
+    console = _stdout()
+    started = time.monotonic()
+    chosen = str(Path(encoder).resolve()) if encoder.endswith(".toml") else encoder
+    wrong: list[str] = []
+    with place(keep) as folder, contextlib.chdir(folder):
+        tour = Demo(folder, chosen)
+        console.print(f"$ cd {folder}", markup=False)
+        console.print(tour.make(), markup=False)
+        console.print(f"\n$ {tour.index_command}", markup=False)
+        with progress(_stderr()) as listener:
+            report = tour.index(listener)
+        console.print(f"{report.found} files, {report.vectors} vectors in {report.seconds:.1f} s", markup=False)
+        for answer in tour.answers():
+            console.print(f"\n$ {answer.command}", markup=False)
+            console.print(show.hits_table(answer.hits))
+            console.print(f"  made as: {', '.join(answer.kinds)}", style="dim")
+            for note in answer.hits.notes:
+                _complain(note)
+            if answer.wrong:
+                wrong.append(f"{answer.command}: {answer.wrong}")
+    console.print(f"\n{time.monotonic() - started:.1f} s in all. Now on a folder of your own:", markup=False)
+    console.print(f"  analogon index ~/Music -c mine --encoder {encoder}", markup=False)
+    console.print("  analogon search 'a slow piano' -c mine", markup=False)
+    if keep is None:
+        console.print("The demo's files are gone again; --keep FOLDER leaves them.", markup=False)
+    for line in wrong:
+        _complain(line)
+    if wrong:
         raise typer.Exit(3)
 
 
