@@ -285,7 +285,7 @@ class Library:
         return len({source.path for source in sources})
 
     def describe(self) -> dict[str, Any]:
-        """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk."""
+        """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk, names."""
         collection = self.collection
         counts = collection.catalog.counts()
         spaces = []
@@ -305,6 +305,8 @@ class Library:
             "bytes": sum(file.stat().st_size for file in collection.path.rglob("*") if file.is_file()),
             "fields": sorted(collection.catalog.fields()),
             "spaces": spaces,
+            "names": collection.names.space.model if collection.names else None,
+            "by_name_alone": collection.catalog.unseen(),
         }
 
     def encode_query(self, known: KnownSpace, media: Media) -> npt.NDArray[np.float32]:

@@ -424,6 +424,16 @@ class Catalog:
         sql = "SELECT 1 FROM item i CROSS JOIN vector v ON v.item = i.id WHERE i.content = ? LIMIT 1"
         return bool(self.query(sql, (content,)))
 
+    def unseen(self) -> dict[Modality, int]:
+        """How many contents of each modality are here by name alone, as no space holds a vector of them."""
+        return dict(
+            self.query(
+                "SELECT modality, count(*) FROM item WHERE start = ? AND NOT EXISTS "
+                "(SELECT 1 FROM vector v WHERE v.item = item.id) GROUP BY modality ORDER BY modality",
+                (NO_SPAN,),
+            )
+        )
+
     def all_items(self) -> Iterator[Item]:
         """Every item that has a source, in order of id, a thousand at a time."""
         last = 0
@@ -516,7 +526,7 @@ class Catalog:
             "INSERT INTO source (path, row, content, modalities, size, mtime, metadata) VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (path, row) DO UPDATE SET content = excluded.content, modalities = excluded.modalities, "
             "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
-            (*key, content, " ".join(modalities), size, mtime, json.dumps(metadata, ensure_ascii=False)),
+            (*key, content, " ".join(modalities), size, mtime, _json(metadata)),
         )
         self._put_words(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
 
@@ -627,4 +637,10 @@ class Catalog:
             self._db.execute(f"DELETE FROM {table} WHERE space = ?", (space,))
 
     def _note_fields(self, columns: Mapping[str, Any]) -> None:
-        self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in columns])
+        names = json.loads(_json(list(columns)))
+        self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
+
+
+def _json(value: Any) -> str:
+    """JSON that SQLite takes: half of a surrogate pair, which is no text, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
