@@ -310,8 +310,8 @@ class Collection:
                 return self._gather(found, modalities, k, condition, without)
 
             asked = content_words(question)
-            found = self.catalog.sources_with_words(asked)
-            words = gather([one for one in found if not best or one[1] >= WORDS_BEHIND * found[0][1]])
+            words = gather(self.catalog.sources_with_words(asked))
+            words = [one for one in words if not best or one.score >= WORDS_BEHIND * words[0].score]
             whole = gather(self.catalog.sources_with_words(asked, every=True))
             if self.names is None:
                 return Namesakes(words, whole, None, {})
@@ -324,8 +324,9 @@ class Collection:
             except MediaError:  # no word of it means anything to the encoder
                 return Namesakes(words, whole, [], {})
             cosines = self._name_vectors(encoder).search(query)
-            least = max(NAME_LEAST, cosines[0][1] - NAME_BEHIND) if best and cosines else NAME_LEAST
-            return Namesakes(words, whole, gather([one for one in cosines if one[1] >= least]), dict(cosines))
+            meaning = gather([one for one in cosines if one[1] >= NAME_LEAST])
+            meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
+            return Namesakes(words, whole, meaning, dict(cosines))
 
     def _gather(
         self,
@@ -460,13 +461,17 @@ class Writer:
             path.unlink()
 
     def add_space(self, space: Space, encoder: dict[str, Any]) -> KnownSpace:
-        """Make a space known, or give the one that is there already."""
-        known = self.collection.spaces
-        for entry in known:
-            if entry.space == space:
-                return entry
+        """Make a space known; of one that is known already, the name and the table given last are kept.
+
+        The same weights in another folder are the same space: who names the new folder means it from then on.
+        """
         entry = KnownSpace(space, encoder)
-        self.collection._save_manifest(spaces=[_entry(one) for one in [*known, entry]])
+        known = self.collection.spaces
+        entries = [entry if one.space == space else one for one in known]
+        if space not in [one.space for one in known]:
+            entries.append(entry)
+        if [_entry(one) for one in entries] != [_entry(one) for one in known]:
+            self.collection._save_manifest(spaces=[_entry(one) for one in entries])
         return entry
 
     def remove_space(self, space: Space) -> None:

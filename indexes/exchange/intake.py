@@ -67,7 +67,9 @@ def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failu
     path = collection_path.expanduser()
     opened = Collection.open(path) if (path / "manifest.json").is_file() else Collection.create(path)
     with opened as collection, collection.writing() as writer:
-        writer.add_space(known.space, known.encoder)
+        # Of a space that is here the table stays: the folders in an export's may be another machine's.
+        if known.space not in [one.space for one in collection.spaces]:
+            writer.add_space(known.space, known.encoder)
         intake = _Intake(collection, writer, known.space)
         for block in blocks(rows):
             intake.add(block)

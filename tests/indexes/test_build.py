@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analogon.retrieve import Library
 from embed import Encoder, Media, encode, load
 from embed.errors import CollectionDamaged, CollectionLocked, SpaceMismatch, UsageError
 from embed.pipeline import Encoded, encode_stream
 from indexes.build import Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, Entry
 from tests import sounds
+from tests.encoders import tiny_static
 
 
 class Counting(Encoder):
@@ -291,3 +293,22 @@ def test_a_collection_in_a_folder_that_cannot_be_written_is_read(
 def test_a_path_that_is_not_there_is_wrong_use(collection: Collection, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         run(collection, tmp_path / "nowhere")
+
+
+def test_a_model_that_was_moved_is_looked_for_where_it_was_named_last(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    tiny_static.build(tmp_path / "old")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "one.txt").write_text("a dog barks")
+    with Library.open_or_create(tmp_path / "collection") as library:
+        library.index(texts, encoders=["toy:16", f"static:{tmp_path / 'old'}"])
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    with Library.open(tmp_path / "collection") as library:
+        assert library.index(texts, encoders=[f"static:{tmp_path / 'new'}"]).vectors == 0
+    with Library.open(tmp_path / "collection") as library:
+        models = [known.encoder.get("model") for known in library.collection.spaces]
+        assert models == ["16", str(tmp_path / "new")]
+        (texts / "two.txt").write_text("rain")
+        assert library.index(texts).vectors == 2  # no encoder named: both of the collection's are found
+        assert library.search("rain", encoders=[f"static:{tmp_path / 'new'}"], by="sound")[0].path.endswith("two.txt")
