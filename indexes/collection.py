@@ -484,10 +484,12 @@ class Writer:
 
     def build_names(self, encoder: Encoder, table: dict[str, Any]) -> None:
         """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
+        entry = KnownSpace(encoder.space, table)
         known = self.collection.names
-        if known is None or known.space != encoder.space:
-            self.collection._save_manifest(names=_entry(KnownSpace(encoder.space, table)))
+        if known is None or known.space != entry.space:
             self.collection._names = None
+        if known is None or _entry(known) != _entry(entry):
+            self.collection._save_manifest(names=_entry(entry))
         self.collection._encoders[encoder.space.id] = encoder
         path = self.collection._names_file(encoder.space)
         saved = NameVectors.read(path, encoder.space.dim)

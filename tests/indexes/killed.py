@@ -22,9 +22,12 @@ from indexes import build as module
 from indexes.build import Listener, Plan, build
 from indexes.catalog import Catalog
 from indexes.collection import Collection, Entry
+from indexes.names import NameVectors
+from indexes.words import words_of
 
 module.COMMIT_VECTORS = 6
 TABLE = {"family": "toy", "model": "16"}
+NAMES = {"family": "toy", "model": "8"}
 
 
 class Telling(Listener):
@@ -40,7 +43,13 @@ class Telling(Listener):
 
 def index(path: Path, folder: Path, prune: bool, pipe: int) -> None:
     collection = Collection.open(path) if (path / "manifest.json").exists() else Collection.create(path)
-    build(collection, [(load("toy:16"), TABLE)], Plan((str(folder),), prune=prune), Telling(pipe))
+    build(
+        collection,
+        [(load("toy:16"), TABLE)],
+        Plan((str(folder),), prune=prune),
+        Telling(pipe),
+        names=(load("toy:8"), NAMES),
+    )
 
 
 def start(path: Path, folder: Path, prune: bool) -> tuple[int, int]:
@@ -84,6 +93,27 @@ def found(path: Path) -> dict[str, str]:
         return vectors
 
 
+def names_fit(path: Path, *, whole: bool = False) -> bool:
+    """Whether the words of names are those of the sources, in the index as well, and a cache of vectors is whole.
+
+    ``whole``: a run has come to its end, so that the cache is there and of this very catalog.
+    """
+    if not (path / "manifest.json").exists():
+        return not whole
+    with Collection.open(path) as collection:
+        catalog = collection.catalog
+        sources = [
+            catalog.source(p, None if row < 0 else row) for p, row in catalog.query("SELECT path, row FROM source")
+        ]
+        called = {s.id: words_of(s.path, s.row, s.metadata) for s in sources if s is not None}
+        expected = [(i, w.name, w.folder, "\n".join(w.captions)) for i, w in sorted(called.items())]
+        with catalog.transaction():
+            catalog._db.execute("INSERT INTO names (names, rank) VALUES ('integrity-check', 1)")  # raises where not
+        caches = [NameVectors.read(cache, 8) for cache in (path / "indexes").glob("*-names.npz")]
+        now = [cache is not None and cache.revision == catalog.names_revision() for cache in caches]
+        return catalog.names() == expected and None not in caches and (not whole or now == [True])
+
+
 def main(folder: Path, path: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     # How long an undisturbed run takes, so that the kills fall everywhere in one.
@@ -111,6 +141,7 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
             integrity = Catalog(path / "catalog.sqlite").query("PRAGMA integrity_check")[0][0]
         complete = not killed
         line = {
+            "names": names_fit(path, whole=complete),
             "killed": killed,
             "committed": len(committed),
             "there": len(there),
@@ -123,13 +154,14 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
                 child, read = start(path, folder, prune=True)
                 drain(read)
                 os.waitpid(child, 0)
-            line["equal"] = found(path) == found(whole)
+            line["equal"] = found(path) == found(whole) and names_fit(path, whole=True)
             path = path.with_name(f"again-{done}-{chance.random()}")
         print(json.dumps(line), flush=True)
     child, read = start(path, folder, prune=True)
     drain(read)
     os.waitpid(child, 0)
-    print(json.dumps({"killed": False, "lost": [], "integrity": "ok", "equal": found(path) == found(whole)}))
+    equal = found(path) == found(whole)
+    print(json.dumps({"killed": False, "lost": [], "integrity": "ok", "names": names_fit(path), "equal": equal}))
 
 
 def pruning(folder: Path, path: Path, kills: int, seed: int) -> None:
@@ -156,11 +188,11 @@ def pruning(folder: Path, path: Path, kills: int, seed: int) -> None:
         length = length or time.monotonic() - began  # the first run is left alone, and timed
         there = found(copy)
         line = {"killed": os.WIFSIGNALED(status), "before": there == whole, "after": there == left}
-        line["kept"] = left.items() <= there.items() <= whole.items()
+        line["kept"] = left.items() <= there.items() <= whole.items() and names_fit(copy)
         child, read = start(copy, folder, prune=True)
         drain(read)
         os.waitpid(child, 0)
-        line["equal"] = found(copy) == left
+        line["equal"] = found(copy) == left and names_fit(copy, whole=True)
         with Collection.open(copy) as collection, collection.writing():
             pass  # a compacted file's predecessor stays until the next writer comes, for readers about to open it
         line["files"] = len(list((copy / "vectors").iterdir()))

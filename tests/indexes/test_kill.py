@@ -34,6 +34,7 @@ def test_what_was_committed_survives_a_kill_at_any_instant(tmp_path: Path) -> No
     assert len(killed) == KILLS
     assert [one["lost"] for one in rounds if one["lost"]] == []
     assert {one["integrity"] for one in rounds} == {"ok"}
+    assert all(one["names"] for one in rounds), "the words of names are not those of the files"
     ends = [one["equal"] for one in rounds if "equal" in one]
     assert len(ends) > 5 and all(ends)
     # The kills fell before, between and after commits, or the test would show little.
@@ -42,7 +43,7 @@ def test_what_was_committed_survives_a_kill_at_any_instant(tmp_path: Path) -> No
 
 def test_files_that_stay_survive_a_kill_while_others_are_pruned(tmp_path: Path) -> None:
     rounds = run(tmp_path, 20, "prune")
-    assert all(one["kept"] for one in rounds), "a file that is still there lost its vectors"
+    assert all(one["kept"] for one in rounds), "a file that is still there lost its vectors, or a name"
     assert all(one["equal"] for one in rounds), "the run after the kill did not end where an undisturbed one does"
     assert {one["files"] for one in rounds} == {1}, "a killed writer's files were left behind"
     killed = [one for one in rounds if one["killed"]]
