@@ -117,7 +117,7 @@ def distil(
                 progress(number * len(found) + at, len(found) * len(templates))
     rows, kept = principal(unit(found), dim, flatten)
     if sif is not None:
-        rows *= sif_weights(len(rows), sif)[:, None]
+        rows *= sif_weights(tokens.names, sif)[:, None]
     whole = np.zeros((tokens.size, dim))
     whole[tokens.rows] = rows
     return StaticTable(tokens.tokenizer, *quantise(whole), kept)
@@ -125,9 +125,13 @@ def distil(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Vocabulary:
-    """The teacher's ``ids`` of the tokens to encode, their ``rows`` in a table of ``size`` rows, and its tokenizer."""
+    """The teacher's ``ids`` and ``names`` of the tokens to encode, their ``rows`` in a table of ``size`` rows.
+
+    ``tokenizer`` is the JSON of a tokenizer that gives those rows.
+    """
 
     ids: npt.NDArray[np.int64]
+    names: list[str]
     rows: npt.NDArray[np.int64]
     size: int
     tokenizer: str
@@ -165,7 +169,8 @@ def _vocabulary(teacher: Encoder, keep: Callable[[str], bool] | None = None) -> 
         rows, size = np.arange(1, len(ids) + 1), len(ids) + 1
     else:
         rows, size = ids, by_id[-1][0] + 1
-    return _Vocabulary(ids, rows, size, json.dumps(description, ensure_ascii=False, separators=(",", ":")))
+    text = json.dumps(description, ensure_ascii=False, separators=(",", ":"))
+    return _Vocabulary(ids, [token for _, token in chosen], rows, size, text)
 
 
 def _encode_tokens(teacher: Encoder, template: str, tokens: _Vocabulary) -> Iterator[npt.NDArray[np.float32]]:
@@ -209,14 +214,19 @@ def principal(vectors: npt.NDArray[Any], dim: int, flatten: float = 0.0) -> tupl
     return centred @ (chosen * signs * scale), float(largest.sum() / variances.sum())
 
 
-def sif_weights(count: int, a: float = 5e-4) -> npt.NDArray[np.float64]:
+def sif_weights(tokens: Sequence[str], a: float = 5e-4) -> npt.NDArray[np.float64]:
     """a / (a + p) for tokens from the most frequent on, whose probabilities p follow Zipf's law: 1 / rank.
 
-    >>> sif_weights(2, 1.0).round(3).tolist()
-    [0.6, 0.75]
+    Single characters, which vocabularies list first whatever their frequency, are not ranked: they count as frequent
+    as the first token that is longer.
+
+    >>> sif_weights(["!", "a", "the", "dog"], 1.0).round(3).tolist()
+    [0.6, 0.6, 0.6, 0.75]
     """
-    inverse = 1.0 / np.arange(1, count + 1)
-    return np.asarray(a / (a + inverse / inverse.sum()))
+    ranked = np.array([len(token) > 1 for token in tokens])
+    ranks = np.where(ranked, np.cumsum(ranked), 1)
+    harmonic = (1.0 / np.arange(1, max(1, ranked.sum()) + 1)).sum()
+    return np.asarray(a / (a + 1.0 / (ranks * harmonic)))
 
 
 def quantise(rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

@@ -85,7 +85,10 @@ def test_more_components_than_the_rows_span() -> None:
 def test_sif_weights_by_hand() -> None:
     # Zipf: the probabilities of three tokens are to each other as 1, 1/2 and 1/3.
     expected = [0.01 / (0.01 + 6 / 11), 0.01 / (0.01 + 3 / 11), 0.01 / (0.01 + 2 / 11)]
-    assert static.sif_weights(3, 0.01).tolist() == pytest.approx(expected, rel=1e-12)
+    assert static.sif_weights(["the", "of", "dog"], 0.01).tolist() == pytest.approx(expected, rel=1e-12)
+    # Characters alone stand first in vocabularies, whatever their frequency.
+    found = static.sif_weights(["!", "字", "the", "of", "dog"], 0.01).tolist()
+    assert found == pytest.approx([expected[0], expected[0], *expected], rel=1e-12)
 
 
 def test_quantised_rows_are_at_most_half_a_step_off() -> None:
@@ -98,7 +101,7 @@ def test_quantised_rows_are_at_most_half_a_step_off() -> None:
 
 def test_the_table_is_the_tokens_alone_centred_projected_and_weighted(teacher: Path) -> None:
     table = static.distil(embed.load(f"sentence:{teacher}"), dim=24, sif=1e-2, flatten=0.3)
-    expected = by_svd(alone(teacher), 24, 0.3) * static.sif_weights(len(WORDS), 1e-2)[:, None]
+    expected = by_svd(alone(teacher), 24, 0.3) * static.sif_weights(WORDS, 1e-2)[:, None]
     assert not table.rows[0].any()  # the unknown token
     found = dequantised(table)[1:]
     assert (np.abs(found - expected) <= table.weights[1:, None] * 0.51).all()
