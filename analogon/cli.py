@@ -24,6 +24,7 @@ from analogon import config, train
 from embed.errors import AnalogonError, UsageError, one_line
 
 if TYPE_CHECKING:
+    from analogon.demo import Demo
     from analogon.retrieve import Library
     from indexes.build import Report
 
@@ -378,30 +379,14 @@ def demo(
     encoder: Annotated[str, typer.Option("--encoder", "-e", help="What to hear the sounds with.")] = "starter",
 ) -> None:
     """Make a folder of sounds and pictures on the spot, index it and search it: a tour, and a test of everything."""
-    from analogon import show
     from analogon.demo import Demo, place
-    from analogon.progress import progress
 
     console = _stdout()
     started = time.monotonic()
-    chosen = str(Path(encoder).resolve()) if encoder.endswith(".toml") else encoder
-    wrong: list[str] = []
-    with place(keep) as folder, contextlib.chdir(folder):
-        tour = Demo(folder, chosen)
-        console.print(f"$ cd {folder}", markup=False)
-        console.print(tour.make(), markup=False)
-        console.print(f"\n$ {tour.index_command}", markup=False)
-        with progress(_stderr()) as listener:
-            report = tour.index(listener)
-        console.print(f"{report.found} files, {report.vectors} vectors in {report.seconds:.1f} s", markup=False)
-        for answer in tour.answers():
-            console.print(f"\n$ {answer.command}", markup=False)
-            console.print(show.hits_table(answer.hits))
-            console.print(f"  made as: {', '.join(answer.kinds)}", style="dim")
-            for note in answer.hits.notes:
-                _complain(note)
-            if answer.wrong:
-                wrong.append(f"{answer.command}: {answer.wrong}")
+    with place(keep) as folder:
+        tour = Demo(folder, encoder)
+        with contextlib.chdir(folder):
+            wrong = _guide(tour, console)
     console.print(f"\n{time.monotonic() - started:.1f} s in all. Now on a folder of your own:", markup=False)
     console.print(f"  analogon index ~/Music -c mine --encoder {encoder}", markup=False)
     console.print("  analogon search 'a slow piano' -c mine", markup=False)
@@ -411,6 +396,29 @@ def demo(
         _complain(line)
     if wrong:
         raise typer.Exit(3)
+
+
+def _guide(tour: Demo, console: Console) -> list[str]:
+    """Show what a demonstration makes, asks and finds; give the queries that did not find what they should."""
+    from analogon import show
+    from analogon.progress import progress
+
+    console.print(f"$ cd {tour.folder}", markup=False)
+    console.print(tour.make(), markup=False)
+    console.print(f"\n$ {tour.index_command}", markup=False)
+    with progress(_stderr()) as listener:
+        report = tour.index(listener)
+    console.print(f"{report.found} files, {report.vectors} vectors in {report.seconds:.1f} s", markup=False)
+    wrong = []
+    for answer in tour.answers():
+        console.print(f"\n$ {answer.command}", markup=False)
+        console.print(show.hits_table(answer.hits))
+        console.print(f"  made as: {', '.join(answer.kinds)}", style="dim")
+        for note in answer.hits.notes:
+            _complain(note)
+        if answer.wrong:
+            wrong.append(f"{answer.command}: {answer.wrong}")
+    return wrong
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from analogon.retrieve import Hits, Library
 from analogon.show import short
 from analogon.synthesis import synthesise
+from embed.encoder import load, resolve
 from embed.errors import UsageError
 from indexes.build import Listener, Report
 
@@ -115,12 +116,17 @@ def place(keep: Path | None) -> Iterator[Path]:
 class Demo:
     """A demonstration in a folder: ``make`` the files, ``index`` them, and iterate over ``answers``.
 
-    ``kinds`` says of each file made what it is.
+    ``kinds`` says of each file made what it is. ``encoder`` is what ``embed.load`` takes; paths in it are relative to
+    the working directory of now, whatever it is later. Raises ``EncoderError`` where it cannot be loaded.
     """
 
-    def __init__(self, folder: Path, encoder: str | os.PathLike[str] = "starter") -> None:
+    def __init__(self, folder: Path, encoder: str = "starter") -> None:
         self.folder = folder
-        self.encoder = encoder
+        self.encoder = resolve(encoder)
+        load(self.encoder)  # what cannot be loaded should be told before there are sounds
+        family, model = self.encoder["family"], self.encoder.get("model")
+        named = f"{family}:{model}" if model else family
+        self.named = str(Path(encoder).resolve()) if encoder.endswith(".toml") else named
         self.files = folder / "media"
         self.captions = self.files / "pictures" / "captions.csv"
         self.collection = folder / "collection"
@@ -177,7 +183,7 @@ class Demo:
     @property
     def index_command(self) -> str:
         """What ``index`` does, as a person would type it."""
-        options = ["-c", _typed(self.collection), "--encoder", str(self.encoder), "--metadata", _typed(self.captions)]
+        options = ["-c", _typed(self.collection), "--encoder", self.named, "--metadata", _typed(self.captions)]
         return shlex.join(["analogon", "index", _typed(self.files), *options])
 
     def index(self, listener: Listener | None = None) -> Report:

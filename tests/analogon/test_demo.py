@@ -20,12 +20,12 @@ from analogon import demo
 from analogon.cli import app
 from analogon.retrieve import Library
 from embed.encoders import starter
-from embed.errors import UsageError
+from embed.errors import EncoderError, UsageError
 from tests import sounds
 
 
 def test_what_is_made(tmp_path: Path) -> None:
-    tour = demo.Demo(tmp_path)
+    tour = demo.Demo(tmp_path, "toy")
     told = tour.make()
     files = sorted(path for path in (tmp_path / "media").rglob("*") if path.suffix in (".wav", ".png"))
     assert sorted(tour.kinds) == files
@@ -42,10 +42,21 @@ def test_what_is_made(tmp_path: Path) -> None:
     assert sum(kind == "speech" for kind in tour.kinds.values()) == (len(demo.PHRASES) if tour.speaks else 0)
 
 
+def test_an_encoder_is_named_from_where_the_person_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ear.toml").write_text('family = "toy"\nmodel = "4"\n')
+    monkeypatch.setattr(demo, "KINDS", ("sine",))
+    monkeypatch.setattr(demo, "QUESTIONS", ())
+    with contextlib.chdir(tmp_path):
+        ran = CliRunner().invoke(app, ["demo", "--encoder", "ear.toml"])
+        missing = CliRunner().invoke(app, ["demo", "--encoder", "conse:nowhere", "--keep", "kept"])
+    assert ran.exit_code == 0 and f"--encoder {tmp_path}/ear.toml" in ran.stdout
+    assert isinstance(missing.exception, EncoderError) and missing.stdout == "" and not (tmp_path / "kept").exists()
+
+
 def test_without_espeak_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(demo, "KINDS", ("sine",))
-    tour = demo.Demo(tmp_path / "demo")
+    tour = demo.Demo(tmp_path / "demo", "toy")
     assert "no speech, since espeak-ng is not installed" in tour.make()
     assert "speech" not in tour.kinds.values()
 
