@@ -10,7 +10,6 @@ from analogon.synthesis.signals import (
     aired,
     band,
     burst,
-    clicks,
     drift,
     faded,
     glide,
@@ -472,18 +471,14 @@ def tambourine(rng: Random) -> Signal:
 
 
 def maraca(rng: Random) -> Signal:
-    """Seeds in a gourd."""
+    """Seeds in a gourd: hisses that begin at once and die away."""
+    decay = float(rng.uniform(0.09, 0.13))
 
     def shake(number: int) -> Signal:
-        length = 0.09
-        seeds = clicks(rng, length, 1500, [burst(rng, 0.01, 0.0015, 2500, 7900) for _ in range(5)], 0.5)
-        return (
-            peaks(seeds, [3400, 5600], [2500, 3000], [1, 0.9])
-            * np.hanning(samples(length))
-            * (1.0 if number % 2 == 0 else 0.55)
-        )
+        seeds = band(noise(rng, 0.3), 4000, RATE / 2, 3) * np.exp(-times(0.3) / decay)
+        return np.asarray(seeds * (1.0 if number % 2 == 0 else 0.7))
 
-    return room(repeated(rng, 3.0, float(rng.uniform(0.14, 0.22)), shake, jitter=0.02), rng, 0.3, 0.15)
+    return room(repeated(rng, 3.0, float(rng.uniform(0.17, 0.24)), shake, jitter=0.01, loudness=0.1), rng, 0.2, 0.1)
 
 
 def theremin(rng: Random) -> Signal:

@@ -8,6 +8,7 @@ from analogon.synthesis.signals import (
     RATE,
     Curve,
     Signal,
+    aired,
     band,
     bubbles,
     burst,
@@ -187,19 +188,20 @@ def dog(rng: Random) -> Signal:
 
 
 def cat(rng: Random) -> Signal:
-    """Meows: the mouth opens and shuts on a gliding voice."""
-    base = float(rng.uniform(520, 720))
+    """Meows: the mouth opens and shuts on a high gliding voice."""
+    base = float(rng.uniform(770, 880))
+    widths, gains = [250, 400, 700, 900], [1, 0.8, 0.5, 0.3]
 
     def meow(_: int) -> Signal:
-        length = float(rng.uniform(0.5, 0.9))
-        pitch = glide(length, 0.8 * base, 1.15 * base, 1.2 * base, 1.1 * base, 0.95 * base, 0.7 * base)
-        first = glide(length, 600, 1100, 1500, 1500, 1200, 700)
-        second = glide(length, 2600, 2500, 2300, 2100, 1800, 1500)
-        formants: list[Curve] = [first, second, 3900.0, 5600.0]
-        voice = sung(rng, pitch, formants, [300, 450, 700, 900], [1, 0.9, 0.6, 0.3], tilt=0.3, breath=0.08, rough=0.006)
-        return faded(voice * glide(length, 0.4, 1, 1, 0.8, 0.4), 0.06, 0.2)
+        length = float(rng.uniform(0.55, 0.85))
+        pitch = base * glide(length, 0.85, 1.1, 1.15, 1.1, 1.0, 0.8)
+        first = 1500 * glide(length, 0.5, 1.0, 1.2, 1.1, 0.8, 0.5)
+        second = 2200 * glide(length, 1.2, 1.1, 1.0, 0.9, 0.8, 0.7)
+        formants: list[Curve] = [first, second, 4200.0, 6000.0]
+        tilt = float(rng.uniform(0.0, 0.3))
+        return faded(sung(rng, pitch, formants, widths, gains, tilt=tilt, breath=0.05, rough=0.004), 0.06, 0.25)
 
-    return room(repeated(rng, 3.0, float(rng.uniform(0.9, 1.4)), meow), rng, 0.4, 0.15)
+    return aired(rng, room(repeated(rng, 3.0, float(rng.uniform(0.9, 1.3)), meow), rng, 0.5, 0.2), 0.006)
 
 
 def cow(rng: Random) -> Signal:

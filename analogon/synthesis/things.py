@@ -320,7 +320,7 @@ def babble(rng: Random) -> Signal:
         (350, 700, 2400),
         (600, 1700, 2500),
     ]
-    for _ in range(int(rng.integers(10, 18))):
+    for _ in range(int(rng.integers(5, 8))):
         base = float(rng.choice([rng.uniform(95, 140), rng.uniform(170, 240)]))
         size = 1.0 if base < 150 else 1.15
         length = seconds
