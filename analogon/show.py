@@ -113,14 +113,20 @@ def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
 
 
 def hits_html(query: str, hits: Sequence[Hit]) -> str:
-    """Hits for a notebook: an audio player for the span that matched, a thumbnail, or the text."""
+    """Hits for a notebook: a player for the span that matched, a thumbnail, or the text, and how it was found."""
     rows = "".join(
         f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{_preview(hit)}</td><td style='text-align:left'>"
-        f"{html.escape(_place(hit))}<br><small>{html.escape(hit.where)}</small></td></tr>"
+        f"{html.escape(_place(hit))}<br><small>{html.escape(_why(hit))}</small></td></tr>"
         for hit in hits
     )
     head = "<tr><th>#</th><th>score</th><th></th><th style='text-align:left'>file</th></tr>"
     return f"<p>{len(hits)} hits for <b>{html.escape(query)}</b></p><table>{head}{rows}</table>"
+
+
+def _why(hit: Hit) -> str:
+    """The part that matched, and that it was found by its name where it was."""
+    named = f"by {' and '.join(hit.reasons)}" if "name" in hit.reasons else ""
+    return ", ".join(filter(None, (hit.where, named)))
 
 
 def _preview(hit: Hit) -> str:

@@ -312,7 +312,7 @@ class Collection:
             asked = content_words(question)
             words = gather(self.catalog.sources_with_words(asked))
             words = [one for one in words if not best or one.score >= WORDS_BEHIND * words[0].score]
-            whole = gather(self.catalog.sources_with_words(asked, every=True))
+            whole = gather(self.catalog.sources_with_words(asked, every=True)) if len(asked) > 1 else words
             if self.names is None:
                 return Namesakes(words, whole, None, {})
             try:
