@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Thread
 from typing import Final
 
@@ -82,7 +81,7 @@ def look(modalities: Sequence[Modality], *, deadline: float = DEADLINE) -> list[
         family = LARGE[modality]
         model = str(importlib.import_module(f"embed.encoders.{family}").DEFAULT_MODEL)
         found[modality] = Candidate(modality, family, model)
-    absent = [candidate for candidate in found.values() if not _on_disk(candidate.model)]
+    absent = [candidate for candidate in found.values() if hub.whole(candidate.model) is None]
     if not absent:
         return list(found.values())
     from huggingface_hub.constants import HF_HUB_OFFLINE
@@ -103,22 +102,6 @@ def look(modalities: Sequence[Modality], *, deadline: float = DEADLINE) -> list[
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
     return list(found.values())
-
-
-def _on_disk(model: str) -> bool:
-    """Whether the hub's cache holds all that the families here read of a model."""
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(model, "config.json")
-    if not isinstance(config, str):
-        return False
-    folder = Path(config).parent
-    weights = [path for pattern in ("*.safetensors", "pytorch_model*.bin") for path in folder.glob(pattern)]
-    return bool(
-        any(path.is_file() for path in weights)
-        and any((folder / name).is_file() for name in hub.VOCABULARIES)
-        and any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json"))
-    )
 
 
 def _asked(candidate: Candidate, deadline: float) -> Candidate:

@@ -21,6 +21,7 @@ __all__ = [
     "processor",
     "tokenizer",
     "weights_hash",
+    "whole",
 ]
 
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".onnx", ".npy")
@@ -47,6 +48,10 @@ def folder(
         return path.resolve()
     if path.is_absolute() or model.startswith(".") or model.count("/") > 1 or path.exists():
         raise ModelNotFound(f"{model}: no such folder; put the model there ({', '.join([*files, 'its weights'])})")
+    # What lies in the cache is not asked for again: a hub that never answers would hold up every search, and one that
+    # has a newer version would part the model from the collections that were indexed with it.
+    if tuple(patterns) == tuple(HUB_PATTERNS) and (cached := whole(model)) is not None:
+        return cached
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -61,6 +66,25 @@ def folder(
             f"{model} is neither on disk nor to be had from the hub ({type(error).__name__}); put its files into a "
             f"folder and name that folder instead (family:./folder), or into the hub's cache at {where}"
         ) from None
+
+
+def whole(model: str) -> Path | None:
+    """The snapshot of a model in the hub's cache where all that transformers reads of it is there; None where not.
+
+    Weights in several files are not looked at: the cache does not tell whether one is missing.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json")
+    if not isinstance(found, str):
+        return None
+    where = Path(found).parent
+    kinds = (
+        ("model.safetensors", "pytorch_model.bin"),
+        VOCABULARIES,
+        ("preprocessor_config.json", "processor_config.json"),
+    )
+    return where if all(any((where / name).is_file() for name in names) for names in kinds) else None
 
 
 def config(where: Path, name: str = "config.json") -> dict[str, Any]:

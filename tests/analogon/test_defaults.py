@@ -143,6 +143,20 @@ def test_what_the_hub_gives_is_fetched_once(models: dict[str, Path], tmp_path: P
     assert again["said"] == [choice] and hub.asked == []
 
 
+def test_a_model_in_the_cache_is_loaded_though_the_hub_hangs(models: dict[str, Path], tmp_path: Path) -> None:
+    find = [sys.executable, "-c", f"from embed import hub; print(hub.folder({CLAP!r}))"]
+    with fake_hub.serving(models) as hub:
+        settle(tmp_path, hub, ["audio"])
+    with fake_hub.serving({}, "silent") as hub:
+        ran = subprocess.run(
+            find, env=environment(tmp_path, hub.address), capture_output=True, text=True, timeout=30, check=True
+        )
+    assert (Path(ran.stdout.strip()) / "model.safetensors").read_bytes() == (
+        models[CLAP] / "model.safetensors"
+    ).read_bytes()
+    assert hub.asked == []
+
+
 def test_weights_that_came_half_are_not_on_disk(models: dict[str, Path], tmp_path: Path) -> None:
     with fake_hub.serving(models) as hub:
         settle(tmp_path, hub, ["audio"])
