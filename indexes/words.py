@@ -62,7 +62,7 @@ class Words:
 def words_of(path: str, row: int | None, metadata: Mapping[str, Any]) -> Words:
     """The words of a source; a row of a table has those of its other columns alone.
 
-    >>> words_of("/home/me/drums/kicks/kick_808_dark.wav", None, {"mood": "heavy, slow", "bpm": 90})
+    >>> words_of("/drums/kicks/kick_808_dark.wav", None, {"mood": "heavy, slow", "bpm": 90})
     Words(name='kick 808 dark', folder='drums kicks', captions=('heavy, slow',))
     """
     captions = tuple(dict.fromkeys(filter(None, (_caption(value) for value in metadata.values()))))

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import torch
 
+from embed.training.mixing import from_bytes
 from embed.training.network import Batch, Shape, Student, as_tensor, fit
-from training.starter.mixtures import FRAMES, HIGHEST, LOWEST, MEL, STEP, WINDOW, Teacher
+from training.starter.mixtures import FRAMES, MEL, STEP, WINDOW, Teacher
 
 BATCH: Final = 32
 OPEN: Final = 24  # shards in memory at once
@@ -62,7 +63,7 @@ class Drawer:
                 row = int(rng.integers(len(shard[0])))
                 mels.append(shard[0][row])
                 embeddings.append(shard[1][row])
-        frames = as_tensor(np.stack(mels)).float() * ((HIGHEST - LOWEST) / 255.0) + LOWEST
+        frames = as_tensor(from_bytes(np.stack(mels)))
         embedding = as_tensor(np.stack(embeddings)).float() * self.teacher.scale
         scores = torch.sigmoid(embedding @ self.weights + self.biases)
         return Batch(frames, scores=scores, embedding=embedding)
