@@ -236,6 +236,8 @@ class Library:
                 found = self.collection.nearest(
                     known.space, modality, vector, depth, where=expression, without=without, parts=parts
                 )
+                if found and (doubt := self.collection.encoder(known).doubt(media, modality, found[0].score)):
+                    notes.append(doubt)
                 answers = [_Answer(one.item, one.score, one.score, known.space.model) for one in found]
                 lists.append(_Answers("sound", answers))
         if by != "sound":

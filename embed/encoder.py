@@ -102,6 +102,14 @@ class Encoder(ABC):
         """The form in which a query of this medium is encoded; models with prompts for queries change it."""
         return media
 
+    def doubt(self, query: Media, modality: Modality, best: float) -> str | None:
+        """Why not to trust the answers to ``query``, of which the best has the cosine ``best``, in one line.
+
+        None where they may be trusted, and where nothing was measured that could tell: a model that was calibrated
+        on recordings that it had not learnt from says so here.
+        """
+        return None
+
 
 def families() -> list[str]:
     """The names of all families: the files in ``embed/encoders`` and in the folders of ``ANALOGON_ENCODERS``.

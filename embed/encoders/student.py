@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from embed.encoder import AudioInput, Encoder, resolve
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError, one_line
 from embed.logmag import LogMagnitudes
-from embed.media import Media
+from embed.media import Media, Modality
 from embed.space import Space, unit
 
 __all__ = ["Settings", "StudentEncoder", "load"]
@@ -46,8 +46,10 @@ class Settings:
     """What ``student.json`` says. ``frames`` and ``step`` are of the network's own windows, in log-mel frames.
 
     ``window`` and ``hop`` are those of the parts that get a vector each, in seconds. ``kind`` is "scores" or "vector".
+    ``least`` is the cosine from which on the best hit of a text is to be trusted, where that was measured.
     Scores of a part are joined over the network's windows by ``pool``; the ``top`` best weigh the vectors of their
-    classes, each by ``(score / prior ** correction) ** power``.
+    classes, each by ``(score / prior ** correction) ** power``. ``whole`` are classes such as silence, of which a part
+    is only if all of its windows are: theirs is the least score.
     """
 
     kind: str
@@ -61,7 +63,8 @@ class Settings:
     top: int = 10
     power: float = 1.0
     correction: float = 0.0
-    least: Mapping[str, float] | None = None
+    whole: tuple[int, ...] = ()
+    least: float | None = None
 
     @classmethod
     def read(cls, where: Path) -> Settings:
@@ -72,6 +75,7 @@ class Settings:
             raise EncoderError(f"{file}: not of format {FORMAT}, which is the one that this version reads")
         try:
             fields["mel"] = LogMagnitudes(**fields["mel"])
+            fields["whole"] = tuple(int(number) for number in fields.get("whole", ()))
             settings = cls(**fields)
             positive = (settings.frames, settings.step, settings.top, settings.mel.hop, settings.mel.bins)
             if settings.kind not in ("scores", "vector") or settings.pool not in POOLS or min(positive) < 1:
@@ -107,6 +111,15 @@ class StudentEncoder(Encoder):
     def embed_query(self, media: Media) -> Media:
         return self.text.embed_query(media) if media.modality == "text" else media
 
+    def doubt(self, query: Media, modality: Modality, best: float) -> str | None:
+        least = self.settings.least
+        if least is None or query.modality != "text" or modality != "audio" or best >= least:
+            return None
+        return (
+            f"not confident: the best sound scores {best:.2f} in {self.space.model}, most right answers {least:.2f} or "
+            "more; there may be none here, or it is of a kind that this small model has never heard"
+        )
+
     def prepare(self, media: Media) -> Media:
         """Samples to log-mel frames, float32 ``(frames, bins)``, silence after the end until the windows fit."""
         if media.modality == "text":
@@ -127,9 +140,15 @@ class StudentEncoder(Encoder):
 
     def scores(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         """What the network says of prepared parts, joined over the windows of each: ``(len(batch), size)``."""
-        join = np.max if self.settings.pool == "max" and self.settings.kind == "scores" else np.mean
-        rows = [join(self.windows(part), axis=0) for part in batch]
+        rows = [self._joined(self.windows(part)) for part in batch]
         return np.stack(rows).astype(np.float32)
+
+    def _joined(self, told: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        mean = self.settings.kind == "vector" or self.settings.pool == "mean"
+        row: npt.NDArray[np.float32] = told.mean(axis=0) if mean else told.max(axis=0)
+        whole = list(self.settings.whole)
+        row[whole] = told[:, whole].min(axis=0)
+        return row
 
     def windows(self, part: Media) -> npt.NDArray[np.float32]:
         """What the network says of each of its windows in a prepared part: ``(windows, size)``."""

@@ -29,8 +29,8 @@ from training.starter.sounds import RATE, Sounds, group, pools_of
 from training.starter.student import trained
 
 TOP: Final = 20
-POWER: Final = 0.75
 CORRECTION: Final = 0.5
+SILENCE: Final = 494  # of YAMNet's classes
 TEMPERATURE: Final = 0.1
 BATCH: Final = 256
 EPOCHS: Final = 8
@@ -73,7 +73,7 @@ def run(work: Path, stage: str, *, seed: int = 0) -> Path:
         "window": 10.0,
         "pool": "max",
         "top": TOP,
-        "power": POWER,
+        "whole": [SILENCE],
         "correction": CORRECTION,
     }
     (folder / "student.json").write_text(json.dumps(settings, indent=1) + "\n")
@@ -144,7 +144,7 @@ def one_of_each(names: list[str], seed: int) -> npt.NDArray[np.int64]:
 
 def weights(scores: Matrix, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """As ``StudentEncoder.compose`` weighs classes."""
-    told = (scores.astype(np.float64) / prior**CORRECTION) ** POWER
+    told = scores.astype(np.float64) / prior**CORRECTION
     weakest = np.argsort(-told, axis=1, kind="stable")[:, TOP:]
     np.put_along_axis(told, weakest, 0.0, axis=1)
     return told

@@ -31,6 +31,7 @@ from embed.space import unit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.esc10 import QUERIES
+from training.starter.sounds import group, held_out
 
 LABELS: Final = Path(__file__).with_name("labels.csv")
 SOURCES: Final = 300
@@ -81,9 +82,10 @@ def main() -> None:
         rows = list(csv.DictReader(file))
     files = [arguments.data / "recordings" / row["file"] for row in rows]
     scores = scored(ear, files, arguments.cache / "yamnet_recordings_max.npy")
-    prior = scores.mean(axis=0, dtype=np.float64)
+    learnt = np.array([not held_out(group(row["set"], row["description"])) for row in rows])
+    prior = scores[learnt].mean(axis=0, dtype=np.float64)
     described = encode_texts(text, [source_of(row["description"]) for row in rows])
-    draws = [draw(rows, seed, np.any(described, axis=1)) for seed in range(DRAWS)]
+    draws = [draw(rows, seed, np.any(described, axis=1) & learnt) for seed in range(DRAWS)]
 
     texts = read_texts()
     names = [synonyms(label) for label in ear.labels]

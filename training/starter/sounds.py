@@ -57,6 +57,7 @@ SENTENCES: Final = (
     "Ladies and gentlemen, the concert begins in five minutes.",
     "Hello? Is anybody there? I can hear the phone ringing.",
 )
+CREDIT: Final = re.compile(r"^- \*\*\[([^]]+)\].*?clip derived from (.*)$", re.MULTILINE)
 Pool = Literal["base", "folds", "rest", "synthesis"]
 
 
@@ -170,10 +171,12 @@ def _recordings(folder: Path) -> Iterator[Made]:
 
 
 def _esc10(folder: Path) -> Iterator[Made]:
+    credits = dict(CREDIT.findall((folder / "CREDITS.md").read_text("utf-8")))
     for path in sorted(folder.glob("*/*.ogg")):
         pool: Pool = "rest" if path.name[0] == "3" else "folds"
         name = f"esc10/{path.parent.name}/{path.name}"
-        yield name, "esc10", pool, True, path.parent.name.replace("_", " "), "ESC-10 (CC BY 3.0)", _decode(path)
+        credit = re.sub(r"[*\[\]]|\(http[^)]*\)", "", credits[path.name])
+        yield name, "esc10", pool, True, path.parent.name.replace("_", " "), credit, _decode(path)
 
 
 def _speech() -> Iterator[Made]:

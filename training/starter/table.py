@@ -24,13 +24,20 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--teacher", default="sentence")
     arguments = parser.parse_args()
-    teacher = load(arguments.teacher)
-    with new_folder(arguments.output) as folder:
+    run(arguments.output, arguments.teacher)
+
+
+def run(output: Path, named: str = "sentence") -> None:
+    """Write the table into ``output``; does nothing where it is there."""
+    if output.is_dir():
+        return
+    teacher = load(named)
+    with new_folder(output) as folder:
         table = distil(teacher, dim=DIM, templates=TEMPLATES, keep=str.isascii)
         save(table, folder)
-    size = sum(path.stat().st_size for path in arguments.output.iterdir())
-    print(f"{arguments.output}: {len(table.rows)} tokens, {size / 1e6:.2f} MB, {table.kept:.3f} of the variance")
-    found = agreement(teacher, load(f"static:{arguments.output}"))
+    size = sum(path.stat().st_size for path in output.iterdir())
+    print(f"{output}: {len(table.rows)} tokens, {size / 1e6:.2f} MB, {table.kept:.3f} of the variance")
+    found = agreement(teacher, load(f"static:{output}"))
     print(f"agreement with {teacher.space.model}: {found.spearman:.3f} ({found.texts} phrases)")
 
 
