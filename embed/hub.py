@@ -24,7 +24,7 @@ __all__ = [
     "whole",
 ]
 
-WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".onnx", ".npy")
+WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".npy")
 OLDER: Final = (".bin", ".pt", ".pth")  # what nothing reads where there are safetensors beside it
 REST: Final = (".json", ".txt", ".model", ".csv")
 VOCABULARIES: Final = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")

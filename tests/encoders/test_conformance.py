@@ -13,8 +13,9 @@ batch" would hold for any model. It may also define
 
 Towers. An encoder holds no weights after ``load``, and after encoding text it holds the text tower's only: encoding
 another modality after that must load more. Weights are counted by walking the encoder's attributes: torch modules and
-tensors, numpy arrays, TFLite interpreters, in plain objects, dicts, lists and tuples. So keep towers in attributes
-(``functools.cached_property`` is fine), not in closures or module globals. Prepare constant arrays lazily as well.
+tensors, numpy arrays, TFLite interpreters and ONNX sessions, in plain objects, dicts, lists and tuples. So keep towers
+in attributes (``functools.cached_property`` is fine), not in closures or module globals. Prepare constant arrays lazily
+as well.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from embed.media import Modality
 from embed.pipeline import Encoded, Finished, encode_stream
 
 TINY = sorted(path.stem.removeprefix("tiny_") for path in Path(__file__).parent.glob("tiny_*.py"))
-WEIGHT_FILES = (*WEIGHTS, ".vec")
+WEIGHT_FILES = (*WEIGHTS, ".onnx", ".vec")
 ALIKE = frozenset({"silent", "one sample", "40 samples", "one pixel", "grey", "blank", "8 kHz", "96 kHz", "stereo"})
 SAME_VECTOR = 0.99999
 OTHER_VECTOR = 0.999
@@ -204,7 +205,7 @@ def assert_same(encoder: Encoder, one: Outcome, other: Outcome, what: str) -> No
 
 
 def held(thing: object, seen: set[int] | None = None) -> int:
-    """Bytes of weights that an object holds; a TFLite interpreter counts as one."""
+    """Bytes of weights that an object holds; a TFLite interpreter or an ONNX session counts as one."""
     import torch
 
     seen = set() if seen is None else seen
@@ -219,7 +220,7 @@ def held(thing: object, seen: set[int] | None = None) -> int:
         return sum(held(value, seen) for value in thing.values())
     if isinstance(thing, list | tuple | set | frozenset):
         return sum(held(value, seen) for value in thing)
-    if type(thing).__name__ == "Interpreter":
+    if type(thing).__name__ in ("Interpreter", "InferenceSession"):
         return 1
     slots = [slot for cls in type(thing).__mro__ for slot in getattr(cls, "__slots__", ())]
     inside = [*getattr(thing, "__dict__", {}).values(), *(getattr(thing, slot, None) for slot in slots)]

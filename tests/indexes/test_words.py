@@ -58,7 +58,7 @@ def test_the_words_of_a_question_that_count(question: str, words: str) -> None:
 
 
 def test_a_source_is_called_by_its_name_its_two_folders_and_its_captions() -> None:
-    path = "/home/me/My Sounds/FieldRecordings/2024/crow_call_02.v1.wav"
+    path = "/My Sounds/FieldRecordings/2024/crow_call_02.v1.wav"
     metadata = {
         "caption": "A crow\ncalls.",
         "again": "A crow calls.",
