@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,7 @@ FORMAT: Final = 1
 class Settings:
     """What ``student.json`` says. ``frames`` and ``step`` are of the network's own windows, in log-mel frames.
 
+    ``text`` names the encoder of texts as ``embed.load`` takes it, with a model that may lie in the student's folder.
     ``window`` and ``hop`` are those of the parts that get a vector each, in seconds. ``kind`` is "scores" or "vector".
     ``least`` is the cosine from which on the best hit of a text is to be trusted, where that was measured.
     Scores of a part are joined over the network's windows by ``pool``; the ``top`` best weigh the vectors of their
@@ -53,7 +54,7 @@ class Settings:
     """
 
     kind: str
-    text: str
+    text: str | Mapping[str, Any]
     mel: LogMagnitudes
     frames: int
     step: int
@@ -78,6 +79,8 @@ class Settings:
             fields["whole"] = tuple(int(number) for number in fields.get("whole", ()))
             settings = cls(**fields)
             positive = (settings.frames, settings.step, settings.top, settings.mel.hop, settings.mel.bins)
+            if not isinstance(settings.text, str | dict):
+                raise TypeError("text does not name an encoder")
             if settings.kind not in ("scores", "vector") or settings.pool not in POOLS or min(positive) < 1:
                 raise ValueError("a value is not one that can be")
         except (KeyError, TypeError, ValueError) as error:
@@ -140,8 +143,8 @@ class StudentEncoder(Encoder):
 
     def scores(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         """What the network says of prepared parts, joined over the windows of each: ``(len(batch), size)``."""
-        rows = [self._joined(self.windows(part)) for part in batch]
-        return np.stack(rows).astype(np.float32)
+        rows = self._workers.map(lambda part: self._joined(self.windows(part)), batch)
+        return np.stack(list(rows)).astype(np.float32)
 
     def _joined(self, told: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         mean = self.settings.kind == "vector" or self.settings.pool == "mean"
@@ -185,13 +188,20 @@ class StudentEncoder(Encoder):
         return vectors, prior
 
     @cached_property
+    def _workers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(os.process_cpu_count() if sys.version_info >= (3, 13) else CORES)
+
+    @cached_property
     def _session(self) -> Any:
+        """The network, on one thread: it is so small that several recordings at once gain more than threads in each."""
         import onnxruntime
 
         path = self.where / "audio.onnx"
         with self._lock:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
             try:
-                session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+                session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
                 (into,), (out,) = session.get_inputs(), session.get_outputs()
             except Exception as error:
                 raise EncoderError(f"{path}: not a network that can be run: {one_line(error)}") from None
@@ -214,11 +224,17 @@ def load(model: str, *, window: float | None = None, hop: float | None = None, n
     settings = Settings.read(where)
     if window is not None or hop is not None:
         settings = replace(settings, window=window or settings.window, hop=hop or settings.hop)
-    table = resolve(settings.text)
-    prefix = where / str(table.get("model", ""))
-    if "model" in table and prefix.is_dir():
-        table["model"] = str(prefix)
+    table = _beside(settings.text, where)
     text = load_encoder(table)
     if "text" not in text.modalities:
-        raise EncoderError(f"{where / 'student.json'}: {settings.text} encodes no texts")
+        raise EncoderError(f"{where / 'student.json'}: {text.space.model} encodes no texts")
     return StudentEncoder(name or f"student:{model}", where, settings, text)
+
+
+def _beside(text: str | Mapping[str, Any], where: Path) -> dict[str, Any]:
+    """The table of the encoder of texts. What lies in the student's folder goes before what a person stands beside."""
+    if isinstance(text, str):
+        family, _, model = text.partition(":")
+        if model and (where / model).is_dir():
+            return {"family": family, "model": str(where / model)}
+    return resolve(text)
