@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -143,6 +145,7 @@ class StudentEncoder(Encoder):
 
     def scores(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         """What the network says of prepared parts, joined over the windows of each: ``(len(batch), size)``."""
+        self._session  # noqa: B018  loaded once, before several threads ask for it
         rows = self._workers.map(lambda part: self._joined(self.windows(part)), batch)
         return np.stack(list(rows)).astype(np.float32)
 
@@ -189,7 +192,7 @@ class StudentEncoder(Encoder):
 
     @cached_property
     def _workers(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(os.process_cpu_count() if sys.version_info >= (3, 13) else CORES)
+        return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="student")
 
     @cached_property
     def _session(self) -> Any:
