@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,7 +20,7 @@ from embed.pipeline import Encoded, encode, encode_stream
 from indexes.catalog import Failure, Pending, Source
 from indexes.collection import Collection, Done, Entry, Writer
 
-__all__ = ["Listener", "Plan", "Report", "SideTable", "build"]
+__all__ = ["Listener", "Plan", "Report", "SideTable", "build", "files_under"]
 
 COMMIT_VECTORS: Final = 256
 COMMIT_SECONDS: Final = 2.0
@@ -212,7 +212,7 @@ class _Run:
     ) -> Iterator[_Found]:
         for root in roots:
             base = root if os.path.isdir(root) else os.path.dirname(root)
-            for path in _files(root, self._fail):
+            for path in files_under(root, self._fail):
                 try:
                     path.encode("utf-8")
                 except UnicodeEncodeError:
@@ -501,8 +501,11 @@ def _is_table(path: str) -> bool:
     return Path(path).suffix.lower() in TABLE_SUFFIXES and not os.path.isdir(path)
 
 
-def _files(root: str, fail: Any) -> Iterator[str]:
-    """Every file under a root, in order of name; hidden ones and other collections' folders are passed over."""
+def files_under(root: str, fail: Callable[[str, str], None]) -> Iterator[str]:
+    """Every file under a root, in order of name; hidden ones and other collections' folders are passed over.
+
+    ``fail`` is told the path of what cannot be walked and why.
+    """
     if not os.path.isdir(root):
         yield root
         return

@@ -54,7 +54,7 @@ class StaticEncoder(Encoder):
     batch_size = 256
 
     def __init__(self, model: str, where: Path) -> None:
-        self._where = where
+        self.where = where
         config = hub.config(where) if (where / "config.json").is_file() else {}
         self._limit: int | None = config.get("max_length")
         limit = f", first {self._limit} tokens" if self._limit else ""
@@ -70,15 +70,15 @@ class StaticEncoder(Encoder):
     def _tower(self) -> _Tower:
         from tokenizers import Tokenizer
 
-        with _table_file(self._where / "model.safetensors") as file:
+        with _table_file(self.where / "model.safetensors") as file:
             names = set(file.keys())
-            table = file.get_tensor(_table_name(file, self._where))
+            table = file.get_tensor(_table_name(file, self.where))
             row_of = file.get_tensor("mapping").astype(np.int64) if "mapping" in names else None
             weight = file.get_tensor("weights").astype(np.float32) if "weights" in names else None
         try:
-            tokenizer = Tokenizer.from_file(str(self._where / "tokenizer.json"))
+            tokenizer = Tokenizer.from_file(str(self.where / "tokenizer.json"))
         except Exception as error:
-            raise EncoderError(f"{self._where / 'tokenizer.json'}: not a tokenizer: {error}") from None
+            raise EncoderError(f"{self.where / 'tokenizer.json'}: not a tokenizer: {error}") from None
         tokenizer.no_padding()
         tokenizer.no_truncation()
         if self._limit:
@@ -90,10 +90,10 @@ class StaticEncoder(Encoder):
         }.items():
             if entries != tokens:
                 raise EncoderError(
-                    f"{self._where}: the tokenizer has {tokens} tokens, model.safetensors {entries} {what}"
+                    f"{self.where}: the tokenizer has {tokens} tokens, model.safetensors {entries} {what}"
                 )
         if row_of is not None and not 0 <= row_of.min() <= row_of.max() < len(table):
-            raise EncoderError(f"{self._where}: mapping points outside of the table's {len(table)} rows")
+            raise EncoderError(f"{self.where}: mapping points outside of the table's {len(table)} rows")
         return _Tower(tokenizer, _unknown_token(tokenizer), table, row_of, weight)
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:

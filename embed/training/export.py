@@ -13,7 +13,7 @@ from torch import nn
 from embed.errors import MissingPackage
 from embed.training.network import Student
 
-__all__ = ["export"]
+__all__ = ["check_installed", "export"]
 
 OPSET: Final = 17
 IR_VERSION: Final = 9
@@ -66,16 +66,23 @@ class _Graph:
         )
 
 
+def check_installed() -> None:
+    """Raise ``MissingPackage`` where onnx is not installed."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise MissingPackage("onnx", "train", "writing a student") from None
+
+
 def export(student: Student, head: str, path: Path) -> None:
     """Write the network and one of its heads: log-mel ``(n, frames, bins)`` to ``(n, windows, size)``, float32.
 
     Scores come out as probabilities. Weights lie in the file as float16, everything is computed in float32. Raises
     ``MissingPackage`` where onnx is not installed.
     """
-    try:
-        from onnx import TensorProto, helper, save_model
-    except ImportError:
-        raise MissingPackage("onnx", "train", "writing a student") from None
+    check_installed()
+    from onnx import TensorProto, helper, save_model
+
     student = student.eval()
     network = student.network
     graph = _Graph()

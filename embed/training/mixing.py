@@ -78,7 +78,8 @@ class Mixer:
         peak = np.abs(out).max(initial=0.0)
         if peak > 1.0 and rng.random() < 0.9:
             out = out / peak
-        return np.clip(out, -1.0, 1.0).astype(np.float32)
+        mixed: Samples = np.clip(out, -1.0, 1.0).astype(np.float32)
+        return mixed
 
     def _bed(self, rng: np.random.Generator, number: int) -> Samples:
         """One recording: a cut of a long one; a short one placed, and sometimes repeated."""
@@ -111,7 +112,10 @@ class Mixer:
 
 def to_bytes(mels: Samples) -> npt.NDArray[np.uint8]:
     """Log-mel magnitudes in steps of 0.05, to keep many of them."""
-    return np.clip(np.rint((mels - LOWEST) * (255.0 / (HIGHEST - LOWEST))), 0, 255).astype(np.uint8)
+    kept: npt.NDArray[np.uint8] = np.clip(np.rint((mels - LOWEST) * (255.0 / (HIGHEST - LOWEST))), 0, 255).astype(
+        np.uint8
+    )
+    return kept
 
 
 def from_bytes(kept: npt.NDArray[np.uint8]) -> Samples:

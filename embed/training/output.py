@@ -10,7 +10,13 @@ from pathlib import Path
 
 from embed.errors import AnalogonError, UsageError
 
-__all__ = ["new_folder"]
+__all__ = ["new_folder", "refuse_existing"]
+
+
+def refuse_existing(target: Path) -> None:
+    """Raise ``UsageError`` where ``target`` is there and is no empty folder."""
+    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
+        raise UsageError(f"{target} is there already; name a new or an empty folder")
 
 
 @contextmanager
@@ -20,8 +26,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises ``UsageError`` at once where ``target`` is there and is no empty folder, and ``AnalogonError`` where the disk
     refuses; then nothing of it is left behind.
     """
-    if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-        raise UsageError(f"{target} is there already; name a new or an empty folder")
+    refuse_existing(target)
     target = target.absolute()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
