@@ -9,7 +9,7 @@ from typing import Final
 
 from training.starter import calibrate, card, evaluate, head, mixtures, sounds, student, table
 
-MIXTURES: Final = {"base": 58000, "folds": 8000, "rest": 9000, "synthesis": 5000}
+MIXTURES: Final = {"base": 64000, "folds": 12000, "rest": 12000, "synthesis": 5000}
 STEPS: Final = ("sounds", "mixtures", "table", "student", "head", "export")
 FOLDER: Final = Path(__file__).resolve().parents[2] / "embed" / "encoders" / "starter"
 
@@ -38,10 +38,10 @@ def main() -> None:
         elif step == "student":
             student.run(work, ear)
         elif step == "head":
-            for stage in student.STAGES:
-                head.run(work, stage.name)
-            for stage in student.STAGES[:-1]:  # the last has heard everything: nothing is left to measure it on
-                evaluate.run(work, arguments.models, stage.name)
+            for stage in ("base", student.MEASURED):  # later ones have heard what these are measured on
+                head.run(work, stage)
+                evaluate.run(work, arguments.models, stage)
+            head.run(work, student.STAGES[-1].name)
         else:
             export(work, arguments.output)
 
@@ -49,7 +49,9 @@ def main() -> None:
 def export(work: Path, output: Path) -> None:
     """Put the last stage's folder, with the threshold measured on the stage before it, where the package has it."""
     folder = work / f"folder-{student.STAGES[-1].name}"
-    calibrate.write(folder, calibrate.run(work, student.STAGES[-2].name))
+    calibrate.write(folder, calibrate.run(work, student.MEASURED))
+    lowest = evaluate.exported(work, student.STAGES[-1].name)
+    print(f"exported and trained network: lowest cosine {lowest:.6f}")
     shutil.copytree(folder, output, dirs_exist_ok=True)
     for file in output.glob("*.safetensors"):
         file.chmod(0o644)

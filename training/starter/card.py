@@ -10,7 +10,7 @@ from typing import Any
 
 from training.starter.mixtures import SHARD
 from training.starter.sounds import RATE, Sounds
-from training.starter.student import BATCH, STAGES
+from training.starter.student import BATCH, MEASURED, STAGES
 
 INTRODUCTION = """# starter: the space that comes with analogon
 
@@ -50,7 +50,8 @@ def text(work: Path) -> str:
         record = json.loads(line)
         last[record["step"], record.get("stage"), record.get("encoder"), record.get("hold")] = record
     sounds = Sounds.read(work)
-    calibration = last["calibrate", STAGES[-2].name, None, None]
+    calibration = last["calibrate", MEASURED, None, None]
+    exported = last["export", STAGES[-1].name, None, None]
     held = sum(row.pool == "rest" and row.real and row.set != "esc10" for row in sounds.rows)
     parts = [
         INTRODUCTION.format(size="12 MB", scores="0.40 M", threshold=calibration["threshold"], held=held),
@@ -80,6 +81,8 @@ def text(work: Path) -> str:
         f"| {calibration['threshold']:.3f} | {calibration['false_alarms']:.2f} | {calibration['misses']:.2f} "
         f"| {calibration['separation']:.2f} | {calibration['right']} and {calibration['absent']} |\n\n"
         "In a much larger collection more of what is not there will look as if it were.\n\n"
+        f"The exported network's scores have a cosine of {exported['lowest_cosine']:.6f} or more with the trained "
+        f"one's, over {exported['n']} recordings.\n\n"
         "## Recipe\n\n"
         "`python -m training.starter all --data DATA --models MODELS --work WORK`, seed 0, on two cores. Mixtures of "
         "1.9 s (one to three sounds, levels, speeds, rooms, equalisers), three windows of the teacher each, AdamW, "

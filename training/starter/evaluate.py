@@ -23,10 +23,12 @@ import numpy.typing as npt
 from benchmarks.esc10 import QUERIES
 from embed import Media, encode, load
 from embed.encoder import AudioInput, Encoder
+from embed.encoders.student import StudentEncoder
 from embed.space import unit
 from training.starter.head import one_of_each
 from training.starter.labels import encode_texts, retrieval, source_of
 from training.starter.sounds import RATE, Sounds
+from training.starter.student import trained
 
 Matrix = npt.NDArray[np.float32]
 
@@ -111,3 +113,24 @@ def run(work: Path, models: Path, stage: str) -> None:
         print(f"after {stage}, {name:7}: {figures}", flush=True)
         with (work / "figures.jsonl").open("a") as log:
             log.write(json.dumps({"step": "evaluate", "stage": stage, "encoder": name} | figures.__dict__) + "\n")
+
+
+def exported(work: Path, stage: str, *, count: int = 300) -> float:
+    """The lowest cosine between the trained network's scores and those of the exported file, over recordings."""
+    import torch
+
+    student = load(f"student:{work / f'folder-{stage}'}")
+    assert isinstance(student, StudentEncoder)
+    sounds = Sounds.read(work)
+    rows = [i for i, row in enumerate(sounds.rows) if row.real]
+    network = trained(work, stage)
+    lowest = 1.0
+    for row in np.random.default_rng(0).choice(rows, count, replace=False):
+        part = student.prepare(Media("audio", array=sounds[int(row)][: 10 * RATE], rate=RATE))
+        with torch.inference_mode():
+            wanted = torch.sigmoid(network.heads["scores"](network.windows(torch.from_numpy(part.array)[None])))[0]
+        cosines = np.sum(unit(wanted.numpy()) * unit(student.windows(part)), axis=1)
+        lowest = min(lowest, float(cosines.min()))
+    with (work / "figures.jsonl").open("a") as log:
+        log.write(json.dumps({"step": "export", "stage": stage, "n": count, "lowest_cosine": lowest}) + "\n")
+    return lowest

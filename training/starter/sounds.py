@@ -115,7 +115,7 @@ def held_out(name: str) -> bool:
 
 def pools_of(stage: str) -> tuple[str, ...]:
     """What a stage of the student has heard."""
-    return {"base": ("base",), "folds": ("base", "folds"), "all": ("base", "folds", "rest", "synthesis")}[stage]
+    return {"base": ("base",), "folds": ("base", "folds")}.get(stage, ("base", "folds", "rest", "synthesis"))
 
 
 def run(work: Path, data: Path) -> None:
