@@ -30,7 +30,7 @@ from embed import decode
 from embed.encoder import AudioInput, Encoder, load, resolve
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.static import StaticEncoder
-from embed.errors import EncoderError, MediaError, UnsupportedModality, UsageError
+from embed.errors import AnalogonError, EncoderError, MediaError, UnsupportedModality, UsageError, one_line
 from embed.logmag import LogMagnitudes
 from embed.media import Media, content_hash
 from embed.pipeline import Encoded, encode_stream
@@ -198,24 +198,33 @@ def _decode(paths: list[str], samples: Path, table: Path, listener: Listener) ->
                 content = content_hash(media)
                 if content in rows:
                     continue
-                # The second part is asked for as well: only then is it told that a file is damaged.
-                first, *_ = islice(decode.parts(media, audio=AudioInput(MEL.rate, LONGEST)), 2)
-                assert first.array is not None
-                peak = float(np.abs(first.array).max(initial=0.0))
-                if len(first.array) < SHORTEST * MEL.rate or peak < SILENT:
-                    raise MediaError(path, "is silent" if peak < SILENT else "is shorter than 0.02 s")
+                found = _samples(media)
             except MediaError as error:
                 listener.left_out(error)
                 continue
-            out.write((first.array / max(peak, 1.0) * 32767.0).astype(np.int16).tobytes())
-            rows[content] = {"path": path, "content": content, "start": start, "length": len(first.array)}
-            start += len(first.array)
+            except Exception as error:  # a decoder's own surprise is this file's trouble, not the run's
+                listener.left_out(MediaError(path, f"cannot be decoded: {one_line(error, named=True)}"))
+                continue
+            out.write((found / max(np.abs(found).max(), 1.0) * 32767.0).astype(np.int16).tobytes())
+            rows[content] = {"path": path, "content": content, "start": start, "length": len(found)}
+            start += len(found)
         listener.done(len(paths))
     if len(rows) < FEWEST:
         raise UsageError(
-            f"{len(rows)} of {len(paths)} sounds can be used; a student needs at least {FEWEST}, and hundreds"
+            f"{len(rows)} different sounds can be used; a student needs at least {FEWEST}, better hundreds"
         )
     _write(table, json.dumps(list(rows.values())).encode())
+
+
+def _samples(media: Media) -> Samples:
+    # The second part is asked for as well: only then is it told that a file is damaged.
+    first, *_ = islice(decode.parts(media, audio=AudioInput(MEL.rate, LONGEST)), 2)
+    assert first.array is not None
+    if len(first.array) < SHORTEST * MEL.rate:
+        raise MediaError(media.name, f"is shorter than {SHORTEST:g} s")
+    if np.abs(first.array).max() < SILENT:
+        raise MediaError(media.name, "is silent")
+    return first.array
 
 
 def held_out(sounds: Sounds) -> npt.NDArray[np.bool_]:
@@ -298,6 +307,22 @@ def learn(
     check_installed()
     teacher = Teacher(name)
     work = work_of(output)
+    try:
+        return _learn(teacher, media, paths, output, work, recipe, listener)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise AnalogonError(f"{work}: cannot be used: {error.strerror or error}{where}") from None
+
+
+def _learn(
+    teacher: Teacher,
+    media: Path,
+    paths: Iterable[str],
+    output: Path,
+    work: Path,
+    recipe: Recipe,
+    listener: Listener,
+) -> Comparison:
     _begin(work, {"teacher": teacher.encoder.space.id, "media": str(media.absolute())} | asdict(recipe))
     try:
         sounds = gather(paths, work, listener)
