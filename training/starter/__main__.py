@@ -9,7 +9,7 @@ from typing import Final
 
 from training.starter import calibrate, card, evaluate, head, mixtures, sounds, student, table
 
-MIXTURES: Final = {"base": 64000, "folds": 12000, "rest": 12000, "synthesis": 5000}
+MIXTURES: Final = {"base": 58000, "folds": 12000, "rest": 12000, "synthesis": 5000}
 STEPS: Final = ("sounds", "mixtures", "table", "student", "head", "export")
 FOLDER: Final = Path(__file__).resolve().parents[2] / "embed" / "encoders" / "starter"
 

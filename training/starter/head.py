@@ -83,7 +83,7 @@ def run(work: Path, stage: str, *, seed: int = 0) -> Path:
     heard = described(work, text, student, pools_of(stage))
     prior = np.maximum(heard.scores.mean(axis=0, dtype=np.float64), FLOOR)
     save_classes(folder, points, prior)
-    hold = choose(heard, points, prior, work, seed)
+    hold = choose(heard, points, prior, work, stage, seed)
     save_classes(folder, moved(heard, points, prior, hold, seed), prior)
     return folder
 
@@ -113,10 +113,12 @@ def hear(student: StudentEncoder, samples: npt.NDArray[np.float32]) -> Matrix:
     return student.scores([part])[0]
 
 
-def choose(heard: Described, points: Matrix, prior: npt.NDArray[np.float64], work: Path, seed: int) -> float:
+def choose(
+    heard: Described, points: Matrix, prior: npt.NDArray[np.float64], work: Path, stage: str, seed: int
+) -> float:
     """How strongly points are held: the best mean reciprocal rank on a fifth of the groups, learnt on the others."""
     left = np.array(
-        [int.from_bytes(hashlib.blake2b(g.encode(), digest_size=4).digest()[:4]) % 5 == 1 for g in heard.groups]
+        [int.from_bytes(hashlib.blake2b(g.encode(), digest_size=4).digest()) % 5 == 1 for g in heard.groups]
     )
     learn, test = heard.subset(~left), heard.subset(left)
     found = {}
@@ -126,7 +128,13 @@ def choose(heard: Described, points: Matrix, prior: npt.NDArray[np.float64], wor
         draws = [one_of_each(test.names, draw) for draw in range(20)]
         each = [retrieval(test.texts[one], told[one]) for one in draws]
         found[hold] = float(np.mean([one.reciprocal_rank for one in each]))
-        line = {"step": "head", "hold": str(hold), "n": len(draws[0]), "reciprocal_rank": round(found[hold], 4)}
+        line = {
+            "step": "head",
+            "stage": stage,
+            "hold": str(hold),
+            "n": len(draws[0]),
+            "reciprocal_rank": round(found[hold], 4),
+        }
         line["recall_at_5"] = round(float(np.mean([one.recall for one in each])), 4)
         with (work / "figures.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")

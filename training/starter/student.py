@@ -36,7 +36,7 @@ STAGES: Final = (
     Stage("base", {"base": 1.0}, 8000, 2e-3, 0.1),
     Stage("folds", {"base": 0.6, "folds": 0.4}, 1500, 8e-4, 0.05),
     Stage("all", {"base": 0.45, "folds": 0.2, "rest": 0.25, "synthesis": 0.1}, 8000, 1e-3, 0.02),
-    Stage("more", {"base": 0.45, "folds": 0.2, "rest": 0.25, "synthesis": 0.1}, 7000, 7e-4, 0.01),
+    Stage("more", {"base": 0.45, "folds": 0.2, "rest": 0.25, "synthesis": 0.1}, 5000, 7e-4, 0.01),
 )
 MEASURED: Final = "folds"  # the last stage that has not heard what is held out
 
