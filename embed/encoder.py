@@ -123,10 +123,10 @@ def families() -> list[str]:
 def _search_path() -> list[str]:
     import embed.encoders as package
 
+    own = str(Path(package.__file__ or "").parent)
     extra = [folder for folder in os.environ.get(PLUGIN_VARIABLE, "").split(os.pathsep) if folder]
-    for folder in extra:
-        if folder not in package.__path__:
-            package.__path__.append(folder)
+    # In place, and no more than is named now: a folder that the variable named before has no families any more.
+    package.__path__[:] = [own, *(folder for folder in extra if folder != own)]
     return list(package.__path__)
 
 
