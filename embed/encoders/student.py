@@ -164,12 +164,15 @@ class StudentEncoder(Encoder):
 
     def compose(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         """Scores ``(n, classes)`` to points of the text space ``(n, dim)``, not yet of length 1."""
-        vectors, prior = self.classes
-        weights = (scores.astype(np.float64) / prior**self.settings.correction) ** self.settings.power
+        composed: npt.NDArray[np.float64] = self.weigh(scores) @ self.classes[0]
+        return composed
+
+    def weigh(self, scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """What each class counts, ``(n, classes)``: 0 but for the ``top`` best of each row."""
+        weights = (scores.astype(np.float64) / self.classes[1] ** self.settings.correction) ** self.settings.power
         weakest = np.argsort(-weights, axis=1, kind="stable")[:, self.settings.top :]
         np.put_along_axis(weights, weakest, 0.0, axis=1)
-        composed: npt.NDArray[np.float64] = weights @ vectors
-        return composed
+        return weights
 
     @cached_property
     def classes(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

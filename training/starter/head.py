@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import Media, load
-from embed.encoder import Encoder
 from embed.encoders.student import StudentEncoder
 from embed.space import unit
 from embed.training.export import export
@@ -43,16 +42,16 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Described:
-    """Recordings with descriptions: what the student hears in each, its description's vector, and its group."""
+    """Recordings with descriptions: what each class counts in one, its description's vector, and its group."""
 
-    scores: Matrix
+    weights: npt.NDArray[np.float64]
     texts: Matrix
     groups: list[str]
     names: list[str]
 
     def subset(self, chosen: npt.NDArray[np.bool_]) -> Described:
         at = np.flatnonzero(chosen)
-        return Described(self.scores[at], self.texts[at], [self.groups[i] for i in at], [self.names[i] for i in at])
+        return Described(self.weights[at], self.texts[at], [self.groups[i] for i in at], [self.names[i] for i in at])
 
 
 def run(work: Path, stage: str, *, seed: int = 0) -> Path:
@@ -80,11 +79,19 @@ def run(work: Path, stage: str, *, seed: int = 0) -> Path:
     save_classes(folder, points, np.ones(len(points)))
     student = load(f"student:{folder}")
     assert isinstance(student, StudentEncoder)
-    heard = described(work, text, student, pools_of(stage))
-    prior = np.maximum(heard.scores.mean(axis=0, dtype=np.float64), FLOOR)
+    sounds = Sounds.read(work)
+    rows = [i for i, row in enumerate(sounds.rows) if row.real and row.pool in pools_of(stage)]
+    names = [source_of(sounds.rows[i].description) for i in rows]
+    texts = encode_texts(text, names)
+    kept = np.flatnonzero(texts.any(axis=1))  # the others have no word that the table knows
+    scores = np.stack([hear(student, sounds[rows[i]]) for i in kept])
+    prior = np.maximum(scores.mean(axis=0, dtype=np.float64), FLOOR)
     save_classes(folder, points, prior)
-    hold = choose(heard, points, prior, work, stage, seed)
-    save_classes(folder, moved(heard, points, prior, hold, seed), prior)
+    student = load(f"student:{folder}")
+    assert isinstance(student, StudentEncoder)
+    groups = [group(sounds.rows[rows[i]].set, sounds.rows[rows[i]].description) for i in kept]
+    heard = Described(student.weigh(scores), texts[kept], groups, [names[i] for i in kept])
+    save_classes(folder, moved(heard, points, choose(heard, points, work, stage, seed), seed), prior)
     return folder
 
 
@@ -95,27 +102,13 @@ def save_classes(folder: Path, vectors: npt.NDArray[np.floating[Any]], prior: np
     save_file(tensors, folder / "classes.safetensors")
 
 
-def described(work: Path, text: Encoder, student: StudentEncoder, pools: tuple[str, ...]) -> Described:
-    """The recordings of some pools that have a description with a known word."""
-    sounds = Sounds.read(work)
-    at = [i for i, row in enumerate(sounds.rows) if row.real and row.pool in pools]
-    names = [source_of(sounds.rows[i].description) for i in at]
-    texts = encode_texts(text, names)
-    kept = np.flatnonzero(texts.any(axis=1))
-    scores = np.stack([hear(student, sounds[at[i]]) for i in kept])
-    groups = [group(sounds.rows[at[i]].set, sounds.rows[at[i]].description) for i in kept]
-    return Described(scores, texts[kept], groups, [names[i] for i in kept])
-
-
 def hear(student: StudentEncoder, samples: npt.NDArray[np.float32]) -> Matrix:
     """The student's scores of a whole recording, at most its first 30 seconds, ``(classes,)``."""
     part = student.prepare(Media("audio", array=samples[: 30 * RATE], rate=RATE))
     return student.scores([part])[0]
 
 
-def choose(
-    heard: Described, points: Matrix, prior: npt.NDArray[np.float64], work: Path, stage: str, seed: int
-) -> float:
+def choose(heard: Described, points: Matrix, work: Path, stage: str, seed: int) -> float:
     """How strongly points are held: the best mean reciprocal rank on a fifth of the groups, learnt on the others."""
     left = np.array(
         [int.from_bytes(hashlib.blake2b(g.encode(), digest_size=4).digest()) % 5 == 1 for g in heard.groups]
@@ -123,8 +116,8 @@ def choose(
     learn, test = heard.subset(~left), heard.subset(left)
     found = {}
     for hold in (float("inf"), *HOLDS):
-        classes = points if np.isinf(hold) else moved(learn, points, prior, hold, seed)
-        told = unit(weights(test.scores, prior) @ classes)
+        classes = points if np.isinf(hold) else moved(learn, points, hold, seed)
+        told = unit(test.weights @ classes)
         draws = [one_of_each(test.names, draw) for draw in range(20)]
         each = [retrieval(test.texts[one], told[one]) for one in draws]
         found[hold] = float(np.mean([one.reciprocal_rank for one in each]))
@@ -150,20 +143,12 @@ def one_of_each(names: list[str], seed: int) -> npt.NDArray[np.int64]:
     return np.array([rng.choice(rows[name]) for name in sorted(rows)])
 
 
-def weights(scores: Matrix, prior: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """As ``StudentEncoder.compose`` weighs classes."""
-    told = scores.astype(np.float64) / prior**CORRECTION
-    weakest = np.argsort(-told, axis=1, kind="stable")[:, TOP:]
-    np.put_along_axis(told, weakest, 0.0, axis=1)
-    return told
-
-
-def moved(heard: Described, points: Matrix, prior: npt.NDArray[np.float64], hold: float, seed: int) -> Matrix:
+def moved(heard: Described, points: Matrix, hold: float, seed: int) -> Matrix:
     """The classes' points after learning, unit rows."""
     import torch
     from torch.nn import functional
 
-    told = torch.from_numpy(weights(heard.scores, prior)).float()
+    told = torch.from_numpy(heard.weights).float()
     told = told / told.sum(dim=1, keepdim=True)
     texts, start = torch.from_numpy(heard.texts), torch.from_numpy(points)
     vectors = start.clone().requires_grad_(True)
