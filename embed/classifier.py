@@ -21,7 +21,15 @@ from PIL import Image
 from embed import hub
 from embed.errors import EncoderError, MissingPackage, ModelNotFound, one_line
 
-__all__ = ["ACTIVATIONS", "Classifier", "TFLiteClassifier", "TransformersClassifier", "classifier", "read_labels"]
+__all__ = [
+    "ACTIVATIONS",
+    "Classifier",
+    "TFLiteClassifier",
+    "TransformersClassifier",
+    "classifier",
+    "open_interpreter",
+    "read_labels",
+]
 
 Side = Literal["audio", "image"]
 ACTIVATIONS: Final = ("auto", "none", "sigmoid", "softmax")
@@ -89,11 +97,11 @@ class TFLiteClassifier(Classifier):
 
     @cached_property
     def _interpreter(self) -> Any:
-        return _interpreter(self.path)
+        return open_interpreter(self.path)
 
     @cached_property
     def _inspector(self) -> Any:
-        return _interpreter(self.path, experimental_preserve_all_tensors=True)
+        return open_interpreter(self.path, experimental_preserve_all_tensors=True)
 
     @cached_property
     def _input(self) -> tuple[int, ...]:
@@ -324,7 +332,11 @@ def activate(outputs: npt.NDArray[np.float32], function: str) -> npt.NDArray[np.
     return outputs
 
 
-def _interpreter(path: Path, **options: Any) -> Any:
+def open_interpreter(path: Path, **options: Any) -> Any:
+    """LiteRT's interpreter of a file, its tensors allocated, without its remarks.
+
+    Raises ``MissingPackage`` or ``EncoderError``.
+    """
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from embed.classifier import open_interpreter
 from embed.logmag import LogMagnitudes
 from embed.training.mixing import Mixer, Recordings, by_length, to_bytes
 from training.starter.sounds import RATE, Sounds
@@ -39,10 +40,7 @@ class Teacher:
     SAMPLES = 15600
 
     def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self.interpreter = Interpreter(str(path), experimental_preserve_all_tensors=True, num_threads=1)
-        self.interpreter.allocate_tensors()
+        self.interpreter = open_interpreter(path, experimental_preserve_all_tensors=True, num_threads=1)
         self._into = self.interpreter.get_input_details()[0]
         self.details: dict[int, Any] = {d["index"]: d for d in self.interpreter.get_tensor_details()}
 
