@@ -21,8 +21,16 @@ from typing import Any, Final
 
 from embed.errors import UsageError
 
-__all__ = ["collection_path", "collections", "default_collection", "default_encoders", "default_memory", "home"]
-__all__ += ["BUILT_IN_NAME_ENCODER", "name_encoder"]
+__all__ = [
+    "BUILT_IN_NAME_ENCODER",
+    "collection_path",
+    "collections",
+    "default_collection",
+    "default_encoders",
+    "default_memory",
+    "home",
+    "name_encoder",
+]
 
 KEYS: Final = ("encoder", "collection", "memory", "name_encoder")
 BUILT_IN_NAME_ENCODER: Final = "starter"

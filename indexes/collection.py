@@ -49,8 +49,17 @@ from indexes.faiss import Cached, choose
 from indexes.names import NameVectors
 from indexes.words import content_words
 
-__all__ = ["Collection", "Done", "Entry", "KnownSpace", "Namesakes", "Neighbour", "Writer"]
-__all__ += ["replacing", "write_atomically"]
+__all__ = [
+    "Collection",
+    "Done",
+    "Entry",
+    "KnownSpace",
+    "Namesakes",
+    "Neighbour",
+    "Writer",
+    "replacing",
+    "write_atomically",
+]
 
 FORMAT: Final = 1
 Rows = npt.NDArray[np.float32]

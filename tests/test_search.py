@@ -18,6 +18,7 @@ from analogon.retrieve import as_query
 from embed import Media, Span, encode, load
 from embed.errors import CollectionNotFound, FilterError, SpaceMismatch, UnsupportedModality, UsageError
 from tests import sounds
+from tests.command_line import family
 
 ENCODER = "toy:16"
 
@@ -114,13 +115,7 @@ def test_wrong_use_is_told(library: analogon.Library, folder: Path, tmp_path: Pa
 
 
 def test_an_encoder_without_the_querys_side_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    (plugins / "deaf.py").write_text(
-        "from embed.encoders.toy import load as toy\n\n\ndef load(model='8'):\n    made = toy(model)\n"
-        "    made.modalities = frozenset({'audio'})\n    return made\n"
-    )
-    monkeypatch.setenv("ANALOGON_ENCODERS", str(plugins))
+    family(monkeypatch, tmp_path / "plugins", "deaf", {"audio"})
     with analogon.open(tmp_path / "c", create=True) as library:
         library.index(sounds.folder(tmp_path / "s", 3), encoders=["deaf"])
         with pytest.raises(UnsupportedModality, match="cannot be asked with text: its encoder toy:8 takes audio"):

@@ -77,7 +77,7 @@ class Settings:
         if fields.pop("format", None) != FORMAT:
             raise EncoderError(f"{file}: not of format {FORMAT}, which is the one that this version reads")
         try:
-            fields["mel"] = LogMagnitudes(**fields["mel"])
+            fields["mel"] = LogMagnitudes.from_config(fields["mel"])
             fields["whole"] = tuple(int(number) for number in fields.get("whole", ()))
             settings = cls(**fields)
             positive = (settings.frames, settings.step, settings.top, settings.mel.hop, settings.mel.bins)
@@ -221,7 +221,7 @@ class StudentEncoder(Encoder):
         return session
 
 
-def load(model: str, *, window: float | None = None, hop: float | None = None, name: str = "") -> StudentEncoder:
+def load(model: str, *, window: float | None = None, hop: float | None = None) -> StudentEncoder:
     """``student:./folder``. ``window`` and ``hop``, in seconds, stand in for the folder's own.
 
     Raises ``ModelNotFound`` where a file is missing, and ``EncoderError``.
@@ -234,7 +234,7 @@ def load(model: str, *, window: float | None = None, hop: float | None = None, n
     text = load_encoder(table)
     if "text" not in text.modalities:
         raise EncoderError(f"{where / 'student.json'}: {text.space.model} encodes no texts")
-    return StudentEncoder(name or f"student:{model}", where, settings, text)
+    return StudentEncoder(f"student:{model}", where, settings, text)
 
 
 def _beside(text: str | Mapping[str, Any], where: Path) -> dict[str, Any]:

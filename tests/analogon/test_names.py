@@ -16,6 +16,7 @@ import analogon
 from embed import Media, encode, load
 from embed.errors import EncoderError, UnsupportedModality, UsageError
 from tests import sounds
+from tests.command_line import family
 
 ENCODER = "toy:16"
 NAMES = "toy:512"  # wide enough that no two words of these tests share a component
@@ -134,14 +135,7 @@ def test_what_is_not_there_to_be_asked(library: analogon.Library) -> None:
 @pytest.fixture
 def deaf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A family that takes texts and sounds, and no pictures."""
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    (plugins / "blind.py").write_text(
-        "from embed.encoders.toy import load as toy\n\n\ndef load(model='16'):\n    made = toy(model)\n"
-        "    made.modalities = frozenset({'audio', 'text'})\n    return made\n"
-    )
-    monkeypatch.setenv("ANALOGON_ENCODERS", str(plugins))
-    return "blind"
+    return family(monkeypatch, tmp_path / "plugins", "blind", {"audio", "text"}, model="16")
 
 
 def test_pictures_answer_by_name_where_nothing_looks_at_them(deaf: str, folder: Path, tmp_path: Path) -> None:
@@ -161,13 +155,7 @@ def test_pictures_answer_by_name_where_nothing_looks_at_them(deaf: str, folder: 
 
 
 def test_an_encoder_that_takes_no_text_leaves_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    (plugins / "mute.py").write_text(
-        "from embed.encoders.toy import load as toy\n\n\ndef load(model='8'):\n    made = toy(model)\n"
-        "    made.modalities = frozenset({'audio'})\n    return made\n"
-    )
-    monkeypatch.setenv("ANALOGON_ENCODERS", str(plugins))
+    family(monkeypatch, tmp_path / "plugins", "mute", {"audio"})
     folder = tmp_path / "all" / "sounds"
     sounds.write(folder / "crow.wav", 1)
     with analogon.open(tmp_path / "c", create=True) as library:
@@ -197,11 +185,7 @@ def test_the_encoder_of_names_is_chosen_once_and_kept(
         library.index(folder)
         assert library.describe()["names"] == NAMES
         assert library.search("crow call", by="name")[0].space == NAMES
-        monkeypatch.setenv("ANALOGON_ENCODERS", str(tmp_path))
-        (tmp_path / "mute2.py").write_text(
-            "from embed.encoders.toy import load as toy\n\n\ndef load():\n    made = toy('8')\n"
-            "    made.modalities = frozenset({'audio'})\n    return made\n"
-        )
+        family(monkeypatch, tmp_path / "plugins", "mute2", {"audio"})
         with pytest.raises(UnsupportedModality, match="cannot compare names: it takes no text"):
             library.index(folder, name_encoder="mute2")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import numpy.typing as npt
 import pytest
 
 import embed
-from analogon import cli
 from embed import Media
 from embed.encoder import Encoder
 from embed.errors import EncoderError, MediaError, UnsupportedModality, UsageError
 from embed.space import Space
 from embed.training import output, static
+from tests.command_line import exit_code
 from tests.encoders.tiny_sentence import DIM, build
 from tests.encoders.tiny_static import TOKENS
 
@@ -231,10 +230,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogon", "train", "static", *arguments])
-    with pytest.raises(SystemExit) as ending:
-        cli.main()
-    return int(ending.value.code or 0)
+    return exit_code(monkeypatch, "train", "static", *arguments)
 
 
 def test_the_command(

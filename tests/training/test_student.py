@@ -15,7 +15,6 @@ import pytest
 import soundfile
 
 import embed
-from analogon import cli
 from embed import Encoder, Media
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.student import StudentEncoder
@@ -26,6 +25,7 @@ from embed.training import student as training
 from embed.training.mixing import Recordings
 from embed.training.network import Shape
 from embed.training.student import Comparison, Listener, Recipe, Sounds, Teacher, compare, gather, held_out, learn
+from tests.command_line import exit_code
 from tests.encoders import tiny_conse
 
 RATE = 16000
@@ -272,10 +272,7 @@ def test_it_learns_what_its_teacher_says(sounds: Path, tmp_path: Path) -> None:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["analogon", "train", "student", *arguments])
-    with pytest.raises(SystemExit) as ending:
-        cli.main()
-    return int(ending.value.code or 0)
+    return exit_code(monkeypatch, "train", "student", *arguments)
 
 
 def test_the_command(

@@ -8,18 +8,21 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from training.starter.mixtures import SHARD
 from training.starter.sounds import RATE, Sounds
-from training.starter.student import BATCH, MEASURED, STAGES
+from training.starter.student import BATCH, MEASURED, STAGES, trained
 
 INTRODUCTION = """# starter: the space that comes with analogon
 
-A small encoder of texts and sounds for a machine that can reach no model hub: {size}, numpy and ONNX Runtime, no torch.
+A small encoder of texts and sounds for a machine that can reach no model hub: {size:.0f} MB, numpy and ONNX
+Runtime, no torch.
 
-- **Texts**: a static table of token embeddings (27,624 tokens, 256 dimensions, int8), distilled from
+- **Texts**: a static table of token embeddings ({tokens:,} tokens, {dim} dimensions, int8), distilled from
   all-MiniLM-L6-v2 (Apache-2.0): each token encoded in five short contexts, principal components, SIF weights.
-- **Sounds**: a depthwise-separable convolutional network (1.18 M parameters, float16 on disk, {scores} more for its
-  scores) over 64 log-mel bands. It has learnt YAMNet's 521 scores and 1,024-d embedding (Apache-2.0; AudioSet's
+- **Sounds**: a depthwise-separable convolutional network ({network:.2f} M parameters, float16 on disk,
+  {scores:.2f} M more for its scores) over 64 log-mel bands. It has learnt YAMNet's 521 scores and 1,024-d embedding (Apache-2.0; AudioSet's
   classes); the weights are our own. Scores become a point of the text space as in ConSE (Norouzi et al. 2014), over
   points of the classes that start from texts which we wrote and were moved towards the descriptions of recordings.
 
@@ -54,7 +57,7 @@ def text(work: Path) -> str:
     exported = last["export", STAGES[-1].name, None, None]
     held = sum(row.pool == "rest" and row.real and row.set != "esc10" for row in sounds.rows)
     parts = [
-        INTRODUCTION.format(size="12 MB", scores="0.40 M", threshold=calibration["threshold"], held=held),
+        INTRODUCTION.format(threshold=calibration["threshold"], held=held, **_sizes(work)),
         "| after learning from | ESC-10 | precision at n | zero-shot | nearest neighbour of another source "
         "| descriptions: recall at 5 | MRR |\n|---|---|---|---|---|---|---|",
     ]
@@ -101,6 +104,20 @@ def text(work: Path) -> str:
     )
     parts += credits(sounds)
     return "\n".join(parts) + "\n"
+
+
+def _sizes(work: Path) -> dict[str, float]:
+    """Megabytes of the student's folder, tokens and dimensions of the table, millions of parameters."""
+    folder = work / f"folder-{STAGES[-1].name}"
+    table = safe_open(folder / "text" / "model.safetensors", "numpy").get_slice("embeddings").get_shape()
+    student = trained(work, STAGES[-1].name)
+    return {
+        "size": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6,
+        "tokens": table[0],
+        "dim": table[1],
+        "network": sum(one.numel() for one in student.network.parameters()) / 1e6,
+        "scores": sum(one.numel() for one in student.heads["scores"].parameters()) / 1e6,
+    }
 
 
 def credits(sounds: Sounds) -> list[str]:

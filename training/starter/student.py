@@ -1,4 +1,4 @@
-"""Step 4: teach the network in three stages, each from where the one before it ended."""
+"""Step 4: teach the network in stages, each from where the one before it ended."""
 
 from __future__ import annotations
 
