@@ -20,7 +20,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from analogon import config, train
+from analogon import config
+from analogon.commands import train
+from analogon.commands.terminal import (
+    CollectionOption,
+    EncoderOption,
+    FormatOption,
+    check_format,
+    collection_folder,
+    complain,
+    stderr,
+    stdout,
+)
 from embed.errors import AnalogonError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -38,31 +49,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(train.app, name="train")
-CollectionOption = Annotated[
-    str | None, typer.Option("-c", "--collection", help="A collection's name, or the path of its folder.")
-]
-EncoderOption = Annotated[
-    list[str] | None,
-    typer.Option("--encoder", "-e", help="family:model, or a TOML file that describes a space; may be repeated."),
-]
-
-
-def _stdout() -> Console:
-    # Away from a terminal nothing may be cut to 80 columns: the lines are for files and other programs.
-    return Console(width=None if sys.stdout.isatty() else 400, highlight=False, soft_wrap=not sys.stdout.isatty())
-
-
-def _stderr() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
-def _path(collection: str | None) -> Path:
-    return config.collection_path(collection or config.default_collection())
-
-
-def _check_format(form: str, known: tuple[str, ...]) -> None:
-    if form not in known:
-        raise UsageError(f"-f {form}: there is no such format; there are: {', '.join(known)}")
 
 
 @app.command()
@@ -83,13 +69,13 @@ def index(
     from analogon.progress import progress
     from indexes.faiss import parse_memory
 
-    path = _path(collection)
+    path = collection_folder(collection)
     names = list(encoder or [])
     if not names and not _has_encoders(path):
-        names = config.default_encoders() or defaults.settle(defaults.kinds(paths, only or ()), _complain)
+        names = config.default_encoders() or defaults.settle(defaults.kinds(paths, only or ()), complain)
     budget = memory or config.default_memory()
     size = parse_memory(budget) if budget else None
-    with _collection_to_fill(path) as library, progress(_stderr()) as listener:
+    with _collection_to_fill(path) as library, progress(stderr()) as listener:
         report = library.index(
             *paths,
             encoders=names,
@@ -104,8 +90,8 @@ def index(
         )
         lines = _report_lines(library, report)
         for line in show.unseen_lines(report.unseen):
-            _complain(line)
-    console = _stdout()
+            complain(line)
+    console = stdout()
     for line in lines:
         console.print(line, markup=False)
     if not report.found:
@@ -196,8 +182,8 @@ def search(
     from analogon import show
     from analogon.retrieve import Library
 
-    _check_format(form, show.FORMATS)
-    with Library.open(_path(collection)) as library:
+    check_format(form, show.FORMATS)
+    with Library.open(collection_folder(collection)) as library:
         hits = library.search(
             query,
             to=to,
@@ -210,12 +196,12 @@ def search(
             by=by,
         )
     for note in hits.notes:
-        _complain(note)
+        complain(note)
     if not hits:
-        _stderr().print("nothing found" + (" that fulfils the filter" if where else ""))
+        stderr().print("nothing found" + (" that fulfils the filter" if where else ""))
         raise typer.Exit(1)
     if form == "table":
-        _stdout().print(show.hits_table(hits))
+        stdout().print(show.hits_table(hits))
     else:
         for line in show.lines(hits, form):
             sys.stdout.write(line + "\n")
@@ -225,14 +211,14 @@ def search(
 def info(
     collection: CollectionOption = None,
     failures: Annotated[bool, typer.Option("--failures", help="Name every file that was left out, and why.")] = False,
-    form: Annotated[str, typer.Option("-f", "--format", help="table or json.")] = "table",
+    form: FormatOption = "table",
 ) -> None:
     """What a collection holds, in which spaces, and what was left out."""
     from analogon.retrieve import Library
 
-    _check_format(form, ("table", "json"))
-    console = _stdout()
-    path = _path(collection)
+    check_format(form)
+    console = stdout()
+    path = collection_folder(collection)
     if collection is None and not (path / "manifest.json").is_file() and (names := config.collections()):
         console.print(f"there is no collection called {path.name}; -c chooses one of these:", markup=False)
         for name in names:
@@ -277,16 +263,16 @@ def rm(
     from analogon.retrieve import Library
     from indexes.collection import remove_collection
 
-    path = _path(collection)
+    path = collection_folder(collection)
     if everything == bool(paths):
         raise UsageError("name the files to forget, or say --all to delete the whole collection")
     if everything:
         remove_collection(path)
-        _stdout().print(f"deleted {path}", markup=False)
+        stdout().print(f"deleted {path}", markup=False)
         return
     with Library.open(path) as library:
         gone = library.remove(*(paths or []))
-    _stdout().print(f"{gone} files forgotten")
+    stdout().print(f"{gone} files forgotten")
     if not gone:
         raise typer.Exit(1)
 
@@ -302,13 +288,13 @@ def export(
     from indexes import exchange
     from indexes.collection import Collection
 
-    with Collection.open(_path(collection)) as opened:
+    with Collection.open(collection_folder(collection)) as opened:
         space = load(encoder[0]).space if encoder else None
         if target.suffix == ".parquet":
             count = exchange.export_parquet(opened, target, space=space)
         else:
             count = exchange.export_clip_retrieval(opened, target, space=space)
-    _stdout().print(f"{count} items written to {target}", markup=False)
+    stdout().print(f"{count} items written to {target}", markup=False)
 
 
 @app.command(name="import")
@@ -325,18 +311,18 @@ def import_(
         raise UsageError(f"{source}: no such file or folder")
     name = encoder[0] if encoder else None
     read = exchange.import_clip_retrieval if source.is_dir() else exchange.import_parquet
-    with progress(_stderr()) as listener:
-        report = read(_path(collection), source, encoder=name)
+    with progress(stderr()) as listener:
+        report = read(collection_folder(collection), source, encoder=name)
         for failure in report.failures:
             listener.failed(failure)
-    _stdout().print(f"{report.vectors} vectors of {report.found} rows taken in, {len(report.failures)} left out")
+    stdout().print(f"{report.vectors} vectors of {report.found} rows taken in, {len(report.failures)} left out")
 
 
 @app.command()
 def doctor(
     encoder: Annotated[str | None, typer.Argument(help="An encoder; without one, a collection's own.")] = None,
     collection: CollectionOption = None,
-    form: Annotated[str, typer.Option("-f", "--format", help="table or json.")] = "table",
+    form: FormatOption = "table",
 ) -> None:
     """Test an encoder before it costs a night: spread, determinism, finite values, fit, speed."""
     from rich.markup import escape
@@ -346,14 +332,14 @@ def doctor(
     from embed.encoder import load
     from indexes.collection import Collection
 
-    _check_format(form, ("table", "json"))
-    opened = Collection.open(_path(collection)) if collection or not encoder else None
+    check_format(form)
+    opened = Collection.open(collection_folder(collection)) if collection or not encoder else None
     if encoder:
         patients = [load(encoder)]
     else:
         assert opened is not None
         patients = [opened.encoder(known) for known in opened.spaces]
-    console = _stdout()
+    console = stdout()
     healthy = True
     for patient in patients:
         diagnosis = examine(patient, collection=opened)
@@ -381,7 +367,7 @@ def demo(
     """Make a folder of sounds and pictures on the spot, index it and search it: a tour, and a test of everything."""
     from analogon.demo import Demo, place
 
-    console = _stdout()
+    console = stdout()
     started = time.monotonic()
     with place(keep) as folder:
         tour = Demo(folder, encoder)
@@ -393,7 +379,7 @@ def demo(
     if keep is None:
         console.print("The demo's files are gone again; --keep FOLDER leaves them.", markup=False)
     for line in wrong:
-        _complain(line)
+        complain(line)
     if wrong:
         raise typer.Exit(3)
 
@@ -406,7 +392,7 @@ def _guide(tour: Demo, console: Console) -> list[str]:
     console.print(f"$ cd {tour.folder}", markup=False)
     console.print(tour.make(), markup=False)
     console.print(f"\n$ {tour.index_command}", markup=False)
-    with progress(_stderr()) as listener:
+    with progress(stderr()) as listener:
         report = tour.index(listener)
     console.print(f"{report.found} files, {report.vectors} vectors in {report.seconds:.1f} s", markup=False)
     wrong = []
@@ -415,7 +401,7 @@ def _guide(tour: Demo, console: Console) -> list[str]:
         console.print(show.hits_table(answer.hits))
         console.print(f"  made as: {', '.join(answer.kinds)}", style="dim")
         for note in answer.hits.notes:
-            _complain(note)
+            complain(note)
         if answer.wrong:
             wrong.append(f"{answer.command}: {answer.wrong}")
     return wrong
@@ -428,21 +414,17 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UsageError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(2)
     except AnalogonError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(3)
     except SystemExit as ending:
         if ending.code == 130:
-            _complain("stopped; what was committed is kept, and the same command goes on from there")
+            complain("stopped; what was committed is kept, and the same command goes on from there")
         raise
     except Exception as error:
         if os.environ.get("ANALOGON_DEBUG"):
             raise
-        _complain(f"{one_line(error, named=True)} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
+        complain(f"{one_line(error, named=True)} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
         sys.exit(3)
-
-
-def _complain(text: str) -> None:
-    _stderr().print(f"analogon: {text}", markup=False, soft_wrap=True)

@@ -23,8 +23,9 @@ Runtime, no torch.
   all-MiniLM-L6-v2 (Apache-2.0): each token encoded in five short contexts, principal components, SIF weights.
 - **Sounds**: a depthwise-separable convolutional network ({network:.2f} M parameters, float16 on disk,
   {scores:.2f} M more for its scores) over 64 log-mel bands. It has learnt YAMNet's 521 scores and 1,024-d embedding
-  (Apache-2.0; AudioSet's classes); the weights are our own. Scores become a point of the text space as in ConSE (Norouzi et al. 2014), over
-  points of the classes that start from texts which we wrote and were moved towards the descriptions of recordings.
+  (Apache-2.0; AudioSet's classes); the weights are our own. Scores become a point of the text space as in ConSE
+  (Norouzi et al. 2014), over points of the classes that start from texts which we wrote and were moved towards the
+  descriptions of recordings.
 
 ## What it knows, and what it does not
 

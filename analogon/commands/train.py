@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from analogon.commands.terminal import bars
 
 __all__ = ["app"]
 
@@ -37,18 +36,18 @@ def static(
     from embed.training.output import new_folder
     from embed.training.static import agreement, distil, save
 
-    bars = _bars()
+    shown = bars()
     with new_folder(output) as folder:
         large = load(teacher)
-        with bars:
-            task = bars.add_task("tokens", total=None)
+        with shown:
+            task = shown.add_task("tokens", total=None)
             table = distil(
                 large,
                 dim=dim,
                 sif=sif,
                 flatten=flatten,
                 templates=template or ["{}"],
-                progress=lambda done, total: bars.update(task, completed=done, total=total),
+                progress=lambda done, total: shown.update(task, completed=done, total=total),
             )
         save(table, folder)
     console = Console(highlight=False, soft_wrap=True)
@@ -84,14 +83,14 @@ def student(
     def left_out(path: str, reason: str) -> None:
         errors.print(f"skipped {path}: {reason}", markup=False)
 
-    with _bars() as bars:
+    with bars() as shown:
 
         class Shown(Listener):
             def phase(self, name: str, total: int | None) -> None:
-                self.task = bars.add_task(name, total=total)
+                self.task = shown.add_task(name, total=total)
 
             def done(self, count: int) -> None:
-                bars.update(self.task, completed=count)
+                shown.update(self.task, completed=count)
 
             def left_out(self, error: MediaError) -> None:
                 left_out(error.name, error.reason)
@@ -116,18 +115,6 @@ def student(
         f"{found.first:.0%} find their own teacher vector first (chance {1 / found.files:.0%})"
     )
     console.print(f"use it: analogon index {media} --encoder student:{output}", markup=False)
-
-
-def _bars() -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _minutes(seconds: float) -> str:

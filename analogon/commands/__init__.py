@@ -1,0 +1,1 @@
+"""The commands of ``analogon``: one module a group; each parses, calls and shows."""
