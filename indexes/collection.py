@@ -56,6 +56,7 @@ __all__ = [
     "KnownSpace",
     "Namesakes",
     "Neighbour",
+    "Rescore",
     "Writer",
     "replacing",
     "write_atomically",
@@ -68,6 +69,10 @@ Rows = npt.NDArray[np.float32]
 NAME_LEAST: Final = 0.4  # cosine of a question and a name from which they may speak of the same
 NAME_BEHIND: Final = 0.1  # cosine by which it may lie behind the best
 WORDS_BEHIND: Final = 0.7  # share of the best BM25 score
+Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
+"""New scores ``(n,)`` for rows ``(n,)`` of a vector file and their cosines ``(n,)``."""
+RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
+READ: Final = 256  # rows whose items are read at a time
 COMPACT_ABOVE: Final = 0.25  # share of dead rows from which a vector file is written anew
 
 
@@ -81,10 +86,16 @@ class KnownSpace:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """An item and its score: the cosine with the query."""
+    """An item and its score: the cosine with the query.
+
+    ``ranked`` is the score that ordered the list, where that is another. ``row`` is the item's row in the vector file
+    that was asked; -1 where none was.
+    """
 
     item: Item
     score: float
+    ranked: float
+    row: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,31 +278,46 @@ class Collection:
         where: filters.Expression | None = None,
         without: frozenset[int] = frozenset(),
         parts: bool = False,
+        only: npt.NDArray[np.bool_] | None = None,
+        rescore: Rescore | None = None,
     ) -> list[Neighbour]:
         """The ``k`` best items for a unit query ``(dim,)``, best first, scores are cosines.
 
         Of a content with several parts only the best counts, unless ``parts``. ``without`` are ids of contents left
-        out. With ``where`` an item keeps only the sources that fulfil it.
+        out. With ``where`` an item keeps only the sources that fulfil it. ``only`` is a mask over the rows: the others
+        are not found. ``rescore`` orders the ``RESCORED`` rows of highest cosine anew.
         """
         with self.catalog.snapshot():
             index = self.index(space, modality)
             condition = filters.compile(where, _column_of) if where is not None else None
             allowed = self._allowed(space, modality, index.size, condition)
+            if only is not None:
+                allowed = only if allowed is None else only & allowed
             found: dict[int, Neighbour] = {}
             fetch = 0
             while len(found) < k and fetch < index.size:
                 # Deep answers cost an approximate index dear: begin near to k, and go on where windows share files.
-                fetch = min(index.size, 4 * fetch or k + k // 2 + len(without))
+                fetch = min(index.size, 4 * fetch or (RESCORED if rescore else k + k // 2 + len(without)))
                 neighbours = index.search(query[None, :], fetch, allowed=allowed)
-                rows = [int(row) for row in neighbours.rows[0] if row >= 0]
-                ids = self.catalog.items_of_rows(space.id, modality, rows)
-                items = self.catalog.items(sorted(ids.values()))
+                count = int((neighbours.rows[0] >= 0).sum())
+                places, cosines = neighbours.rows[0, :count], neighbours.scores[0, :count]
+                ranked = cosines if rescore is None else rescore(places, cosines)
+                order = np.argsort(-ranked, kind="stable")
+                rows = places[order].tolist()
+                # Items are read only as far down the list as they are needed.
                 found = {}
-                for row, score in zip(rows, neighbours.scores[0], strict=False):
-                    item = items.get(ids.get(row, -1))
-                    if item is None or item.content in without:
-                        continue
-                    found.setdefault(item.id if parts else item.content, Neighbour(item, float(score)))
+                for start in range(0, count, READ):
+                    some = rows[start : start + READ]
+                    ids = self.catalog.items_of_rows(space.id, modality, some)
+                    items = self.catalog.items(sorted(ids.values()))
+                    for row, at in zip(some, order[start : start + READ].tolist(), strict=True):
+                        item = items.get(ids.get(row, -1))
+                        if item is None or item.content in without:
+                            continue
+                        neighbour = Neighbour(item, float(cosines[at]), float(ranked[at]), row)
+                        found.setdefault(item.id if parts else item.content, neighbour)
+                        if len(found) == k:
+                            break
                     if len(found) == k:
                         break
                 if len(rows) < fetch:
@@ -363,7 +389,9 @@ class Collection:
             item = items[named.item]
             sources = tuple(sorted(item.sources, key=lambda source: source.id != named.source))
             span = None if item.modality in ("audio", "video") else item.span
-            neighbours.append(self._narrow(Neighbour(replace(item, sources=sources, span=span), score), condition))
+            neighbours.append(
+                self._narrow(Neighbour(replace(item, sources=sources, span=span), score, score), condition)
+            )
         return neighbours
 
     def _name_vectors(self, encoder: Encoder) -> NameVectors:
@@ -388,7 +416,7 @@ class Collection:
         item = neighbour.item
         ids = self.catalog.matching_sources(item.content, condition.sql, condition.parameters)
         kept = tuple(source for source in item.sources if source.id in ids)
-        return Neighbour(replace(item, sources=kept), neighbour.score)
+        return replace(neighbour, item=replace(item, sources=kept))
 
     def _allowed(
         self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
