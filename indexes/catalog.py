@@ -11,6 +11,7 @@
     store    which file holds the vectors of (space, modality), and how many of its rows count
     names    the words that each source is called by, for SQLite's full-text search (FTS5)
     revision another number whenever any of these words change
+    label    what a model said of a content: field -> value; no indexing run touches it
 
 A row of a vector file counts only when the catalog says so; what lies behind the last counted row is what a killed
 writer left, and is cut off by the next one.
@@ -31,7 +32,7 @@ from urllib.parse import quote
 
 from embed.errors import CollectionDamaged
 from embed.media import Media, Modality, Span
-from indexes.where import Condition, install
+from indexes.where import Condition, install, json_path
 from indexes.words import words_of
 
 __all__ = ["Catalog", "Failure", "Item", "Named", "Pending", "Source", "Store"]
@@ -67,7 +68,16 @@ CREATE VIRTUAL TABLE {schema}.names USING fts5(
 CREATE TABLE {schema}.revision (names INTEGER NOT NULL);
 INSERT INTO {schema}.revision VALUES (abs(random()));
 """
-VERSION: Final = 2  # 1 had no names
+LABELS: Final = "CREATE TABLE {schema}.label (content INTEGER PRIMARY KEY, fields TEXT NOT NULL);"
+# What a version has that the one before had not; a catalog is brought up to date by these, one after another.
+ADDED: Final = {2: NAMES, 3: LABELS}
+VERSION: Final = 3
+# The contents as a filter sees them: what a model said of one comes before what the medium knows of itself. A scalar
+# subquery, since SQLite takes a join for the right side of another one only by reading all of it.
+CONTENT: Final = (
+    "(SELECT k.id, k.text, ifnull(json_patch(k.facts, (SELECT l.fields FROM label l WHERE l.content = k.id)), k.facts) "
+    "AS facts FROM content k)"
+)
 WEIGHTS: Final = "4.0, 1.0, 4.0"  # of a word in a file's name, in its folders' names, in its captions
 NO_SPAN: Final = -1.0
 NO_ROW: Final = -1
@@ -89,7 +99,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A part of a content, with every source that holds it and what is known of it."""
+    """A part of a content, with every source that holds it and what is known of it.
+
+    ``facts`` are what the medium knows of itself, ``labels`` what a model said of it.
+    """
 
     id: int
     content: int
@@ -98,6 +111,13 @@ class Item:
     text: str | None
     sources: tuple[Source, ...]
     facts: dict[str, Any]
+    labels: dict[str, Any]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The labels, and the columns that side tables gave, which win; of several sources the first one's."""
+        columns = [source.metadata for source in reversed(self.sources)]
+        return {name: value for fields in (self.labels, *columns) for name, value in fields.items()}
 
     @property
     def media(self) -> Media:
@@ -172,43 +192,48 @@ class Catalog:
             install(self._db)
             version = self._version()
             if version == 0 and create:
-                self._db.executescript(f"BEGIN;{SCHEMA}{NAMES.format(schema='main')}PRAGMA user_version = 2;COMMIT;")
+                self._db.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = 1;")
+                self._upgrade("main")
+                self._db.execute("COMMIT")
                 version = VERSION
-            if version == 1:
-                version = self._add_names()
+            if 1 <= version < VERSION:
+                version = self._bring_up()
         except sqlite3.DatabaseError as error:
             raise CollectionDamaged(f"{path}: not a readable catalog: {error}") from None
         if version != VERSION:
-            raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads versions 1 and {VERSION}")
+            raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads versions 1 to {VERSION}")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
-    def _add_names(self) -> int:
-        """Take a catalog of version 1 to version 2, all or nothing; gives its version then.
+    def _bring_up(self) -> int:
+        """Take a catalog of an older version to the present one, all or nothing; gives its version then.
 
-        Where the file cannot be written, the names are made in memory for as long as it is open.
+        Where the file cannot be written, what it lacks is made in memory for as long as it is open.
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            if self._version() == 1:  # or another process came first
-                self._fill_names("main")
-                self._db.execute("PRAGMA main.user_version = 2")
+            self._upgrade("main")
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
                 raise
-            self._fill_names("temp")
+            self._upgrade("temp")
             return VERSION
         return self._version()
 
-    def _fill_names(self, schema: str) -> None:
-        for statement in NAMES.format(schema=schema).split(";")[:-1]:
-            self._db.execute(statement)
-        for (source,) in self._db.execute("SELECT id FROM source").fetchall():
-            self._put_words(source)
+    def _upgrade(self, schema: str) -> None:
+        """Add what the catalog's version has not yet, in its file or ("temp") in memory."""
+        for version in range(self._version() + 1, VERSION + 1):  # none, where another process came first
+            for statement in ADDED[version].format(schema=schema).split(";")[:-1]:
+                self._db.execute(statement)
+            if ADDED[version] == NAMES:
+                for (source,) in self._db.execute("SELECT id FROM source").fetchall():
+                    self._put_words(source)
+            if schema == "main":
+                self._db.execute(f"PRAGMA main.user_version = {version}")
 
     def close(self) -> None:
         """Close the connection."""
@@ -307,15 +332,17 @@ class Catalog:
             some = [int(i) for i in ids[start : start + 500]]
             marks = ",".join("?" * len(some))
             for row in self.query(
-                "SELECT i.id, i.content, i.modality, i.start, i.end, coalesce(i.text, c.text), c.facts "
-                f"FROM item i JOIN content c ON c.id = i.content WHERE i.id IN ({marks})",
+                "SELECT i.id, i.content, i.modality, i.start, i.end, coalesce(i.text, c.text), c.facts, l.fields "
+                "FROM item i JOIN content c ON c.id = i.content LEFT JOIN label l ON l.content = c.id "
+                f"WHERE i.id IN ({marks})",
                 some,
             ):
-                identity, content, modality, first, last, text, facts = row
+                identity, content, modality, first, last, text, facts, labels = row
                 sources = tuple(self.sources_of_content(content))
                 if sources:
                     span = None if first == NO_SPAN else Span(first, last)
-                    items[identity] = Item(identity, content, modality, span, text, sources, json.loads(facts))
+                    known, said = json.loads(facts), json.loads(labels or "{}")
+                    items[identity] = Item(identity, content, modality, span, text, sources, known, said)
         return items
 
     def items_of_rows(self, space: str, modality: Modality, rows: Sequence[int]) -> dict[int, int]:
@@ -363,7 +390,7 @@ class Catalog:
     def matching_rows(self, space: str, modality: Modality, condition: str, parameters: Sequence[Any]) -> list[int]:
         """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem."""
         sql = (
-            "SELECT DISTINCT v.row FROM vector v JOIN item i ON i.id = v.item JOIN content c ON c.id = i.content "
+            f"SELECT DISTINCT v.row FROM vector v JOIN item i ON i.id = v.item JOIN {CONTENT} c ON c.id = i.content "
             f"JOIN source s ON s.content = c.id WHERE v.space = ? AND v.modality = ? AND ({condition}) ORDER BY v.row"
         )
         return [row for (row,) in self.query(sql, [space, modality, *parameters])]
@@ -371,7 +398,7 @@ class Catalog:
     def matching_sources(self, content: int, condition: str, parameters: Sequence[Any]) -> set[int]:
         """Ids of a content's sources that fulfil an SQL condition."""
         sql = (
-            "SELECT s.id FROM source s JOIN content c ON c.id = s.content JOIN item i ON i.content = c.id "
+            f"SELECT s.id FROM source s JOIN {CONTENT} c ON c.id = s.content JOIN item i ON i.content = c.id "
             f"WHERE c.id = ? AND ({condition})"
         )
         return {i for (i,) in self.query(sql, [content, *parameters])}
@@ -411,7 +438,8 @@ class Catalog:
             some = sources[start : start + 500]
             marks = ",".join("?" * len(some))
             for row in self.query(
-                "SELECT s.id, min(i.id), i.content, i.modality FROM source s CROSS JOIN content c ON c.id = s.content "
+                f"SELECT s.id, min(i.id), i.content, i.modality FROM source s CROSS JOIN {CONTENT} c "
+                "ON c.id = s.content "
                 f"CROSS JOIN item i ON i.content = c.id WHERE s.id IN ({marks}) AND i.modality IN ({kinds}) {test} "
                 "GROUP BY s.id, i.modality ORDER BY 2",
                 [*some, *modalities, *(condition.parameters if condition else ())],
@@ -442,8 +470,12 @@ class Catalog:
             last = ids[-1]
 
     def fields(self) -> set[str]:
-        """The names of metadata columns and facts that a filter may use."""
+        """The names of metadata columns, labels and facts that a filter may use."""
         return {name for (name,) in self.query("SELECT name FROM field")}
+
+    def labels(self) -> dict[int, dict[str, Any]]:
+        """What models said: content -> field -> value, of the contents of which anything was said."""
+        return {content: json.loads(fields) for content, fields in self.query("SELECT content, fields FROM label")}
 
     def counts(self) -> dict[str, int]:
         """How many sources, contents and items there are."""
@@ -565,6 +597,32 @@ class Catalog:
         """Forget which contents failed in a space, so that the next run tries them again."""
         self._db.execute("DELETE FROM done WHERE space = ? AND error IS NOT NULL", (space,))
 
+    def put_labels(self, content: int, labels: Mapping[str, Any]) -> None:
+        """Say something of a content; other fields stay as they are, and a value of None takes a field away."""
+        row = self._db.execute("SELECT fields FROM label WHERE content = ?", (content,)).fetchone()
+        merged = {**(json.loads(row[0]) if row else {}), **labels}
+        kept = {field: value for field, value in merged.items() if value is not None}
+        self._note_fields({field: value for field, value in labels.items() if value is not None})
+        if kept:
+            sql = "INSERT OR REPLACE INTO label (content, fields) VALUES (?, ?)"
+            self._db.execute(sql, (content, _json(kept)))
+        elif row:
+            self._db.execute("DELETE FROM label WHERE content = ?", (content,))
+
+    def remove_labels(self, field: str) -> int:
+        """Take a field of labels from every content; gives how many had it. Side tables' columns stay."""
+        held = [content for content, fields in self.labels().items() if field in fields]
+        for content in held:
+            self.put_labels(content, {field: None})
+        path = json_path(field)
+        self._db.execute(
+            "DELETE FROM field WHERE name = ? "
+            "AND NOT EXISTS (SELECT 1 FROM source WHERE json_extract(metadata, ?) IS NOT NULL) "
+            "AND NOT EXISTS (SELECT 1 FROM content WHERE json_extract(facts, ?) IS NOT NULL)",
+            (field, path, path),
+        )
+        return len(held)
+
     def put_item(self, content: int, part: Media, text: str | None) -> int:
         """The id of a part of a content, made where it is new."""
         first, last = (part.span.start, part.span.end) if part.span else (NO_SPAN, NO_SPAN)
@@ -628,6 +686,7 @@ class Catalog:
         self._db.execute(f"DELETE FROM vector WHERE item IN (SELECT id FROM item WHERE content IN ({orphans}))")
         gone = self._db.execute(f"DELETE FROM item WHERE content IN ({orphans})").rowcount
         self._db.execute(f"DELETE FROM done WHERE content IN ({orphans})")
+        self._db.execute(f"DELETE FROM label WHERE content IN ({orphans})")
         self._db.execute(f"DELETE FROM content WHERE id IN ({orphans})")
         return gone
 

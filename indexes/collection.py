@@ -37,8 +37,10 @@ from embed.errors import (
     CollectionLocked,
     CollectionNotFound,
     EncoderError,
+    FilterError,
     MediaError,
     SpaceMismatch,
+    UsageError,
 )
 from embed.media import Media, Modality
 from embed.pipeline import encode
@@ -58,6 +60,7 @@ __all__ = [
     "Neighbour",
     "Rescore",
     "Writer",
+    "check_label",
     "replacing",
     "write_atomically",
 ]
@@ -568,6 +571,25 @@ class Writer:
         self.compact()
         return gone
 
+    def put_labels(self, labels: Mapping[int, Mapping[str, Any]]) -> None:
+        """Say something of contents, all of it or nothing: content -> field -> value; None takes a field away.
+
+        What is said stays through indexing runs, and goes with its content. A file's own columns, from a side table,
+        win over it where names are the same: a person gave them. Raises ``UsageError`` for a name that ``--where``
+        could not use, or that already means something else there.
+        """
+        for field in {field for fields in labels.values() for field in fields}:
+            check_label(field)
+        with self.catalog.transaction():
+            for content, fields in labels.items():
+                self.catalog.put_labels(content, fields)
+
+    def remove_labels(self, field: str) -> int:
+        """Take one field of labels from all contents; gives how many had it."""
+        check_label(field)
+        with self.catalog.transaction():
+            return self.catalog.remove_labels(field)
+
     def compact(self, above: float = COMPACT_ABOVE) -> None:
         """Write vector files anew whose share of dead rows is larger than ``above``."""
         for store in self.catalog.stores():
@@ -637,8 +659,20 @@ COLUMNS: Final = {
 }
 
 
+def check_label(field: str) -> None:
+    """Raise ``UsageError`` where a label's field would be one that filters could not name."""
+    if field in COLUMNS:
+        raise UsageError(f"the field {field!r} is there already, of every file; call the labels something else")
+    try:
+        filters.json_path(field)
+    except FilterError as error:
+        raise UsageError(f"labels cannot be called {field!r}: {error.reason}") from None
+    if not field.strip():
+        raise UsageError("labels need a field to be in, such as tag")
+
+
 def _column_of(field: str) -> tuple[str, list[object]]:
-    """Where a filter's field lies: side-table columns first, then what the media know of themselves."""
+    """Where a filter's field lies: side-table columns first, then labels and what the media know of themselves."""
     path = filters.json_path(field)
     sides: list[str] = ["json_extract(s.metadata, ?)", "json_extract(c.facts, ?)"]
     if field in COLUMNS:

@@ -318,6 +318,7 @@ def as_before(collection: Collection) -> None:
     with sqlite3.connect(collection.path / "catalog.sqlite") as database:
         database.execute("DROP TABLE names")
         database.execute("DROP TABLE revision")
+        database.execute("DROP TABLE label")
         database.execute("PRAGMA user_version = 1")
     database.close()
 
@@ -345,7 +346,7 @@ def test_a_catalog_of_the_first_version_gets_its_names_once(
     for _ in range(2):
         with Collection.open(collection.path) as opened:
             assert words(opened.namesakes("a crow and a dog", ["audio"], 9)) == before
-            assert opened.catalog.query("PRAGMA user_version") == [(2,)]
+            assert opened.catalog.query("PRAGMA user_version") == [(3,)]
             assert opened.catalog.query("PRAGMA integrity_check") == [("ok",)]
 
 
@@ -362,9 +363,9 @@ def test_one_that_cannot_be_written_has_names_while_it_is_open(
 def test_a_later_version_is_refused(collection: Collection) -> None:
     collection.close()
     with sqlite3.connect(collection.path / "catalog.sqlite") as database:
-        database.execute("PRAGMA user_version = 3")
+        database.execute("PRAGMA user_version = 4")
     database.close()
-    with pytest.raises(CollectionDamaged, match="version 3; this analogon reads versions 1 and 2"):
+    with pytest.raises(CollectionDamaged, match="version 4; this analogon reads versions 1 to 3"):
         Collection.open(collection.path)
 
 
