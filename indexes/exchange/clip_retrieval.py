@@ -47,6 +47,7 @@ COLUMNS: Final[dict[str, Kind]] = {
     "hash": "text",
     "facts": "text",
     "metadata": "text",
+    "model_labels": "text",
 }
 
 
@@ -268,10 +269,11 @@ def _rows_in(
     if not vectors:
         raise MediaError("", "its vector is all zeros: it has no direction")
     main = next((modality for modality in vectors if modality != "text"), "text")
-    digest = facts = span = None
+    digest = facts = span = labels = None
     if table.ours:
         metadata = values.json_object(fields["metadata"], "metadata") or {}
         facts = values.json_object(fields["facts"], "facts")
+        labels = values.json_object(fields.get("model_labels"), "model_labels")
         digest, span = values.known_hash(fields["hash"]), values.span(fields)
     else:
         picture = fields.pop("image_path", None)
@@ -292,5 +294,6 @@ def _rows_in(
             continue
         own = modality == main
         part = Media(modality, path=path, text=text, span=span if own else None, row=row)
-        rows.append(Row(part, (Place(path, row, of),), digest if own else None, facts if own else None, vector))
+        places, said = (Place(path, row, of),), labels if own else None
+        rows.append(Row(part, places, digest if own else None, facts if own else None, vector, said or {}))
     return rows

@@ -41,6 +41,7 @@ class Stored:
             "hash": self.digest,
             "facts": json.dumps(self.item.facts),
             "metadata": json.dumps(self.item.sources[0].metadata, ensure_ascii=False),
+            "model_labels": json.dumps(self.item.labels, ensure_ascii=False) if self.item.labels else None,
         }
 
 

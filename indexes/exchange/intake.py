@@ -50,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One vector to import, the part that it encodes, where that was found, and its content's hash and facts if known.
+    """One vector to import, the part that it encodes, where that was found, and what is known of its content.
 
     The vector may be of any float type and any length but zero.
     """
@@ -60,6 +60,7 @@ class Row:
     digest: str | None
     facts: Fields | None
     vector: npt.NDArray[np.floating[Any]]
+    labels: Fields = field(default_factory=dict)
 
 
 def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failure]) -> Imported:
@@ -188,6 +189,8 @@ class _Intake:
             elif row.digest is None and (file := self._file(place.path, part.modality)):
                 size, mtime = file.size, file.mtime
             self.catalog.put_source(place.path, place.row, content, modalities, size, mtime, metadata)
+        if row.labels:
+            self.catalog.put_labels(content, row.labels)
         return content
 
     def _digest(self, row: Row) -> str:

@@ -35,6 +35,7 @@ COLUMNS: Final[dict[str, Kind]] = {
     "metadata": "text",
     "facts": "text",
     "hash": "text",
+    "model_labels": "text",
 }
 
 
@@ -43,9 +44,10 @@ def export_parquet(collection: Collection, target: Path, *, space: Space | None 
 
     Columns: ``id``, ``path`` (the first source's), ``paths`` (every source's), ``row`` (0-based row of a table),
     ``modality``, ``start`` and ``end`` (seconds, or lines of a text), ``text``, ``metadata`` and ``facts`` (JSON),
-    ``hash`` (of the content), ``sources`` (all that is known of each), ``vector`` (float32, unit length). The schema
-    metadata holds the space and its encoder as JSON under the key ``analogon``. Memory stays bounded, and the file
-    appears whole or not at all. Raises ``UsageError`` where there are several spaces and none was chosen.
+    ``hash`` (of the content), ``model_labels`` (JSON, what models said of it), ``sources`` (all that is known of
+    each), ``vector`` (float32, unit length). The schema metadata holds the space and its encoder as JSON under the key
+    ``analogon``. Memory stays bounded, and the file appears whole or not at all. Raises ``UsageError`` where there are
+    several spaces and none was chosen.
     """
     import pyarrow as pa
 
@@ -82,6 +84,7 @@ def _schema(known: KnownSpace) -> Any:
             "metadata": pa.string(),
             "facts": pa.string(),
             "hash": pa.string(),
+            "model_labels": pa.string(),
             "sources": pa.list_(pa.struct(list(source.items()))),
             "vector": pa.list_(pa.float32(), known.space.dim),
         },
@@ -191,7 +194,8 @@ def _row(fields: Fields, vector: npt.NDArray[np.floating[Any]], table: Table, nu
         places += [Place(str(other), None, metadata) for other in paths if other != fields["path"]]
     part = Media(modality, path=path, text=text, span=values.span(fields), row=row)
     facts = values.json_object(fields.get("facts"), "facts")
-    return Row(part, tuple(places), values.known_hash(fields.get("hash")), facts, vector)
+    labels = values.json_object(fields.get("model_labels"), "model_labels")
+    return Row(part, tuple(places), values.known_hash(fields.get("hash")), facts, vector, labels or {})
 
 
 def _place(source: Fields) -> Place:
