@@ -20,7 +20,9 @@ class Hit:
     ``reasons`` say by what it was found: "sound", its content, whatever its modality; "name", what it is called.
     ``space`` is the model in whose space the score was taken: the content's cosine where the content is a reason, else
     the name's; "BM25" stands there, and such a score, where names could be compared by their words alone. ``fused`` is
-    the sum of reciprocal ranks by which several lists were joined. ``paths`` are all places where this content lies.
+    the sum of reciprocal ranks by which several lists were joined. ``percentile`` says for how many of a hundred other
+    queries, of a bank of them, this very item scores less than for this one; None where there is no such bank.
+    ``paths`` are all places where this content lies.
     """
 
     rank: int
@@ -33,6 +35,7 @@ class Hit:
     facts: Mapping[str, Any] = field(repr=False)
     reasons: tuple[Reason, ...] = ("sound",)
     fused: float = field(default=0.0, repr=False)
+    percentile: float | None = None
 
     @property
     def path(self) -> str:
@@ -66,6 +69,7 @@ class Hit:
             "metadata": {**self.facts, **self.metadata},
             "by": list(self.reasons),
             "fused": round(self.fused, 6),
+            "percentile": None if self.percentile is None else round(self.percentile, 2),
         }
 
 

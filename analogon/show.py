@@ -33,13 +33,17 @@ THUMBNAIL: Final = 160
 def hits_table(hits: Sequence[Hit]) -> Table:
     """Hits as a table for people: rank, score, the part that matched, and where it lies or what it says.
 
-    Where any was found by its name, a column says which.
+    Where any was found by its name, a column says which; where there is a bank of other queries, another says how many
+    of a hundred an item answers less well.
     """
     spaces = {hit.space for hit in hits}
     named = any("name" in hit.reasons for hit in hits)
+    compared = any(hit.percentile is not None for hit in hits)
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("#", justify="right", style="dim")
     table.add_column("score", justify="right")
+    if compared:
+        table.add_column("pct", justify="right", style="dim")
     if named:
         table.add_column("by", no_wrap=True)
     table.add_column("part", style="cyan", no_wrap=True)
@@ -48,11 +52,16 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         table.add_column("space", style="dim")
     for hit in hits:
         cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}"]
+        cells += [_percentile(hit)] if compared else []
         cells += [", ".join(hit.reasons)] if named else []
         cells += [hit.where, _description(hit)]
         cells += [Text(hit.space)] if len(spaces) > 1 else []
         table.add_row(*cells)
     return table
+
+
+def _percentile(hit: Hit) -> str:
+    return "" if hit.percentile is None else f"{hit.percentile:.1f}"
 
 
 def _description(hit: Hit) -> Text:
