@@ -117,33 +117,40 @@ def bootstrap_crossed(
     first: npt.ArrayLike,
     second: npt.ArrayLike,
     *,
+    strata: npt.ArrayLike | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
-) -> Interval:
-    """The percentile interval of the mean of ``values`` ``(n,)`` that share what they are made of.
+) -> list[Interval]:
+    """The percentile intervals of the means of ``values`` ``(n, measures)`` whose rows share what they are made of.
 
-    Value i is made of the things numbered ``first[i]`` and ``second[i]``, as an analogy question is made of two pairs.
-    The things are drawn anew with replacement, and a value counts as often as the product of how often its two things
-    were drawn (the pigeonhole bootstrap, Owen 2007). It is wider than ``bootstrap`` where values that share a thing
-    resemble each other, and does not understate the variance. Raises ``ValueError`` where there are no values.
+    Row i is made of the things numbered ``first[i]`` and ``second[i]``, as an analogy question is made of two pairs.
+    The things are drawn anew with replacement, and a row counts as often as the product of how often its two things
+    were drawn (the pigeonhole bootstrap, Owen 2007). It is wider than ``bootstrap`` where rows that share a thing
+    resemble each other, and does not understate the variance. With ``strata`` ``(n,)`` each stratum's things are drawn
+    among themselves; a thing belongs to one stratum. Raises ``ValueError`` where there are no rows.
     """
     made = np.asarray(values, np.float64)
     ends = np.stack([np.asarray(first), np.asarray(second)])
-    if made.ndim != 1 or not len(made) or ends.shape != (2, len(made)):
-        raise ValueError(f"wants values (n,) and two things for each, not {made.shape} and {ends.shape}")
+    if made.ndim != 2 or not len(made) or ends.shape != (2, len(made)):
+        raise ValueError(f"wants values (n, measures) and two things for each row, not {made.shape} and {ends.shape}")
     things, number = np.unique(ends, return_inverse=True)
     one, other = number.reshape(ends.shape)
+    stratum = np.zeros(len(things), np.int64)
+    stratum[one] = stratum[other] = 0 if strata is None else np.unique(strata, return_inverse=True)[1]
+    members = [np.flatnonzero(stratum == which) for which in range(stratum.max() + 1)]
     random = np.random.default_rng(seed)
-    even = np.full(len(things), 1 / len(things))
     means = []
     for count in _steps(resamples, len(made)):
-        drawn = random.multinomial(len(things), even, size=count).astype(np.float64)
+        drawn = np.empty((count, len(things)))
+        for among in members:
+            drawn[:, among] = random.multinomial(len(among), np.full(len(among), 1 / len(among)), size=count)
         weights = drawn[:, one] * drawn[:, other]
-        total = weights.sum(axis=1)
-        # Few things may be drawn so that no value has both of its own: such a draw says nothing.
-        means.append(((weights @ made)[total > 0]) / total[total > 0])
-    return _percentiles(np.concatenate(means), confidence) if any(map(len, means)) else Interval(0.0, 1.0)
+        total = weights.sum(axis=1, keepdims=True)
+        # Where things are few, a draw may have no row with both of its things: it says nothing.
+        means.append(((weights @ made) / np.where(total > 0, total, np.nan))[total[:, 0] > 0])
+    found = np.concatenate(means)
+    return [_percentiles(column, confidence) if len(column) else Interval(0.0, 1.0) for column in found.T]
 
 
 def _steps(resamples: int, width: int) -> list[int]:

@@ -68,7 +68,11 @@ class WordsEncoder(Encoder):
     @cached_property
     def matrix(self) -> npt.NDArray[np.float32]:
         """Unit rows, float32 ``(len(vocabulary), dim)``, in the order of ``vocabulary``. Reads the whole file."""
-        rows = np.empty((len(self.vocabulary), self.space.dim), dtype=np.float32)
+        return self.first(len(self.vocabulary))
+
+    def first(self, count: int) -> npt.NDArray[np.float32]:
+        """Unit rows of the first ``count`` words, or of all where there are fewer, float32 ``(n, dim)``."""
+        rows = np.empty((min(count, len(self.vocabulary)), self.space.dim), dtype=np.float32)
         for start in range(0, len(rows), CHUNK):
             chunk = range(start, min(start + CHUNK, len(rows)))
             rows[chunk.start : chunk.stop] = unit(self._source.rows(chunk))

@@ -83,7 +83,7 @@ def test_questions_that_share_pairs_need_the_crossed_bootstrap() -> None:
     for seed in range(60):
         right, first, second, _ = _questions(seed)
         means.append(right.mean())
-        crossed = bootstrap_crossed(right, first, second, resamples=200)
+        [crossed] = bootstrap_crossed(right[:, None], first, second, resamples=200)
         naive = wilson(int(right.sum()), len(right))
         covered += crossed.low <= 0.5 <= crossed.high  # the true share: everything is symmetrical about 0
         plain += naive.low <= 0.5 <= naive.high
@@ -94,12 +94,14 @@ def test_questions_that_share_pairs_need_the_crossed_bootstrap() -> None:
 def test_crossed_bootstrap_of_two_things_can_be_counted() -> None:
     # Two things make the questions (0, 1) and (1, 0). Half of the draws have one thing twice and no question; the
     # others have both questions once: the mean is always that of both.
-    assert bootstrap_crossed([0.0, 1.0], ["x", "y"], ["y", "x"]) == Interval(0.5, 0.5)
+    assert bootstrap_crossed([[0.0], [1.0]], ["x", "y"], ["y", "x"]) == [Interval(0.5, 0.5)]
     # A question whose two things are one counts with the square of its draws: 1/2 in half of the draws, else 0 or 1.
-    assert bootstrap_crossed([0.0, 1.0], [0, 1], [0, 1]) == Interval(0.0, 1.0)
-    assert bootstrap_crossed([0.0, 1.0], [0, 1], [0, 1], confidence=0.4) == Interval(0.5, 0.5)
+    assert bootstrap_crossed([[0.0, 5.0], [1.0, 5.0]], [0, 1], [0, 1]) == [Interval(0.0, 1.0), Interval(5.0, 5.0)]
+    assert bootstrap_crossed([[0.0], [1.0]], [0, 1], [0, 1], confidence=0.4) == [Interval(0.5, 0.5)]
+    # Where each is alone in its stratum nothing is left to chance.
+    assert bootstrap_crossed([[0.0], [1.0]], [0, 1], [0, 1], strata=["p", "q"]) == [Interval(0.5, 0.5)]
     with pytest.raises(ValueError, match="two things"):
-        bootstrap_crossed([1.0], [0, 1], [0, 1])
+        bootstrap_crossed([[1.0]], [0, 1], [0, 1])
 
 
 # -- rankings ----------------------------------------------------------------------------------------------------------
