@@ -5,6 +5,7 @@
     AnalogonError                 one line that a person can act on; the root of all
     ├── UsageError                what was asked for cannot be done as asked
     │   ├── FilterError           a --where expression does not parse; says the column
+    │   ├── QueryError            a query's expression does not parse; says the column
     │   └── UnsupportedModality   this encoder or collection has no such side
     ├── MediaError                one file or text cannot be read; carries path and reason
     ├── EncoderError              an encoder cannot be loaded or gave something unusable
@@ -33,6 +34,7 @@ __all__ = [
     "MediaError",
     "MissingPackage",
     "ModelNotFound",
+    "QueryError",
     "SpaceMismatch",
     "UnknownEncoder",
     "UnsupportedModality",
@@ -57,6 +59,22 @@ class FilterError(UsageError):
         self.expression = expression
         self.column = column
         super().__init__(f"--where, column {column}: {reason} in: {expression}")
+
+
+class QueryError(UsageError):
+    """The expression of a query does not parse. ``column`` is 1-based; the message shows what stands around it."""
+
+    def __init__(self, reason: str, expression: str, column: int) -> None:
+        self.reason = reason
+        self.expression = expression
+        self.column = column
+        start, end = max(0, column - 81), column + 79
+        around = "".join(
+            character if character.isprintable() else " " if character.isspace() else "\ufffd"
+            for character in expression[start:end]
+        )
+        around = ("..." if start else "") + around + ("..." if end < len(expression) else "")
+        super().__init__(f"query, column {column}: {reason} in: {around}")
 
 
 class UnsupportedModality(UsageError):
