@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, check_readable
 
-__all__ = ["BadRow", "Cell", "Row", "metadata_table", "rows"]
+__all__ = ["BadRow", "Cell", "Row", "columns", "metadata_table", "rows"]
 
 Cell = str | int | float
 _Record = dict[str, Cell] | str
@@ -48,13 +48,23 @@ def rows(path: str | os.PathLike[str], column: str) -> Iterator[Row | BadRow]:
     Raises ``UsageError`` where there is no such column, and ``MediaError`` where the file cannot be read on.
     """
     name = os.fspath(path)
-    for number, values in enumerate(_records(name, column)):
+    for number, values in enumerate(_records(name, _wants(name, column))):
         if isinstance(values, str):
             yield BadRow(number, values)
         elif column not in values or not str(values[column]).strip():
             yield BadRow(number, f"its {column!r} is empty")
         else:
             yield Row(str(values.pop(column)), number, {key: _number(value) for key, value in values.items()})
+
+
+def columns(path: str | os.PathLike[str]) -> list[str]:
+    """The names of a table's columns, in order; of a JSONL file the keys of its first object.
+
+    Raises ``UsageError`` and ``MediaError`` as ``rows`` does.
+    """
+    names: list[str] = []
+    next(_records(os.fspath(path), names.extend), None)
+    return names
 
 
 def metadata_table(path: str | os.PathLike[str], key: str) -> dict[str, dict[str, Cell]]:
@@ -64,7 +74,7 @@ def metadata_table(path: str | os.PathLike[str], key: str) -> dict[str, dict[str
     """
     name = os.fspath(path)
     table: dict[str, dict[str, Cell]] = {}
-    for number, values in enumerate(_records(name, key)):
+    for number, values in enumerate(_records(name, _wants(name, key))):
         if isinstance(values, str):
             raise MediaError(_row_name(name, number), values)
         value = str(values.pop(key, "")).strip()
@@ -94,8 +104,8 @@ def _number(cell: Cell) -> Cell:
     return cell
 
 
-def _records(name: str, column: str) -> Iterator[_Record]:
-    """Each row's cells that are not empty, by column; or what is wrong with the row."""
+def _records(name: str, check: Callable[[list[str]], None]) -> Iterator[_Record]:
+    """Each row's cells that are not empty, by column; or what is wrong with the row. ``check`` sees the columns."""
     suffix = Path(name).suffix.lower()
     if suffix not in TABLE_SUFFIXES:
         raise UsageError(f"{name}: a table is a {', '.join(sorted(TABLE_SUFFIXES))} file, not {suffix or 'this'}")
@@ -103,9 +113,9 @@ def _records(name: str, column: str) -> Iterator[_Record]:
     try:
         with open(name, encoding="utf-8-sig", newline="" if suffix != ".jsonl" else None) as file:
             if suffix == ".jsonl":
-                yield from _json_records(name, file, column)
+                yield from _json_records(file, check)
             else:
-                yield from _separated_records(name, file, column, suffix == ".tsv")
+                yield from _separated_records(name, file, check, suffix == ".tsv")
     except UnicodeDecodeError:
         raise MediaError(name, "is not UTF-8 text: save it as UTF-8") from None
     except csv.Error as error:
@@ -114,7 +124,7 @@ def _records(name: str, column: str) -> Iterator[_Record]:
         raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
 
 
-def _separated_records(name: str, file: IO[str], column: str, tabs: bool) -> Iterator[_Record]:
+def _separated_records(name: str, file: IO[str], check: Callable[[list[str]], None], tabs: bool) -> Iterator[_Record]:
     if csv.field_size_limit() < FIELD_BYTES:
         csv.field_size_limit(FIELD_BYTES)
     if tabs:  # a quote inside a cell is a quote; only a cell quoted as a whole was quoted by a writer of CSV
@@ -123,7 +133,7 @@ def _separated_records(name: str, file: IO[str], column: str, tabs: bool) -> Ite
     else:
         reader = csv.reader(file)
     header = next(reader, [])
-    _check_column(name, column, header)
+    check(header)
     twice = {title for title in header if header.count(title) > 1}
     if twice:
         raise UsageError(f"{name}: the column {min(twice)!r} comes twice")
@@ -140,7 +150,7 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if re.fullmatch('"(?:[^"]|"")*"', cell) else cell
 
 
-def _json_records(name: str, file: IO[str], column: str) -> Iterator[_Record]:
+def _json_records(file: IO[str], check: Callable[[list[str]], None]) -> Iterator[_Record]:
     checked = False
     for line in file:
         if not line.strip():
@@ -155,7 +165,7 @@ def _json_records(name: str, file: IO[str], column: str) -> Iterator[_Record]:
                 yield "is not a JSON object"
             else:
                 if not checked:
-                    _check_column(name, column, list(values))
+                    check(list(values))
                     checked = True
                 yield {key: _cell(value) for key, value in values.items() if value not in (None, "", [], {})}
 
@@ -167,7 +177,12 @@ def _cell(value: Any) -> Cell:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _check_column(name: str, column: str, header: list[str]) -> None:
-    if column not in header:
-        known = ", ".join(header) if header else "none"
-        raise UsageError(f"{name}: no column {column!r}; its columns: {known}")
+def _wants(name: str, column: str) -> Callable[[list[str]], None]:
+    """A check that a table has a column."""
+
+    def check(header: list[str]) -> None:
+        if column not in header:
+            known = ", ".join(header) if header else "none"
+            raise UsageError(f"{name}: no column {column!r}; its columns: {known}")
+
+    return check
