@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import train
+from analogon.commands import label, train
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
@@ -405,6 +405,9 @@ def _guide(tour: Demo, console: Console) -> list[str]:
         if answer.wrong:
             wrong.append(f"{answer.command}: {answer.wrong}")
     return wrong
+
+
+label.register(app)
 
 
 def main() -> None:
