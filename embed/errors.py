@@ -40,6 +40,7 @@ __all__ = [
     "UnsupportedModality",
     "UsageError",
     "one_line",
+    "printable",
 ]
 
 
@@ -69,10 +70,7 @@ class QueryError(UsageError):
         self.expression = expression
         self.column = column
         start, end = max(0, column - 81), column + 79
-        around = "".join(
-            character if character.isprintable() else " " if character.isspace() else "\ufffd"
-            for character in expression[start:end]
-        )
+        around = printable(expression[start:end])
         around = ("..." if start else "") + around + ("..." if end < len(expression) else "")
         super().__init__(f"query, column {column}: {reason} in: {around}")
 
@@ -141,3 +139,12 @@ def one_line(error: BaseException, *, named: bool = False) -> str:
     if not text:
         return type(error).__name__
     return f"{type(error).__name__}: {text}" if named else text
+
+
+def printable(text: str) -> str:
+    """A text with as many characters that a terminal shows on one line: white space is blank, other controls U+FFFD.
+
+    >>> printable("a\\tb\\x1b[0m")
+    'a b�[0m'
+    """
+    return "".join(one if one.isprintable() else " " if one.isspace() else "\N{REPLACEMENT CHARACTER}" for one in text)
