@@ -68,13 +68,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
+from operator import index
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from analogon import geometry
-from embed.errors import QueryError, UsageError
+from embed.errors import QueryError, UsageError, printable
 from embed.media import modalities_of
 
 __all__ = [
@@ -120,6 +122,7 @@ class _Operators:
     """Arithmetic on queries. All parts of a query are checked where it is made; ``str`` gives its expression."""
 
     __slots__ = ()
+    __array_ufunc__ = None  # a number of numpy leaves a product to us
 
     def __str__(self) -> str:
         return _show(self._self)
@@ -131,15 +134,16 @@ class _Operators:
         return self + -other if isinstance(other, _Operators) else NotImplemented
 
     def __mul__(self, factor: float) -> Query:
-        if not isinstance(factor, int | float):
+        if not isinstance(factor, Real):
             return NotImplemented
-        return _sum(tuple(Term(term.weight * factor, term.query) for term in _terms(self._self)))
+        by = _finite(factor, "a factor")
+        return _sum([Term(term.weight * by, term.query) for term in _terms(self._self)])
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Query:
         if not divisor:
-            raise UsageError(f"{self} cannot be divided by 0")
+            raise UsageError("a query cannot be divided by 0")
         return self * (1 / divisor)
 
     def __neg__(self) -> Query:
@@ -197,8 +201,14 @@ class Item(_Operators):
     id: int
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "id", index(self.id))
         if not 0 < self.id <= LARGEST_ID:
-            raise UsageError(f"the id of an item is a whole number above 0, not {str(self.id)[:40]}")
+            raise UsageError(f"the id of an item is a whole number from 1 to {LARGEST_ID}")
+
+    @classmethod
+    def _of_digits(cls, digits: str) -> Item:
+        """The item of any run of digits; Python refuses to read very long ones."""
+        return cls(int(digits.lstrip("0")[:20] or "0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +438,9 @@ def fold(query: Query, encode: Callable[[Leaf], geometry.Floats], relation: Call
             try:
                 return geometry.slerp(folded(start), folded(end), t)
             except ValueError:
-                raise UsageError(f"{query}: the two are opposites, with no shortest way between them") from None
+                raise UsageError(
+                    f"{printable(str(query))}: the two are opposites, with no shortest way between them"
+                ) from None
         case Apply(name, inner, strength):
             return _directed(relation(name).apply(folded(inner), strength), query)
         case Text() | File() | Item():
@@ -437,8 +449,8 @@ def fold(query: Query, encode: Callable[[Leaf], geometry.Floats], relation: Call
 
 def _directed(vector: geometry.Floats, query: Query) -> Row:
     """A vector at length 1. Raises ``UsageError`` where it has no direction."""
-    if not np.linalg.norm(np.asarray(vector, np.float64)) >= VANISHED:
-        raise UsageError(f"{query} leaves no direction to search in")
+    if not VANISHED <= np.linalg.norm(np.asarray(vector, np.float64)) < np.inf:
+        raise UsageError(f"{printable(str(query))} leaves no direction to search in")
     return geometry.unit(vector)
 
 
@@ -512,7 +524,7 @@ NAME: Final = re.compile(r"[\w.-]+")
 UNQUOTED_NAME: Final = re.compile(r'[^,()"]+')
 CALL: Final = re.compile(r"(toward|apply|without|exclude)\(")
 MODIFIER: Final = re.compile(r"(without|exclude)\(")
-PREFIX: Final = re.compile(r"(file|id):(?=\S)")
+PREFIX: Final = re.compile(r"(file|id):(?=[^\s,)])")
 ID: Final = re.compile(r"[0-9]+")
 SPACE: Final = re.compile(r"\s*")
 
@@ -706,7 +718,7 @@ class _Parser:
         if digits is None:
             self._fail("id: wants a whole number; quotes make a text of it", self._at)
         with self._blaming(start):
-            return Item(int(digits[0][:20]))
+            return Item._of_digits(digits[0])
 
     def _file(self, start: int, stops: str) -> File:
         path = self._string() if self._text[self._at] == '"' else self._words(stops)
@@ -765,7 +777,7 @@ class _Parser:
         start = self._at
         match = self._take(NUMBER)
         if match is None:
-            self._fail(f"{what} should come here, a number", start)
+            self._fail(f"a number should come here, {what}", start)
         with self._blaming(start):
             return _finite(float(match[0]), what)
 
@@ -793,7 +805,7 @@ class _Parser:
             self._fail("the name of a relation should come here", named)
         self._comma("apply(RELATION, QUERY, STRENGTH), the strength is 1 unless it is given")
         query = self._inside(opening, ",)")
-        strength = self._number("a strength") if self._accept(",") else 1.0
+        strength = self._number("the strength") if self._accept(",") else 1.0
         self._close(opening)
         with self._blaming(start):
             return Apply(name, query, strength)
@@ -813,7 +825,7 @@ class _Parser:
                 self._fail("exclude filters the hits of the whole query: it stands outside of all parentheses", start)
             centre = self._inside(opening, ",)")
             self._comma("exclude(QUERY, RADIUS)")
-            level.excluded.append((start, centre, self._number("a radius")))
+            level.excluded.append((start, centre, self._number("the radius")))
         self._close(opening)
         return True
 
@@ -885,7 +897,7 @@ def from_json(value: Any, is_file: Callable[[str], bool] = names_file) -> Query:
 def _leaf(words: str, is_file: Callable[[str], bool]) -> Leaf:
     """What a string stands for in JSON."""
     if words.startswith("id:") and ID.fullmatch(words, 3):
-        return Item(int(words[3:23]))
+        return Item._of_digits(words[3:])
     return File(words) if words.startswith(PATH_MARKS) or is_file(words) else Text(words)
 
 
@@ -951,9 +963,7 @@ class _FromJson:
     def _node(self, value: Mapping[Any, Any], place: str, depth: int) -> Query:
         if not value:
             self._fail("an empty object asks for nothing", place)
-        kind = next(
-            (name for name in FORMS if name in value and not (_is_number(value[name]) and name != "weight")), ""
-        )
+        kind = next((name for name in FORMS if name in value), "")
 
         def part(key: str) -> Query:
             return self.query(value[key], f"{place}.{key}", depth + 1)
