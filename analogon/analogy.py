@@ -31,6 +31,7 @@ __all__ = [
     "Relation",
     "b_likeness",
     "batch_scores",
+    "of_cosines",
     "pair_direction",
     "scores",
     "three_cos_add",
@@ -81,18 +82,19 @@ def pair_direction(a: Rows, b: Rows, c: Rows, at_c: Rows) -> Rows:
     return found
 
 
-def b_likeness(candidates: Rows, a: Rows, b: Rows, *, seed: int = 0) -> Rows:
+def b_likeness(candidates: Rows, a: Rows, b: Rows, *, seed: int = 0, random: Rows | None = None) -> Rows:
     """How likely each candidate is a b-word, LRCos's P, float32 ``(n,)``.
 
-    A logistic regression on the ends ``b`` ``(pairs, dim)`` against the starts ``a`` and as many candidates, drawn with
-    ``seed`` from those that are neither (Drozd et al. 2016 take random words of the vocabulary).
+    A logistic regression on the ends ``b`` ``(pairs, dim)`` against the starts ``a`` and as many random words (Drozd et
+    al. 2016), drawn with ``seed`` from those of ``random`` ``(m, dim)``, by default the candidates, that are neither.
     """
     from sklearn.linear_model import LogisticRegression
 
+    random = candidates if random is None else random
     known = np.concatenate([a, b])
-    others = np.flatnonzero((candidates @ known.T).max(axis=1) < 1 - SAME)
+    others = np.flatnonzero((random @ known.T).max(axis=1) < 1 - SAME)
     drawn = np.random.default_rng(seed).choice(others, min(len(a), len(others)), replace=False)
-    rows = np.concatenate([b, a, candidates[drawn]])
+    rows = np.concatenate([b, a, random[drawn]])
     model = LogisticRegression(class_weight="balanced", max_iter=1000)
     model.fit(rows, np.arange(len(rows)) < len(b))
     likely: Rows = model.predict_proba(candidates)[:, 1].astype(np.float32)
@@ -102,11 +104,24 @@ def b_likeness(candidates: Rows, a: Rows, b: Rows, *, seed: int = 0) -> Rows:
 # -- scores ----------------------------------------------------------------------------------------------------------
 
 
-def batch_scores(method: str, candidates: Rows, a: Rows, b: Rows, c: Rows, *, seed: int = 0) -> Rows:
+def of_cosines(method: str, a: Rows, b: Rows, c: Rows, at_c: Rows) -> Rows:
+    """Scores by a method of ``BY_QUESTION`` from the cosines of candidates with a, b and c, each ``(..., n)``.
+
+    ``at_c`` is that of ``pair_direction``. They order the candidates of a question as ``batch_scores`` does.
+    """
+    if method == "3cosadd":
+        return three_cos_add(a, b, c)
+    return three_cos_mul(a, b, c) if method == "3cosmul" else pair_direction(a, b, c, at_c)
+
+
+def batch_scores(
+    method: str, candidates: Rows, a: Rows, b: Rows, c: Rows, *, seed: int = 0, random: Rows | None = None
+) -> Rows:
     """The scores of all candidates ``(n, dim)`` for many questions, float32 ``(questions, n)``, higher is better.
 
     ``c`` is ``(questions, dim)``. For a method of ``BY_QUESTION``, ``a`` and ``b`` are of the same shape, a pair for
-    each question; for one of ``BY_PAIRS`` they are the known pairs ``(pairs, dim)``, the same for all questions. It
+    each question; for one of ``BY_PAIRS`` they are the known pairs ``(pairs, dim)``, the same for all questions.
+    ``seed`` and ``random`` are those of ``b_likeness``. It
     holds a few arrays of the result's size: ask it with as many questions at a time as there is memory for.
 
     >>> words = np.eye(4, dtype=np.float32)
@@ -124,7 +139,7 @@ def batch_scores(method: str, candidates: Rows, a: Rows, b: Rows, c: Rows, *, se
         return _cosines(unit(c + direction(a, b)), candidates)
     near_c = _cosines(c, candidates)
     if method == "lrcos":
-        return near_c * b_likeness(candidates, a, b, seed=seed)
+        return near_c * b_likeness(candidates, a, b, seed=seed, random=random)
     near_a, near_b = _cosines(a, candidates), _cosines(b, candidates)
     if method == "3cosmul":
         return three_cos_mul(near_a, near_b, near_c)
