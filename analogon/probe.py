@@ -78,7 +78,7 @@ class Evaluation:
     """How well labels of items are told that took no part in training: every item was held out once.
 
     ``centroid`` is the baseline that takes the class whose mean is nearest; ``majority`` always says the most frequent
-    class of the training folds; ``chance`` guesses among the classes, 1 / classes. ``calibration`` is the expected
+    class; ``chance`` guesses among the classes, 1 / classes. ``calibration`` is the expected
     calibration error of the confidences: the mean distance between how sure they are and how often they are right,
     with a temperature fitted on other folds than those it is applied to. ``temperature`` is that of all folds.
     """
@@ -139,7 +139,6 @@ class _Held:
 
     logs: Floats
     centroid: Numbers
-    majority: Numbers
     fold: Numbers
 
 
@@ -172,7 +171,7 @@ def evaluate(
         f1=_f1(matrix),
         centroid=_accuracy(truth, held.centroid),
         centroid_f1=_f1(_matrix(truth, held.centroid, len(names))),
-        majority=float((held.majority == truth).mean()),
+        majority=float(np.bincount(truth).max() / len(truth)),
         chance=1 / len(names),
         calibration=calibration_error(tempered.max(axis=1), found == truth),
         temperature=temperature_of(held.logs, truth),
@@ -201,7 +200,6 @@ def _held_out(vectors: Rows, truth: Numbers, groups: Numbers | None, folds: int)
         np.full((len(truth), classes), -np.inf),
         np.zeros(len(truth), np.int64),
         np.zeros(len(truth), np.int64),
-        np.zeros(len(truth), np.int64),
     )
     for fold, (seen, unseen) in enumerate(_split(truth, groups, folds)):
         strength = _strength(vectors[seen], truth[seen], None if groups is None else groups[seen])
@@ -209,7 +207,6 @@ def _held_out(vectors: Rows, truth: Numbers, groups: Numbers | None, folds: int)
         present = np.unique(truth[seen])
         middles = np.stack([mean(vectors[seen][truth[seen] == one]) for one in present])
         held.centroid[unseen] = present[(vectors[unseen] @ middles.T).argmax(axis=1)]
-        held.majority[unseen] = np.bincount(truth[seen]).argmax()
         held.fold[unseen] = fold
     return held
 
@@ -327,10 +324,14 @@ def _f1(matrix: Numbers) -> Score:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What people said of contents: by position among the contents; ``notes`` say what could not be used."""
+    """What people said of contents, by position among them.
+
+    ``torn`` are those whose files say several things, and ``notes`` tell what could not be used.
+    """
 
     labels: Mapping[int, Value]
     groups: Mapping[int, Value]
+    torn: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -358,7 +359,7 @@ def given(
     used: set[str] = set()
     labels: dict[int, Value] = {}
     groups: dict[int, Value] = {}
-    torn = []
+    torn: dict[int, str] = {}
     for position, item in enumerate(items):
         found = []
         for source in item.sources:
@@ -370,7 +371,7 @@ def given(
             found.append(fields)
         said = list(dict.fromkeys(fields[column] for fields in found if column in fields))
         if len(said) > 1:
-            torn.append(f"{item.sources[0].path} ({' and '.join(map(str, said))})")
+            torn[position] = f"{item.sources[0].path} ({' and '.join(map(str, said))})"
         elif said:
             labels[position] = said[0]
             if group and (of := [fields[group] for fields in found if group in fields]):
@@ -385,8 +386,9 @@ def given(
     if not labels:
         raise UsageError(f"no file here has a {column!r}: name a table that has it with --table")
     if torn:
-        notes.append(f"{len(torn)} files with several labels take no part, such as {torn[0]}")
-    return Given(labels, groups, tuple(notes))
+        first = next(iter(torn.values()))
+        notes.append(f"equal files with different labels take no part, {len(torn)} in all: {first}")
+    return Given(labels, groups, frozenset(torn), tuple(notes))
 
 
 def _names(path: str) -> list[str]:
@@ -428,15 +430,16 @@ def probe(
     names = sorted({said.labels[position] for position in used}, key=str)
     if len(names) < 2:
         raise UsageError(
-            f"{column!r} labels {len(said.labels)} of {len(there)} files, with {len(names)} class of {folds} files or "
-            f"more{' in 2 groups' if group else ''}; a probe needs two: label more, or ask for fewer --folds"
+            f"{column!r} labels {len(said.labels)} of {len(there)} files; a probe needs two classes of {folds} files "
+            f"each{', in two groups' if group else ''}, and there {'is one' if names else 'are none'}: label more, or "
+            "ask for fewer --folds"
         )
     numbers = {name: number for number, name in enumerate(names)}
     truth = np.array([numbers[said.labels[position]] for position in used])
     groups = _group_numbers(used, said.groups) if group else None
     vectors = there.means()
     found = evaluate(vectors[used], truth, names, groups=groups, folds=folds)
-    rest = [position for position in range(len(there)) if position not in said.labels]
+    rest = [position for position in range(len(there)) if position not in said.labels and position not in said.torn]
     predicted: list[Predicted] = []
     if rest:
         model = _fit(vectors[used], truth, _strength(vectors[used], truth, groups))
@@ -445,7 +448,7 @@ def probe(
             Predicted(there.items[position], names[int(row.argmax())], float(row.max()))
             for position, row in zip(rest, shares, strict=True)
         ]
-    labelled = tuple(there.items[position] for position in said.labels)
+    labelled = tuple(there.items[position] for position in (*said.labels, *sorted(said.torn)))
     return Probed(known.space.model, modality, field, found, left_out, tuple(predicted), labelled, said.notes)
 
 
