@@ -121,8 +121,8 @@ def batch_scores(
 
     ``c`` is ``(questions, dim)``. For a method of ``BY_QUESTION``, ``a`` and ``b`` are of the same shape, a pair for
     each question; for one of ``BY_PAIRS`` they are the known pairs ``(pairs, dim)``, the same for all questions.
-    ``seed`` and ``random`` are those of ``b_likeness``. It
-    holds a few arrays of the result's size: ask it with as many questions at a time as there is memory for.
+    ``seed`` and ``random`` are those of ``b_likeness``. It holds a few arrays of the result's size: ask it with as many
+    questions at a time as there is memory for.
 
     >>> words = np.eye(4, dtype=np.float32)
     >>> man, woman, king = unit([[1, 0, 0, 0]]), unit([[0, 1, 0, 0]]), unit([[4, 0, 3, 0]])

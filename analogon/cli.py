@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import label, train
+from analogon.commands import evaluate, label, train
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
@@ -49,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="eval")
 
 
 @app.command()

@@ -265,20 +265,24 @@ def retrieval(
 
 def retrieval_from_ranks(
     ranks: Sequence[npt.ArrayLike],
-    candidates: int,
+    candidates: int | Sequence[int],
     *,
     cuts: Sequence[int] = CUTS,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Retrieval:
-    """All figures of rankings that are known by the ranks, from 1, of each query's relevant candidates."""
+    """All figures of rankings that are known by the ranks, from 1, of each query's relevant candidates.
+
+    ``candidates`` is how many there are, for all queries or for each. Raises ``ValueError`` where ranks cannot be.
+    """
+    counts = [candidates] * len(ranks) if isinstance(candidates, int) else candidates
     found = []
-    for query, of_query in enumerate(ranks):
+    for query, (of_query, count) in enumerate(zip(ranks, counts, strict=True)):
         places = np.unique(np.asarray(of_query, np.int64))
-        if not len(places) or len(places) != np.size(of_query) or places[0] < 1 or places[-1] > candidates:
-            raise ValueError(f"query {query}: ranks should be different numbers from 1 to {candidates}: {of_query}")
-        found.append(_Found(places, np.ones(len(places)), candidates))
+        if not len(places) or len(places) != np.size(of_query) or places[0] < 1 or places[-1] > count:
+            raise ValueError(f"query {query}: ranks should be different numbers from 1 to {count}: {of_query}")
+        found.append(_Found(places, np.ones(len(places)), count))
     return _retrieval(found, cuts, resamples, seed, confidence)
 
 
