@@ -6,7 +6,8 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -14,7 +15,7 @@ from typing import IO, Any, Final
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, check_readable
 
-__all__ = ["BadRow", "Cell", "Row", "columns", "metadata_table", "rows"]
+__all__ = ["BadRow", "Cell", "Row", "columns", "metadata_table", "rows", "texts"]
 
 Cell = str | int | float
 _Record = dict[str, Cell] | str
@@ -67,6 +68,33 @@ def columns(path: str | os.PathLike[str]) -> list[str]:
     return names
 
 
+def texts(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> Iterator[tuple[str, ...] | BadRow]:
+    """The cells in ``columns`` of a table as they stand, row by row; in place of a row that cannot be used, why.
+
+    Without ``columns`` a CSV or TSV file is read as one without a header, and each row gives all its cells.
+    Raises ``UsageError`` and ``MediaError`` as ``rows`` does, and ``UsageError`` where JSONL has no columns named.
+    """
+    name = os.fspath(path)
+    if not columns:
+        with _opened(name) as file:
+            if Path(name).suffix.lower() == ".jsonl":
+                raise UsageError(f"{name}: name the columns to read; a JSONL file has keys")
+            yield from (tuple(cells) for cells in _separated(name, file) if cells)
+        return
+
+    def check(header: list[str]) -> None:
+        for column in columns:
+            _wants(name, column)(header)
+
+    for number, values in enumerate(_records(name, check)):
+        if isinstance(values, str):
+            yield BadRow(number, values)
+        elif empty := [column for column in columns if not str(values.get(column, "")).strip()]:
+            yield BadRow(number, f"its {empty[0]!r} is empty")
+        else:
+            yield tuple(str(values[column]) for column in columns)
+
+
 def metadata_table(path: str | os.PathLike[str], key: str) -> dict[str, dict[str, Cell]]:
     """A table's rows by the text in their column ``key``, without that column.
 
@@ -104,18 +132,16 @@ def _number(cell: Cell) -> Cell:
     return cell
 
 
-def _records(name: str, check: Callable[[list[str]], None]) -> Iterator[_Record]:
-    """Each row's cells that are not empty, by column; or what is wrong with the row. ``check`` sees the columns."""
+@contextmanager
+def _opened(name: str) -> Iterator[IO[str]]:
+    """A table, open; what goes wrong while it is read becomes ``UsageError`` or ``MediaError``."""
     suffix = Path(name).suffix.lower()
     if suffix not in TABLE_SUFFIXES:
         raise UsageError(f"{name}: a table is a {', '.join(sorted(TABLE_SUFFIXES))} file, not {suffix or 'this'}")
     check_readable(name)
     try:
         with open(name, encoding="utf-8-sig", newline="" if suffix != ".jsonl" else None) as file:
-            if suffix == ".jsonl":
-                yield from _json_records(file, check)
-            else:
-                yield from _separated_records(name, file, check, suffix == ".tsv")
+            yield file
     except UnicodeDecodeError:
         raise MediaError(name, "is not UTF-8 text: save it as UTF-8") from None
     except csv.Error as error:
@@ -124,14 +150,28 @@ def _records(name: str, check: Callable[[list[str]], None]) -> Iterator[_Record]
         raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
 
 
-def _separated_records(name: str, file: IO[str], check: Callable[[list[str]], None], tabs: bool) -> Iterator[_Record]:
+def _records(name: str, check: Callable[[list[str]], None]) -> Iterator[_Record]:
+    """Each row's cells that are not empty, by column; or what is wrong with the row. ``check`` sees the columns."""
+    with _opened(name) as file:
+        if Path(name).suffix.lower() == ".jsonl":
+            yield from _json_records(file, check)
+        else:
+            yield from _separated_records(name, file, check)
+
+
+def _separated(name: str, file: IO[str]) -> Iterator[list[str]]:
+    """The rows of a CSV or TSV file, a header too, as lists of cells; a blank line is an empty one."""
     if csv.field_size_limit() < FIELD_BYTES:
         csv.field_size_limit(FIELD_BYTES)
-    if tabs:  # a quote inside a cell is a quote; only a cell quoted as a whole was quoted by a writer of CSV
-        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        reader: Iterator[list[str]] = ([_unquoted(cell) for cell in cells] for cells in lines)
-    else:
-        reader = csv.reader(file)
+    if Path(name).suffix.lower() != ".tsv":
+        return csv.reader(file)
+    # A quote inside a cell is a quote; only a cell quoted as a whole was quoted by a writer of CSV.
+    lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return ([_unquoted(cell) for cell in cells] for cells in lines)
+
+
+def _separated_records(name: str, file: IO[str], check: Callable[[list[str]], None]) -> Iterator[_Record]:
+    reader = _separated(name, file)
     header = next(reader, [])
     check(header)
     twice = {title for title in header if header.count(title) > 1}

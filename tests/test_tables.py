@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from embed.errors import MediaError, UsageError
-from embed.tables import BadRow, Row, metadata_table, rows
+from embed.tables import BadRow, Row, metadata_table, rows, texts
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -131,3 +131,20 @@ def test_real_tables(shared: Path) -> None:
     captions = list(rows(shared / "data/prompts/musiccaps.csv", "caption"))
     assert len(captions) == 5521 and all(isinstance(row, Row) for row in captions)
     assert metadata_table(shared / "data/countries/countries.csv", "flag")["abw.png"]["capital"] == "Oranjestad"
+
+
+def test_texts_with_and_without_a_header(tmp_path: Path) -> None:
+    bare = write(tmp_path / "bare.csv", 'man,woman\n\n"a, b",1.50\n')
+    assert list(texts(bare)) == [("man", "woman"), ("a, b", "1.50")]
+    named = write(tmp_path / "named.tsv", 'n\tb\ta\n1\tqueen\t"king"\n2\t\tx\n3\tq\tk\tz\n')
+    assert list(texts(named, ["a", "b"])) == [
+        ("king", "queen"),
+        BadRow(1, "its 'b' is empty"),
+        BadRow(2, "has 4 cells; the header has 3"),
+    ]
+    keys = write(tmp_path / "keys.jsonl", '{"a": "1.50", "b": 2}\n[]\n')
+    assert list(texts(keys, ["a", "b"])) == [("1.50", "2"), BadRow(1, "is not a JSON object")]
+    with pytest.raises(UsageError, match="no column 'c'; its columns: a, b"):
+        list(texts(keys, ["a", "c"]))
+    with pytest.raises(UsageError, match="name the columns"):
+        list(texts(keys))
