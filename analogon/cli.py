@@ -164,7 +164,10 @@ def _report_lines(library: Library, report: Report) -> list[str]:
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="A text, or a file (an existing one, or ./name).", show_default=False)],
+    query: Annotated[
+        str,
+        typer.Argument(help="A text, a file, or arithmetic: '2:rain + ./roof.wav - traffic'.", show_default=False),
+    ],
     collection: CollectionOption = None,
     to: Annotated[str | None, typer.Option("--to", help="What to find: audio, image, text or video.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
@@ -173,13 +176,18 @@ def search(
     form: Annotated[str, typer.Option("-f", "--format", help="table, json, tsv or paths.")] = "table",
     encoder: EncoderOption = None,
     parts: Annotated[bool, typer.Option("--parts", help="Every part that matches, not the best of a file.")] = False,
-    include_self: Annotated[bool, typer.Option("--include-self", help="Keep the query's own file.")] = False,
+    include_self: Annotated[bool, typer.Option("--include-self", help="Keep the query's own files.")] = False,
     by: Annotated[
         str | None,
         typer.Option(help="What to compare: sound (any content), name, or both; a text asks both, a file its content."),
     ] = None,
+    bridge: Annotated[str | None, typer.Option(help="The bridge to cross into another space.")] = None,
 ) -> None:
-    """Find what is closest in meaning to a text or a file."""
+    """Find what is closest in meaning to a text, a file, or an expression of them.
+
+    2:rain + ./roof.wav - traffic; rain without(traffic); toward(rain, ./sea.wav, 0.3); apply(male-female, ./him.wav);
+    rain exclude(./car.wav, 0.3); id:12 is an item. Double quotes take words as they stand.
+    """
     from analogon import show
     from analogon.retrieve import Library
 
@@ -195,7 +203,10 @@ def search(
             parts=parts,
             include_self=include_self,
             by=by,
+            bridge=bridge,
         )
+    if hits.arithmetic:
+        stderr().print(f"asked: {hits.query}", markup=False, soft_wrap=True)
     for note in hits.notes:
         complain(note)
     if not hits:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
+from analogon import query as expressions
 from analogon.retrieve import Hits, Library
 from analogon.show import short
 from analogon.synthesis import synthesise
@@ -50,14 +51,15 @@ K: Final = 4
 class Question:
     """A query and what its answer must hold: ``least`` of the first ``first`` hits of one of ``kinds``.
 
-    ``query`` is a text, or the kind of which a sound is the query. ``options`` are those of ``analogon search``.
+    ``query`` is an expression in which ``{}`` stands for a sound of the kind ``of``. ``options`` are those of ``analogon
+    search``.
     """
 
     query: str
     kinds: tuple[str, ...]
     least: int = 2
     first: int = 3
-    by_sound_of: bool = False
+    of: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,8 +82,10 @@ QUESTIONS: Final = (
     Question("somebody plays the flute", ("flute",), options=SOUND),
     Question("ocean waves on the beach", ("sea",), options=SOUND),
     Question("a campfire crackling", ("fire",), options=SOUND),
-    Question("siren", ("siren",), least=1, by_sound_of=True, options={"to": "audio"}),
-    Question("church bell", ("church bell",), least=1, by_sound_of=True, options={"to": "audio"}),
+    Question("{}", ("siren",), least=1, of="siren", options={"to": "audio"}),
+    Question("{}", ("church bell",), least=1, of="church bell", options={"to": "audio"}),
+    Question("2:water - ocean waves", ("rain",), least=3, options=SOUND),
+    Question("{} + a crying infant", ("baby",), least=1, of="dog", options=SOUND),
     Question("a person speaking", ("speech",), options=SOUND),
     Question("the sun sets over the sea", ("sunset",), least=1, first=1, options={"to": "image", "by": "name"}),
     Question("a bike", ("bicycle",), least=1, first=1, options={"to": "image", "by": "name"}),
@@ -202,7 +206,9 @@ class Demo:
                     yield self._ask(library, question)
 
     def _ask(self, library: Library, question: Question) -> Answer:
-        query = _typed(self._one_of(question.query)) if question.by_sound_of else question.query
+        query = question.query
+        if question.of is not None:
+            query = query.replace("{}", str(expressions.file(_typed(self._one_of(question.of)))))
         options = [str(part) for name, value in question.options.items() for part in (f"--{name}", value)]
         words = ["analogon", "search", query, "-c", _typed(self.collection), *options, "-k", str(K)]
         hits = library.search(query, k=K, **question.options)

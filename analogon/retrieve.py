@@ -12,18 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon import config
+from analogon.ask import Askable, Asked, as_query
 from analogon.doctor import PHRASES
 from analogon.fusion import Ranked, fuse
 from analogon.hits import Hit, Reason
+from analogon.query import Text, excludes
 from analogon.show import LOOKS_AT, hits_html
 from embed.encoder import Encoder, resolve
 from embed.encoder import load as load_encoder
 from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, UsageError
-from embed.media import MODALITIES, Media, Modality, content_hash
-from embed.pipeline import encode
+from embed.media import MODALITIES, Modality
 from indexes.build import Listener, Plan, Report, SideTable, build
 from indexes.catalog import Item, Source
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour
+from indexes.where import Expression
 from indexes.words import split
 
 __all__ = ["Hit", "Hits", "Library", "as_query"]
@@ -34,11 +36,15 @@ WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough
 
 
 class Hits(Sequence[Hit]):
-    """Hits, best first, and notes on what could not be asked. In a notebook they show players and thumbnails."""
+    """Hits, best first, and notes on what could not be asked. In a notebook they show players and thumbnails.
 
-    def __init__(self, query: str, hits: Sequence[Hit], notes: Sequence[str] = ()) -> None:
+    ``query`` is what was asked, as it prints itself; ``arithmetic`` says whether it is more than a text or a file.
+    """
+
+    def __init__(self, query: str, hits: Sequence[Hit], notes: Sequence[str] = (), *, arithmetic: bool = False) -> None:
         self.query = query
         self.notes = tuple(notes)
+        self.arithmetic = arithmetic
         self._hits = tuple(hits)
 
     def __len__(self) -> int:
@@ -58,37 +64,12 @@ class Hits(Sequence[Hit]):
         return hits_html(self.query, self)
 
 
-def as_query(query: str | os.PathLike[str] | Media) -> Media:
-    """What a person typed as a medium: an existing file, or what starts with ``./``, is media; all else is text."""
-    if isinstance(query, Media):
-        return query
-    text = os.fspath(query)
-    if _is_file(query):
-        path = str(Path(text).expanduser())
-        media = Media.from_path(path)
-        if media.modality == "text":
-            return Media.from_text(Path(path).read_text("utf-8", "replace"))
-        return media
-    if not text.strip():
-        raise UsageError("the query is empty: write a text or name a file")
-    return Media.from_text(text)
-
-
-def _is_file(query: str | os.PathLike[str] | Media) -> bool:
-    """Whether a query is a file, not words."""
-    if isinstance(query, Media):
-        return query.text is None
-    text = os.fspath(query)
-    looks_like_path = not isinstance(query, str) or text.startswith(("./", "../", "/", "~/"))
-    return looks_like_path or Path(text).is_file()
-
-
-def _question(query: str | os.PathLike[str] | Media, media: Media) -> str:
+def _question(asked: Asked) -> str:
     """What to compare names with: the words that were typed, or those of a file's name."""
-    if not _is_file(query):
-        return media.text or ""
-    path = query.path if isinstance(query, Media) else os.fspath(query)
-    return " ".join(split(Path(path).stem)) if path else ""
+    if not asked.plain:
+        raise UsageError(f"names can be compared with plain words or a file's name, not with arithmetic: {asked.query}")
+    media = next(iter(asked.media.values()))
+    return media.text or " ".join(split(Path(media.path or "").stem))
 
 
 class Library:
@@ -187,7 +168,7 @@ class Library:
 
     def search(
         self,
-        query: str | os.PathLike[str] | Media,
+        query: Askable,
         *,
         to: str | None = None,
         k: int = 10,
@@ -197,18 +178,23 @@ class Library:
         parts: bool = False,
         include_self: bool = False,
         by: str | None = None,
+        bridge: str | None = None,
     ) -> Hits:
-        """The ``k`` best hits for a text or a file, after the first ``offset``.
+        """The ``k`` best hits for a text, a file or an expression, after the first ``offset``.
+
+        ``query`` is an expression as ``analogon.query`` reads it, from ``"rain"`` to ``"2:rain + ./roof.wav -
+        traffic"``, a path, a query made in Python, or one as JSON has it: ``{"rain": 2, "traffic": -1}``.
 
         ``to`` chooses the modality of the hits; without it, all that the query's space has here, texts only where
         there is nothing else. Where several spaces or modalities answer, their lists are merged by rank, since cosines
-        of different spaces or modalities cannot be compared. A file that is itself in the collection is left out
-        unless ``include_self``.
+        of different spaces or modalities cannot be compared. What the query is made of is left out where it is itself
+        in the collection, unless ``include_self``. Where no space here takes the query, a bridge that was fitted into
+        one of them carries it there, the one called ``bridge`` or that which found most; ``Hits.notes`` say so.
 
         ``by`` says what is compared: "sound", the content, of pictures and texts as well; "name", what files are
-        called, file names, folders and captions; "both", joined by rank. Without it a text asks both and a file its
+        called, file names, folders and captions; "both", joined by rank. Without it a text asks both, all else the
         content alone. Where the content cannot be asked, "both" answers by name and says so in ``Hits.notes``.
-        Raises ``UsageError``, ``FilterError``, ``SpaceMismatch``, ``MediaError``.
+        Raises ``UsageError``, ``FilterError``, ``QueryError``, ``SpaceMismatch``, ``MediaError``.
         """
         if k < 1 or offset < 0:
             raise UsageError(f"k must be at least 1 and the offset at least 0, not {k} and {offset}")
@@ -216,35 +202,31 @@ class Library:
             raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
         if by is not None and by not in WAYS:
             raise UsageError(f"hits are found by {', '.join(WAYS)}, not by {by!r}")
-        media = as_query(query)
-        by = by or ("sound" if _is_file(query) else "both")
+        asked = Asked.of(self.collection, query, bridge)
+        by = by or ("both" if isinstance(asked.query, Text) else "sound")
         expression = self.collection.filter(where) if where else None
-        without = frozenset() if include_self else self._own(media)
+        without = frozenset() if include_self else asked.own()
         depth = k + offset if by == "sound" else max(k + offset, DEPTH)
         notes: list[str] = []
         lists: list[_Answers] = []
         unasked: UsageError | None = None
         if by != "name":
             try:
-                targets = self._targets(media, to, encoders)
+                targets = self._targets(asked, to, encoders)
             except UsageError as error:
                 if by == "sound":
                     raise
                 targets, unasked = [], error
             for known, modality in targets:
-                vector = self.encode_query(known, media)
-                found = self.collection.nearest(
-                    known.space, modality, vector, depth, where=expression, without=without, parts=parts
-                )
-                if found and (doubt := self.collection.encoder(known).doubt(media, modality, found[0].score)):
-                    notes.append(doubt)
-                answers = [_Answer(one.item, one.score, one.score, known.space.model) for one in found]
-                lists.append(_Answers("sound", answers))
+                found, remarks = self._near(asked, known, modality, depth, expression, without, parts)
+                notes += remarks
+                lists.append(_Answers("sound", found))
+            notes += [one.remark for one in asked.crossed.values()]
         if by != "sound":
             kinds = self._named_kinds(to, {answer.item.modality for one in lists for answer in one.found})
-            question = _question(query, media)
+            question = _question(asked)
             if not question:
-                raise UsageError(f"the name of {media.name} says nothing that could be compared with other names")
+                raise UsageError(f"the name of {asked.name} says nothing that could be compared with other names")
             called = self.collection.namesakes(
                 question, kinds, depth, where=expression, without=without, best=by == "both"
             )
@@ -254,7 +236,51 @@ class Library:
                 if not any(one.found for one in lists):
                     raise unasked
                 notes.append(f"found by name alone: {unasked}")
-        return Hits(media.name, _joined(lists, parts)[offset : offset + k], notes)
+        hits = _joined(lists, parts)[offset : offset + k]
+        return Hits(asked.name, hits, notes, arithmetic=not asked.plain)
+
+    def _near(
+        self,
+        asked: Asked,
+        known: KnownSpace,
+        modality: Modality,
+        depth: int,
+        where: Expression | None,
+        without: frozenset[int],
+        parts: bool,
+    ) -> tuple[list[_Answer], list[str]]:
+        """What a space holds of a modality near to a query, best first, and what is to be said of it."""
+        collection, notes = self.collection, []
+        vector = asked.vector(known)
+        with collection.catalog.snapshot():
+            only, dropped = self._excluded(asked, known, modality)
+            found = collection.nearest(
+                known.space, modality, vector, depth, where=where, without=without, parts=parts, only=only
+            )
+        notes += dropped
+        if found and asked.plain:
+            media = next(iter(asked.media.values()))
+            if doubt := collection.encoder(known).doubt(media, modality, found[0].score):
+                notes.append(doubt)
+        return [_Answer(one.item, one.ranked, one.score, known.space.model) for one in found], notes
+
+    def _excluded(
+        self, asked: Asked, known: KnownSpace, modality: Modality
+    ) -> tuple[npt.NDArray[np.bool_] | None, list[str]]:
+        """Which rows of a vector file a query's ``exclude`` leaves, and how many it drops; None where all stay."""
+        only: npt.NDArray[np.bool_] | None = None
+        notes = []
+        for one in excludes(asked.query):
+            vectors = self.collection.vectors(known.space, modality)
+            live = np.zeros(len(vectors), dtype=np.bool_)
+            live[self.collection.catalog.live_rows(known.space.id, modality)] = True
+            far = vectors @ asked.vector(known, one.centre) < 1.0 - one.radius
+            only = far if only is None else only & far
+            notes.append(
+                f"exclude({one.centre}, {one.radius:g}) dropped {int((live & ~far).sum())} of {int(live.sum())} "
+                f"{modality} items"
+            )
+        return only, notes
 
     def _named_kinds(self, to: str | None, answering: set[Modality]) -> list[Modality]:
         """The modalities to look for by name: texts only where texts are asked for, answer, or are all there is."""
@@ -311,47 +337,37 @@ class Library:
             "by_name_alone": collection.catalog.unseen(),
         }
 
-    def encode_query(self, known: KnownSpace, media: Media) -> npt.NDArray[np.float32]:
-        """A query's unit vector in a space of the collection, float32 ``(dim,)``."""
-        encoder = self.collection.encoder(known)
-        vector: npt.NDArray[np.float32] = encode(encoder, [media], query=True).array[0]
-        return vector
-
-    def _own(self, media: Media) -> frozenset[int]:
-        """The contents that are the query itself: searching with a file should not answer with that file."""
-        if media.modality == "text":
-            return frozenset()
-        found = self.collection.catalog.content_of_hash(content_hash(media))
-        return frozenset() if found is None else frozenset({found})
-
     def _targets(
-        self, media: Media, to: str | None, names: Sequence[str | os.PathLike[str] | Mapping[str, Any]]
+        self, asked: Asked, to: str | None, names: Sequence[str | os.PathLike[str] | Mapping[str, Any]]
     ) -> list[tuple[KnownSpace, Modality]]:
         """Which (space, modality) to ask, without loading an encoder that cannot answer."""
         collection = self.collection
         spaces = [collection.adopt(load_encoder(name)) for name in names] or collection.spaces
         if not spaces:
             raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
-        targets: list[tuple[KnownSpace, Modality]] = []
-        sides: set[str] = set()
-        for known in spaces:
-            have = [m for m in collection.modalities(known.space) if to is None or m == to]
-            if have and media.modality in collection.encoder(known).modalities:
-                targets += [(known, modality) for modality in have]
-            elif have:
-                sides |= collection.encoder(known).modalities
+        sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
+        sides = [(known, have) for known, have in sides if have]
+        direct = [(known, have) for known, have in sides if not asked.lacks(known)]
+        # A space that takes the query needs no bridge, and the others are left, unless a bridge is named.
+        if asked.bridge or not direct:
+            direct = [(known, have) for known, have in sides if asked.bridged(known)]
+        targets = [(known, modality) for known, have in direct for modality in have]
         if to is None and any(modality != "text" for _, modality in targets):
             targets = [(known, modality) for known, modality in targets if modality != "text"]
         if targets:
             return targets
         if sides:
-            models = ", ".join(known.space.model for known in spaces)
-            raise UnsupportedModality(
-                f"{collection.name} cannot be asked with {media.modality}: its encoder {models} takes "
-                f"{', '.join(sorted(sides))}. Add one that takes {media.modality}: "
-                f"analogon index FOLDER -c {collection.name} --encoder NAME"
+            asking = " and ".join(
+                sorted({asked.media[leaf].modality for known, _ in sides for leaf in asked.lacks(known)})
             )
-        there = sorted({m for known in spaces for m in collection.modalities(known.space)})
+            taken = sorted({side for known, _ in sides for side in collection.encoder(known).modalities})
+            models = ", ".join(known.space.model for known, _ in sides)
+            raise UnsupportedModality(
+                f"{collection.name} cannot be asked with {asking}: its encoder {models} takes {', '.join(taken)}. "
+                f"Add one that takes {asking}: analogon index FOLDER -c {collection.name} --encoder NAME; or fit a "
+                "bridge: analogon bridge fit --help"
+            )
+        held = sorted({m for known in spaces for m in collection.modalities(known.space)})
         unseen = next((m for m in MODALITIES if m == to and m in collection.catalog.kinds()), None)
         if unseen is not None:
             raise UsageError(
@@ -359,7 +375,7 @@ class Library:
                 f"--encoder {LOOKS_AT[unseen]} looks at the content"
             )
         raise UsageError(
-            f"{collection.name} holds no {to or 'vectors'}" + (f"; it holds {', '.join(there)}" if there else "")
+            f"{collection.name} holds no {to or 'vectors'}" + (f"; it holds {', '.join(held)}" if held else "")
         )
 
 

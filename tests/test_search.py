@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 import analogon
+from analogon.ask import as_query, media_of
 from analogon.hits import clock, describe_span
-from analogon.retrieve import as_query
+from analogon.query import File, Text
 from embed import Media, Span, encode, load
 from embed.errors import CollectionNotFound, FilterError, SpaceMismatch, UnsupportedModality, UsageError
 from tests import sounds
@@ -124,10 +125,16 @@ def test_an_encoder_without_the_querys_side_is_named(tmp_path: Path, monkeypatch
 
 def test_what_a_person_types_is_a_file_or_a_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert as_query("rain on a roof").text == "rain on a roof"
-    assert as_query("a/001.wav").modality == "audio" and as_query("./a/001.wav").modality == "audio"
-    assert as_query("one.txt").text == "a dog barks"
-    assert as_query("./nowhere.wav").path == "nowhere.wav"
+
+    def medium(typed: str) -> Media:
+        leaf = as_query(typed)
+        assert isinstance(leaf, Text | File)
+        return media_of(leaf)
+
+    assert medium("rain on a roof").text == "rain on a roof"
+    assert medium("a/001.wav").modality == "audio" and medium("./a/001.wav").modality == "audio"
+    assert medium("one.txt").text == "a dog barks"
+    assert medium("./nowhere.wav").path == "nowhere.wav"
 
 
 def test_spans_in_words() -> None:

@@ -80,8 +80,8 @@ def test_an_answer_is_judged_by_the_first_hits(tmp_path: Path, monkeypatch: pyte
         return list(tour.answers())
 
     right, wrong, absent = (
-        demo.Question("noise", ("noise",), by_sound_of=True, options={"to": "audio"}),
-        demo.Question("ramp", ("ramp",), least=1, by_sound_of=True, options={"to": "audio"}),
+        demo.Question("{}", ("noise",), of="noise", options={"to": "audio"}),
+        demo.Question("{}", ("ramp",), least=1, of="ramp", options={"to": "audio"}),
         demo.Question("a person", ("speech",)),
     )
     first, second = asked(right, wrong, absent)

@@ -1,0 +1,196 @@
+"""What is asked, as vectors: each leaf of a query is encoded, found or carried over a bridge once for each space."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analogon import query as q
+from analogon.query import File, Item, Leaf, Query, Text
+from analogon.relation import Relation
+from embed.encoder import Encoder
+from embed.encoder import load as load_encoder
+from embed.errors import AnalogonError, UsageError
+from embed.media import Media, Modality, content_hash
+from embed.pipeline import encode
+from embed.space import Space
+from indexes import catalog
+from indexes.collection import Collection, KnownSpace
+
+if TYPE_CHECKING:
+    from analogon.bridge import Bridge
+
+__all__ = ["Askable", "Asked", "as_query", "media_of"]
+
+Row = npt.NDArray[np.float32]
+Askable = str | os.PathLike[str] | Media | Query | Mapping[str, Any] | Sequence[Any]
+"""What can be asked with: an expression, a path, a medium, a query, or a query as JSON has it."""
+
+
+def as_query(asked: Askable) -> Query:
+    """What was typed or given as a query. Raises ``QueryError``; a medium that is no file or text has none."""
+    if isinstance(asked, str):
+        written = _json(asked)
+        return q.parse(asked) if written is None else q.from_json(written)
+    if isinstance(asked, os.PathLike):
+        return File(os.fspath(asked))
+    if isinstance(asked, Media):
+        if asked.text is not None and asked.path is None:
+            return Text(asked.text)
+        return File(asked.path or f"./{asked.name}")
+    if isinstance(asked, Mapping | Sequence):
+        return q.from_json(asked)
+    return asked
+
+
+def _json(asked: str) -> Any:
+    """What a string says as JSON, where it is an object or a list; None else."""
+    if not asked.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(asked)
+    except (ValueError, RecursionError):
+        return None
+
+
+def media_of(leaf: Text | File) -> Media:
+    """A text as it stands, or a file; of a file of text its content. Raises ``MediaError``."""
+    if isinstance(leaf, Text):
+        return Media.from_text(leaf.text)
+    path = str(Path(leaf.path).expanduser())
+    media = Media.from_path(path)
+    if media.modality == "text":
+        return Media.from_text(Path(path).read_text("utf-8", "replace"))
+    return media
+
+
+@dataclass(eq=False)
+class Asked:
+    """A query and its leaves, asked of a collection."""
+
+    collection: Collection
+    query: Query
+    media: Mapping[Leaf, Media]
+    items: Mapping[Leaf, catalog.Item]
+    bridge: str | None = None
+    """The bridge to take, where one is named."""
+    crossed: dict[str, Bridge] = field(default_factory=dict)
+    """The bridges that were taken, by the id of the space that they lead to."""
+    _encoders: dict[str, Encoder] = field(default_factory=dict)
+    _found: dict[tuple[str, Leaf], Row] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, collection: Collection, asked: Askable, bridge: str | None = None) -> Asked:
+        """Read a query's files and look its items up. Raises ``UsageError`` and ``MediaError``."""
+        query = as_query(asked)
+        media: dict[Leaf, Media] = {}
+        items: dict[Leaf, catalog.Item] = {}
+        for leaf in q.leaves(query):
+            if isinstance(asked, Media) and asked.text is None:
+                media[leaf] = asked
+            elif isinstance(leaf, Item):
+                found = collection.catalog.items([leaf.id])
+                if leaf.id not in found:
+                    raise UsageError(f"{collection.name} has no item {leaf.id}; -f json gives the ids of hits")
+                items[leaf] = found[leaf.id]
+                media[leaf] = found[leaf.id].media
+            else:
+                media[leaf] = media_of(leaf)
+        return cls(collection, query, media, items, bridge)
+
+    @property
+    def name(self) -> str:
+        """The query as it prints itself; of a medium or a text alone its name."""
+        return next(iter(self.media.values())).name if self.plain else str(self.query)
+
+    @property
+    def plain(self) -> bool:
+        """Whether one text, file or item is asked for, without arithmetic."""
+        return q.is_plain(self.query)
+
+    @property
+    def modalities(self) -> set[Modality]:
+        """Of what kinds the leaves are."""
+        return {media.modality for media in self.media.values()}
+
+    def own(self) -> frozenset[int]:
+        """The contents that the query is made of: it should not answer with them."""
+        found = {item.content for item in self.items.values()}
+        for leaf, media in self.media.items():
+            if leaf not in self.items and media.modality != "text":
+                found.add(self.collection.catalog.content_of_hash(content_hash(media)) or 0)
+        return frozenset(found - {0})
+
+    def lacks(self, known: KnownSpace) -> list[Leaf]:
+        """The leaves that a space has no vector of and that its encoder does not take."""
+        return [leaf for leaf in self.media if not self._held(known.space, leaf) and not self._takes(known, leaf)]
+
+    def bridged(self, known: KnownSpace) -> bool:
+        """Whether a bridge carries what a space lacks."""
+        lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
+        if lacking and known.space.id not in self.crossed:
+            from analogon import bridge as bridges
+
+            names = [self.bridge] if self.bridge else bridges.names()
+            leading = [one for one in map(bridges.load, names) if one.target == known.space]
+            leading.sort(key=lambda one: -one.held_out.recall_at_10)
+            for one in leading:
+                if lacking <= self._source(one).modalities:
+                    self.crossed[known.space.id] = one
+                    break
+        return not lacking or known.space.id in self.crossed
+
+    def vector(self, known: KnownSpace, query: Query | None = None) -> Row:
+        """The query, or a part of it, as a unit vector of a space, float32 ``(dim,)``.
+
+        Raises ``UsageError`` where it leaves no direction, and ``SpaceMismatch`` for a relation of another space.
+        """
+        self._encode(known)
+
+        def relation(name: str) -> Relation:
+            return Relation.load(name).within(known.space)
+
+        return q.fold(self.query if query is None else query, lambda leaf: self._found[known.space.id, leaf], relation)
+
+    def _encode(self, known: KnownSpace) -> None:
+        """Vectors of all leaves in a space, each encoded once."""
+        space = known.space
+        waiting = [leaf for leaf in self.media if (space.id, leaf) not in self._found]
+        held = [leaf for leaf in waiting if self._held(space, leaf)]
+        for leaf in held:
+            self._found[space.id, leaf] = self.collection.vector(space, self.items[leaf].id)
+        lacking = self.lacks(known)
+        direct = [leaf for leaf in waiting if leaf not in held and leaf not in lacking]
+        if direct:
+            rows = encode(self.collection.encoder(known), [self.media[leaf] for leaf in direct], query=True).array
+            self._found.update(((space.id, leaf), row) for leaf, row in zip(direct, rows, strict=True))
+        for leaf in lacking if waiting else ():
+            one = self.crossed[space.id]
+            media = self.media[leaf]
+            rows = encode(self._source(one), [media], query=True).array
+            self._found[space.id, leaf] = one.apply(rows, media.modality)[0]
+
+    def _held(self, space: Space, leaf: Leaf) -> bool:
+        return leaf in self.items and self.collection.catalog.row_of_item(space.id, self.items[leaf].id) is not None
+
+    def _takes(self, known: KnownSpace, leaf: Leaf) -> bool:
+        return self.media[leaf].modality in self.collection.encoder(known).modalities
+
+    def _source(self, one: Bridge) -> Encoder:
+        """The encoder at a bridge's near side. Raises ``SpaceMismatch`` where it is not the one that was fitted."""
+        if one.source.id not in self._encoders:
+            here = next((known for known in self.collection.spaces if known.space == one.source), None)
+            try:
+                encoder = self.collection.encoder(here) if here else load_encoder(one.source_encoder)
+            except AnalogonError as error:
+                raise UsageError(f"the bridge {one.name} cannot be used: {error}") from None
+            one.source.check(encoder.space)
+            self._encoders[one.source.id] = encoder
+        return self._encoders[one.source.id]
