@@ -34,6 +34,13 @@ TEMPLATES: Final[Mapping[Modality, tuple[str, ...]]] = {
     "text": ("{}", "a text about {}", "this is about {}"),
 }
 """What a label is put into, for each modality; the vectors are averaged."""
+BANKS: Final[Mapping[Modality, tuple[Modality, ...]]] = {
+    "audio": ("audio",),
+    "image": ("image",),
+    "video": ("image", "audio"),
+    "text": ("image", "audio"),
+}
+"""The banks of phrases that say what else might be heard, seen, or spoken of."""
 # Both chosen on ESC-10 alone (benchmarks/labels.py), where confidence then tells right from wrong labels best.
 NONE: Final = 0.95  # "none of these" scores what this share of the background phrases stays below
 TEMPERATURE: Final = 0.5  # of the softmax, in standard deviations of the background phrases' scores on the item
@@ -195,7 +202,8 @@ def tag(
     known, modality = contents.side(collection, to, encoders, asked_with_text=True)
     encoder = collection.encoder(known)
     asked = label_vectors(encoder, labels, templates or TEMPLATES[modality])
-    background = encode(encoder, [Media.from_text(phrase) for phrase in bank(modality)], query=True).array
+    others = [Media.from_text(phrase) for kind in BANKS[modality] for phrase in bank(kind)]
+    background = encode(encoder, others, query=True).array
     there = contents.read(collection, known, modality)
     pool = Contents.best_scores if multiple else Contents.mean_scores
     scored = np.concatenate([pool(block, asked) for block in there.blocks()])
