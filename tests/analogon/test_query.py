@@ -472,7 +472,6 @@ def pieces(at_most: int) -> st.SearchStrategy[str]:
     )
 
 
-WORDS = (pieces(6) | st.text(max_size=6)).map(lambda words: words if words.strip() else "rain")
 ODD = [*PIECES, "\x1b", "\x1c", "\u2028", "\xa0", "x", "y z", "٣", "\U0001f327"]
 
 
@@ -522,8 +521,30 @@ class Grown:
             query = Exclude(query, self.query(2), (1 + self.below(256)) / 128)
         return query
 
+    def json(self, depth: int = 0) -> Any:
+        """What is often nearly a query in JSON."""
+        match self.below(8 if depth < 5 else 4):
+            case 0:
+                return self.words()
+            case 1:
+                return self.number()
+            case 2:
+                return [None, True, "", 0, 10**400, math.nan][self.below(6)]
+            case 3:
+                return {self.words(): self.number() for _ in range(self.below(4))}
+            case 4:
+                return [self.json(depth + 1) for _ in range(self.below(4))]
+            case 5:
+                return {KEYS[self.below(len(KEYS))]: self.json(depth + 1) for _ in range(self.below(4))}
+            case _:
+                value = to_json(self.query(depth + 1))
+                if isinstance(value, dict) and self.below(2):
+                    value[list(value)[self.below(len(value))]] = self.json(depth + 1)
+                return value
 
-QUERIES = st.binary(min_size=100, max_size=300).map(lambda raw: Grown(raw).excluding())
+
+KEYS = ["text", "file", "of", "weight", "without", "exclude", "radius", "from", "toward", "t", "apply", "strength"]
+QUERIES = st.binary(min_size=60, max_size=240).map(lambda raw: Grown(raw).excluding())
 
 
 @settings(max_examples=2000, derandomize=True, deadline=None)
@@ -573,23 +594,8 @@ def test_expressions_with_slips_are_read_or_refused(query: Query, slips: list[tu
     reads_or_says_where(expression)
 
 
-KEYS = ["text", "file", "of", "weight", "without", "exclude", "radius", "from", "toward", "t", "apply", "strength"]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.just(""),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(KEYS) | WORDS,
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=8,
-)
-
-
 @settings(max_examples=1000, derandomize=True, deadline=None)
-@given(JSON)
+@given(st.binary(min_size=60, max_size=200).map(lambda raw: Grown(raw).json()))
 def test_any_json_is_read_or_refused_with_its_place(value: Any) -> None:
     try:
         query = from_json(value)
