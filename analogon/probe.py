@@ -34,6 +34,7 @@ __all__ = [
     "Probed",
     "Score",
     "calibration_error",
+    "classify",
     "evaluate",
     "given",
     "probe",
@@ -202,13 +203,21 @@ def _held_out(vectors: Rows, truth: Numbers, groups: Numbers | None, folds: int)
         np.zeros(len(truth), np.int64),
     )
     for fold, (seen, unseen) in enumerate(_split(truth, groups, folds)):
-        strength = _strength(vectors[seen], truth[seen], None if groups is None else groups[seen])
-        held.logs[unseen] = _log_probabilities(_fit(vectors[seen], truth[seen], strength), vectors[unseen], classes)
+        inside = None if groups is None else groups[seen]
+        held.logs[unseen] = classify(vectors[seen], truth[seen], vectors[unseen], classes, groups=inside)
         present = np.unique(truth[seen])
         middles = np.stack([mean(vectors[seen][truth[seen] == one]) for one in present])
         held.centroid[unseen] = present[(vectors[unseen] @ middles.T).argmax(axis=1)]
         held.fold[unseen] = fold
     return held
+
+
+def classify(seen: Rows, truth: Numbers, unseen: Rows, classes: int, *, groups: Numbers | None = None) -> Floats:
+    """What a probe fitted on unit rows ``seen`` ``(n, dim)`` with class numbers ``truth`` says of others.
+
+    Gives log-probabilities ``(len(unseen), classes)``, -inf for classes that none of ``truth`` is of.
+    """
+    return _log_probabilities(_fit(seen, truth, _strength(seen, truth, groups)), unseen, classes)
 
 
 def _fit(vectors: Rows, truth: Numbers, strength: float) -> Any:
@@ -442,8 +451,8 @@ def probe(
     rest = [position for position in range(len(there)) if position not in said.labels and position not in said.torn]
     predicted: list[Predicted] = []
     if rest:
-        model = _fit(vectors[used], truth, _strength(vectors[used], truth, groups))
-        shares = _tempered(_log_probabilities(model, vectors[rest], len(names)), found.temperature)
+        logs = classify(vectors[used], truth, vectors[rest], len(names), groups=groups)
+        shares = _tempered(logs, found.temperature)
         predicted = [
             Predicted(there.items[position], names[int(row.argmax())], float(row.max()))
             for position, row in zip(rest, shares, strict=True)
