@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.analogy import BY_PAIRS, BY_QUESTION, batch_scores, of_cosines
-from analogon.measure import Interval, bootstrap_crossed, wilson
+from analogon.measure import RESAMPLES, Interval, bootstrap_crossed, wilson
 from analogon.questions import Questions, Section
 from embed.encoders.words import WordsEncoder
 
@@ -183,13 +183,18 @@ def _asked(section: Section, vocabulary: Vocabulary) -> _Asked:
 
 
 def evaluate(
-    questions: Questions, vocabulary: Vocabulary, methods: Sequence[str] = ("3cosadd", "3cosmul"), *, seed: int = 0
+    questions: Questions,
+    vocabulary: Vocabulary,
+    methods: Sequence[str] = ("3cosadd", "3cosmul"),
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> list[Result]:
     """A ``Result`` for each section, in their order, and last the one of all, called "total".
 
     3CosAdd, with inputs excluded and allowed, and the baseline are always among the figures. 3CosAvg and LRCos answer
     each pair of a section from those of its other pairs that share no word with it, c itself excluded. ``seed`` draws
-    the random words of LRCos and the bootstrap.
+    the random words of LRCos and the ``resamples`` of the bootstrap over pairs, which 0 leaves out.
     """
     sections = [_asked(section, vocabulary) for section in questions.sections]
     found = answers(vocabulary, np.concatenate([one.inputs for one in sections]), methods)
@@ -203,11 +208,11 @@ def evaluate(
         for one in sections
     ]
     results = [
-        _result(one.name, [one], list(found), rows, pairs)
+        _result(one.name, [one], list(found), rows, pairs, resamples, seed)
         for one, rows, pairs in zip(sections, right, held_out, strict=True)
     ]
     together = {name: np.concatenate([one[name] for one in held_out]) for name in held_out[0]}
-    return [*results, _result(TOTAL, sections, list(found), np.concatenate(right), together)]
+    return [*results, _result(TOTAL, sections, list(found), np.concatenate(right), together, resamples, seed)]
 
 
 def _result(
@@ -216,15 +221,17 @@ def _result(
     figures: Sequence[str],
     right: npt.NDArray[np.bool_],
     held_out: Mapping[str, npt.NDArray[np.bool_]],
+    resamples: int,
+    seed: int,
 ) -> Result:
     count = len(right)
     by_pairs: list[Interval | None] = [None] * len(figures)
-    if count:
+    if count and resamples:
         # The same pair of another section is another thing: number them through.
         base = np.cumsum([0] + [len(one.words) for one in sections])
         pairs = np.concatenate([one.questions + start for one, start in zip(sections, base[:-1], strict=True)])
         strata = np.repeat(np.arange(len(sections)), [len(one.questions) for one in sections])
-        by_pairs = list(bootstrap_crossed(right, pairs[:, 0], pairs[:, 1], strata=strata))
+        by_pairs = list(bootstrap_crossed(right, *pairs.T, strata=strata, resamples=resamples, seed=seed))
     shares = {
         figure: Share(int(right[:, column].sum()), count, by_pairs[column]) for column, figure in enumerate(figures)
     }

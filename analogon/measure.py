@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 __all__ = [
     "CUTS",
+    "RESAMPLES",
     "Estimate",
     "Interval",
     "Retrieval",
