@@ -188,6 +188,8 @@ def test_what_names_a_file_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (" \n", 1, "empty"),
         ("rain +", 7, "should come here"),
         ("rain + - ", 10, "should come here"),
+        ("(grade A +)", 11, "should come here"),
+        ("toward(a -, b, 1)", 11, "should come here"),
         ("--x", 2, "one sign"),
         ("2:-x", 3, "one sign"),
         ("2:3:x", 3, "one weight"),
@@ -366,6 +368,7 @@ def test_folding_against_numpy() -> None:
         ("a - a", "a - a leaves"),
         ("c + (a - a)", "^a - a leaves"),
         ("1e-9:a - 1e-9:a", "a leaves"),
+        ("a - nearly", "^a - nearly leaves"),
         ("b + (a without(2:a))", r"^a without\(2:a\) leaves"),
         ("a without(b) without(a + b)", "leaves no direction"),
         ("toward(a, -a, 0.5)", r"^toward\(a, -a, 0.5\): .*opposites"),
@@ -376,6 +379,7 @@ def test_folding_against_numpy() -> None:
 )
 def test_what_cancels_names_itself(expression: str, part: str) -> None:
     rows = ROWS | {
+        Text("nearly"): a + 3e-7 * np.eye(6)[0],
         Text("zero"): np.zeros(6),
         Text("broken\nline"): np.full(6, np.nan),
         Text("endless"): np.full(6, np.inf),
