@@ -83,7 +83,7 @@ def side(
     held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
     held = [(known, have) for known, have in held if have]
     if not held:
-        raise UsageError(f"{collection.name} holds no {to or 'vectors'} of {', '.join(k.space.model for k in spaces)}")
+        raise UsageError(f"{collection.name} holds no {to or 'vectors'} in {', '.join(k.space.model for k in spaces)}")
     fit = [one for one in held if not asked_with_text or "text" in collection.encoder(one[0]).modalities]
     if not fit:
         models = ", ".join(known.space.model for known, _ in held)

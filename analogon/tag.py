@@ -41,10 +41,10 @@ BANKS: Final[Mapping[Modality, tuple[Modality, ...]]] = {
     "text": ("image", "audio"),
 }
 """The banks of phrases that say what else might be heard, seen, or spoken of."""
-# Both chosen on ESC-10 alone (benchmarks/labels.py), where confidence then tells right from wrong labels best.
+# Chosen on ESC-10 alone (benchmarks/labels.py), where confidence then tells right from wrong labels best.
 NONE: Final = 0.95  # "none of these" scores what this share of the background phrases stays below
 TEMPERATURE: Final = 0.5  # of the softmax, in standard deviations of the background phrases' scores on the item
-FITS: Final = 0.5  # confidence from which one of several labels is given: it fits better than "none of these"
+FITS: Final = 0.9  # confidence from which each of several labels is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def tag(
 
     One label says what a recording is as a whole: of several windows their mean is asked. With ``multiple`` labels say
     what occurs in it: of several windows the best one counts for each label, and every label is given that has the
-    ``threshold`` as its confidence, 0.5 unless named; without ``multiple`` the threshold is 0 unless named.
+    ``threshold`` as its confidence, 0.9 unless named; without ``multiple`` the threshold is 0 unless named.
 
     ``balanced`` says that all labels are about equally frequent here: each label's mean score over the contents is
     taken off, so that a label that is near to everything gets no more than its share. It harms where some are rarer.

@@ -134,15 +134,20 @@ def _show_tags(found: Tagging, rows: list[dict[str, Any]], dry_run: bool) -> Non
     given = sum(bool(one.labels) for one in found.tagged)
     console.print(f"{given} of {len(found.tagged)} {found.modality} files {done} with {found.model}", markup=False)
     if given and not dry_run:
-        _hint(found.field, "contains" if found.multiple else "=", rows[0]["label"], f"{found.field}_confidence")
+        sure = None if found.multiple else f"{found.field}_confidence"
+        _hint(found.field, "contains" if found.multiple else "=", rows[0]["label"], sure)
 
 
-def _hint(field: str, test: str, label: str | int | float, sure: str) -> None:
+def _hint(field: str, test: str, label: str | int | float, sure: str | None) -> None:
     """Show how a filter asks for a label, as one types it in a shell."""
-    names = [name if name.isidentifier() else '"' + name + '"' for name in (field, sure)]
+
+    def name(of: str) -> str:
+        return of if of.isidentifier() else '"' + of + '"'
+
     value = "'" + label.replace("'", "''") + "'" if isinstance(label, str) else label
-    expression = f"{names[0]} {test} {value} and {names[1]} > 0.9".replace("\\", "\\\\").replace('"', '\\"')
-    stdout().print(f'use it: --where "{expression}"', markup=False)
+    expression = f"{name(field)} {test} {value}" + (f" and {name(sure)} > 0.9" if sure else "")
+    escaped = expression.replace("\\", "\\\\").replace('"', '\\"')
+    stdout().print(f'use it: --where "{escaped}"', markup=False)
 
 
 def probe(

@@ -184,9 +184,14 @@ def test_what_is_no_longer_sure_enough_loses_its_label(library: analogon.Library
 def test_several_labels(library: analogon.Library, tmp_path: Path) -> None:
     (tmp_path / "texts" / "e.txt").write_text("rain rain wind wind")
     library.index(tmp_path / "texts")
-    found = tag.tag(library.collection, LABELS, templates=["{}"], multiple=True)
+    found = tag.tag(library.collection, LABELS, templates=["{}"], multiple=True, threshold=0.5)
     given = {Path(one.item.media.path or "").stem: set(one.labels) for one in found.tagged}
     assert given == {"a": {"rain"}, "b": {"wind"}, "c": {"rain"}, "d": {"dog"}, "e": {"rain", "wind"}}
+    rated = [pair for one in found.tagged for pair in zip(one.labels, one.confidences, strict=True)]
+    sure = {label for label, rate in rated if rate > 0.9}
+    usual = tag.tag(library.collection, LABELS, templates=["{}"], multiple=True)
+    assert {label for one in usual.tagged for label in one.labels} == sure
+    assert all(min(one.confidences, default=1.0) >= 0.9 for one in usual.tagged)
     tag.write(library.collection, found)
     assert named(library, "tag contains 'wind'") == {"b", "e"}
     with pytest.raises(UsageError, match="cannot be balanced"):
