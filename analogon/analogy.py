@@ -15,7 +15,9 @@ The first three take one pair, the others all that are known of the relation. Ev
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +25,25 @@ import numpy.typing as npt
 from analogon.geometry import direction, unit
 from analogon.relation import Relation
 from embed.errors import UsageError
+from embed.space import Space
+
+if TYPE_CHECKING:
+    from analogon.candidates import Candidates, Term
 
 __all__ = [
     "BY_PAIRS",
     "BY_QUESTION",
     "METHODS",
+    "NAMES",
+    "Answer",
+    "Answers",
     "Relation",
     "b_likeness",
     "batch_scores",
     "of_cosines",
     "pair_direction",
     "scores",
+    "solve",
     "three_cos_add",
     "three_cos_mul",
 ]
@@ -43,6 +53,14 @@ Rows = npt.NDArray[np.float32]
 BY_QUESTION: Final = ("3cosadd", "3cosmul", "pairdirection")
 BY_PAIRS: Final = ("3cosavg", "lrcos")
 METHODS: Final = BY_QUESTION + BY_PAIRS
+NAMES: Final[Mapping[str, str]] = {
+    "3cosadd": "3CosAdd",
+    "3cosmul": "3CosMul",
+    "pairdirection": "PairDirection",
+    "3cosavg": "3CosAvg",
+    "lrcos": "LRCos",
+}
+"""The methods as papers write them."""
 EPSILON: Final = 0.001  # of 3CosMul, as in Levy and Goldberg 2014; gensim takes 0.000001
 SAME: Final = 1e-6  # squared distance below which float32 cosines cannot tell a candidate from c
 
@@ -163,3 +181,137 @@ def scores(method: str, candidates: Rows, a: Rows, b: Rows, c: Rows, *, seed: in
 def _cosines(rows: Rows, candidates: Rows) -> Rows:
     found: Rows = rows @ candidates.T
     return found
+
+
+# -- one question, answered ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One candidate in its place: its ``rank`` from 1, its score by the method, and its item's id, where it has one."""
+
+    rank: int
+    score: float
+    label: str
+    id: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields; the id only where there is one."""
+        record: dict[str, Any] = {"rank": self.rank, "score": round(self.score, 6), "answer": self.label}
+        return record if self.id is None else record | {"id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What answers a question, best first, and what an honest reading of it needs.
+
+    ``question`` reads ``man : king :: woman : ?``. ``inputs`` were left out of ``answers``, or are none where they were
+    allowed; ``allowed`` is the first answer where nothing is left out, ``nearest`` the candidate nearest to c, and its
+    cosine, whatever a and b are (Linzen 2016): an analogy has to beat it.
+    """
+
+    question: str
+    method: str
+    space: Space
+    candidates: int
+    answers: tuple[Answer, ...]
+    inputs: tuple[str, ...]
+    allowed: Answer
+    nearest: Answer | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for ``-f json``."""
+        return {
+            "question": self.question,
+            "method": self.method,
+            "space": self.space.model,
+            "candidates": self.candidates,
+            "inputs_left_out": list(self.inputs),
+            "answers": [answer.to_json() for answer in self.answers],
+            "first_with_inputs": self.allowed.to_json(),
+            "nearest_to_c": self.nearest.to_json() if self.nearest else None,
+        }
+
+
+def solve(
+    candidates: Candidates,
+    *terms: str | Term,
+    relation: Relation | None = None,
+    method: str | None = None,
+    strength: float = 1.0,
+    k: int = 10,
+    with_inputs: bool = False,
+    seed: int = 0,
+) -> Answers:
+    """The ``k`` best answers to a : b :: c : ?, or to c in a relation.
+
+    ``terms`` are a, b, c, or c alone with a ``relation``; each is a ``Term`` or the label of a candidate. Without a
+    ``method``, 3CosAdd answers the one and 3CosAvg the other; ``strength`` is how often that takes the relation's
+    offset. The terms themselves are left out of the answers, unless ``with_inputs``. ``seed`` draws LRCos's random
+    words. Raises ``UsageError``, and ``SpaceMismatch`` for a relation of another space.
+
+    >>> from analogon.candidates import Candidates
+    >>> from embed.space import Vectors
+    >>> rows = np.array([[0, 0, 1], [0, 4, 3], [4, 0, 3], [4, 3, 3]], np.float32)
+    >>> words = Candidates(("man", "woman", "king", "queen"), Vectors(Space("toy:3", "", "", 3), unit(rows)))
+    >>> found = solve(words, "man", "king", "woman")
+    >>> found.question, found.answers[0].label, found.allowed.label, found.nearest.label
+    ('man : king :: woman : ?', 'queen', 'queen', 'queen')
+    """
+    method = method or ("3cosavg" if relation else "3cosadd")
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
+    _check(len(terms), relation, method, strength)
+    if k < 1:
+        raise UsageError(f"k must be at least 1, not {k}")
+    given = [candidates.term(term) if isinstance(term, str) else term for term in terms]
+    c = given[-1]
+    units = candidates.vectors.array
+    if relation is None:
+        question = f"{given[0].label} : {given[1].label} :: {c.label} : ?"
+        found = scores(method, units, given[0].vector, given[1].vector, c.vector)
+    else:
+        relation.within(candidates.vectors.space)
+        times = "" if strength == 1 else f", strength {strength:g}"
+        question = f"{relation.name} ({len(relation.pairs)} pairs{times}) :: {c.label} : ?"
+        if method == "3cosavg":
+            found = units @ relation.apply(c.vector, strength)
+        else:
+            found = scores(method, units, relation.starts, relation.ends, c.vector, seed=seed)
+    same = [candidates.same(term) for term in given]
+    inputs = np.logical_or.reduce(same)
+    there = ~inputs if not with_inputs else np.ones(len(units), bool)
+    near_c = units @ c.vector
+
+    def answers(ranked: Rows, among: npt.NDArray[np.bool_], most: int) -> tuple[Answer, ...]:
+        rows = np.flatnonzero(among)
+        best = rows[np.argsort(-ranked[rows], kind="stable")[:most]]
+        ids = candidates.ids
+        return tuple(
+            Answer(rank, float(ranked[row]), candidates.labels[row], None if ids is None else int(ids[row]))
+            for rank, row in enumerate(best.tolist(), 1)
+        )
+
+    return Answers(
+        question,
+        method,
+        candidates.vectors.space,
+        len(units),
+        answers(found, there, k),
+        () if with_inputs else tuple(dict.fromkeys(term.label for term in given)),
+        answers(found, np.ones(len(units), bool), 1)[0],
+        next(iter(answers(near_c, ~same[-1], 1)), None),
+    )
+
+
+def _check(terms: int, relation: Relation | None, method: str, strength: float) -> None:
+    """Raise ``UsageError`` for what does not go together."""
+    if relation is None and method in BY_PAIRS:
+        raise UsageError(f"{NAMES[method]} learns from several pairs: give a relation or a table of pairs, and c alone")
+    if relation is not None and method in BY_QUESTION:
+        raise UsageError(f"{NAMES[method]} takes one pair: give a, b and c; {' and '.join(BY_PAIRS)} take a relation")
+    if terms != (3 if relation is None else 1):
+        wanted = "three terms, a b c" if relation is None else "one term, c, since the relation stands for a and b"
+        raise UsageError(f"an analogy takes {wanted}; {terms} were given")
+    if strength != 1 and method != "3cosavg":
+        raise UsageError(f"a strength goes with a relation and 3CosAvg, not with {NAMES[method]}")
