@@ -350,6 +350,7 @@ def _left_out_right(method: str, section: _Asked, vocabulary: Vocabulary, seed: 
     own = np.concatenate([section.words, *(list(answers) for answers in section.answers)]).astype(np.int64)
     others = np.ones(len(units), bool)
     others[vocabulary.spellings(own)[1]] = False
+    random = units[others] if method == "lrcos" else None
     right = []
     for i, (word, answers) in enumerate(zip(section.words.tolist(), section.answers, strict=True)):
         shared = [word, *answers]
@@ -357,7 +358,7 @@ def _left_out_right(method: str, section: _Asked, vocabulary: Vocabulary, seed: 
         if not known.any():
             continue
         a, b = units[section.words[known]], units[section.ends[known]]
-        scores = batch_scores(method, units, a, b, units[[word]], seed=seed, random=units[others])[0]
+        scores = batch_scores(method, units, a, b, units[[word]], seed=seed, random=random)[0]
         scores[spellings[position == i]] = -np.inf
         right.append(int(vocabulary.spelling[scores.argmax()]) in answers)
     return np.array(right, bool)

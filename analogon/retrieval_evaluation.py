@@ -18,7 +18,7 @@ from embed.encoder import load
 from embed.errors import AnalogonError, MediaError, UnsupportedModality, UsageError
 from embed.media import MODALITIES, Media, Modality, content_hash, modalities_of
 from embed.pipeline import Encoded, encode_stream
-from embed.tables import BadRow, columns, rows
+from embed.tables import BadRow, columns, texts
 from indexes.collection import Collection, KnownSpace
 
 __all__ = ["Direction", "PairTable", "evaluate"]
@@ -52,16 +52,6 @@ class PairTable:
         if len(others) < wanted:
             raise UsageError(f"{path}: a table of pairs has two columns, a query and its target")
         return cls(path, query or others.pop(0), target or others[0])
-
-    def rows(self) -> Iterator[tuple[int, str, str] | BadRow]:
-        """Number, query and target of each row, or why it cannot be used."""
-        for query, target in zip(rows(self.path, self.query), rows(self.path, self.target), strict=True):
-            if isinstance(query, BadRow):
-                yield query
-            elif isinstance(target, BadRow):
-                yield target
-            else:
-                yield query.row, query.text.strip(), target.text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +190,13 @@ def _measure(
 
 def _pairs(collection: Collection, table: PairTable, to: str | None, skipped: Tell) -> Iterator[tuple[_Thing, _Thing]]:
     """The rows whose cells can be read, and whose targets are of one modality."""
-    for row in table.rows():
-        if isinstance(row, BadRow):
-            skipped(f"skipped {table.path}, row {row.row + 1}: {row.reason}")
+    unusable: dict[str, list[int]] = {}
+    for number, cells in enumerate(texts(table.path, (table.query, table.target))):
+        if isinstance(cells, BadRow):
+            unusable.setdefault(cells.reason, []).append(cells.row + 1)
             continue
-        number, *cells = row
         try:
-            query, target = (_thing(collection, table.path.parent, cell) for cell in cells)
+            query, target = (_thing(collection, table.path.parent, cell.strip()) for cell in cells)
             to = to or target.media.modality
             if target.media.modality != to:
                 raise MediaError(cells[1], f"is {target.media.modality}; the other targets are {to}")
@@ -216,6 +206,9 @@ def _pairs(collection: Collection, table: PairTable, to: str | None, skipped: Te
             skipped(f"skipped {table.path}, row {number + 1}: {error}")
         else:
             yield query, target
+    for reason, numbers in unusable.items():
+        which = f"row {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} rows"
+        skipped(f"skipped {table.path}, {which}: {reason}")
 
 
 def _thing(collection: Collection, folder: Path, cell: str) -> _Thing:

@@ -282,5 +282,5 @@ def _show_retrieval(found: Sequence[Direction]) -> None:
 def _estimate(one: Estimate, name: str) -> list[str]:
     """Value, interval and chance as cells; ranks as they are, the rest in %."""
     if name == "median rank":
-        return [f"{one.value:g}", f"{one.interval.low:g}-{one.interval.high:g}", f"{one.chance:g}"]
+        return [f"{one.value:.4g}", f"{one.interval.low:.4g}-{one.interval.high:.4g}", f"{one.chance:.4g}"]
     return [_percent(one.value), f"{_percent(one.interval.low)}-{_percent(one.interval.high)}", _percent(one.chance)]
