@@ -134,8 +134,10 @@ def _show_tags(found: Tagging, rows: list[dict[str, Any]], dry_run: bool) -> Non
     given = sum(bool(one.labels) for one in found.tagged)
     console.print(f"{given} of {len(found.tagged)} {found.modality} files {done} with {found.model}", markup=False)
     if given and not dry_run:
-        sure = None if found.multiple else f"{found.field}_confidence"
-        _hint(found.field, "contains" if found.multiple else "=", rows[0]["label"], sure)
+        if found.multiple:
+            _hint(found.field, "contains", rows[0]["label"], None)
+        else:
+            _hint(found.field, "=", rows[0]["label"], f"{found.field}_confidence")
 
 
 def _hint(field: str, test: str, label: str | int | float, sure: str | None) -> None:
