@@ -185,8 +185,9 @@ def tag(
     what occurs in it: of several windows the best one counts for each label, and every label is given that has the
     ``threshold`` as its confidence, 0.9 unless named; without ``multiple`` the threshold is 0 unless named.
 
-    ``balanced`` says that all labels are about equally frequent here: each label's mean score over the contents is
-    taken off, so that a label that is near to everything gets no more than its share. It harms where some are rarer.
+    The field's confidence is that of the first label, the best one. ``balanced`` says that all labels are about
+    equally frequent here: each label's mean score over the contents is taken off, so that a label that is near to
+    everything gets no more than its share. It harms where some are rarer.
 
     Raises ``UsageError`` where the collection or the labels do not allow it, ``MediaError`` for a label that means
     nothing to the encoder.

@@ -18,6 +18,7 @@ from analogon.commands.terminal import (
     check_format,
     collection_folder,
     complain,
+    stderr,
     stdout,
 )
 
@@ -175,17 +176,18 @@ def probe(
 
     check_format(form)
     with Collection.open(collection_folder(collection)) as opened:
-        found = probing.probe(
-            opened,
-            column,
-            table=table,
-            key=key,
-            field=field,
-            group=group,
-            to=to,
-            encoders=encoder or (),
-            folds=folds,
-        )
+        with stderr().status("training, and testing on what was held out"):
+            found = probing.probe(
+                opened,
+                column,
+                table=table,
+                key=key,
+                field=field,
+                group=group,
+                to=to,
+                encoders=encoder or (),
+                folds=folds,
+            )
         if not dry_run:
             probing.write(opened, found)
     for note in found.notes:
