@@ -158,8 +158,9 @@ def _show_analogies(results: Sequence[Result], words: int) -> None:
     total = results[-1]
     console.print(_analogies_table(results, FIGURES))
     console.print(
-        f"Right answers in % and Wilson's 95 % interval, among {words:,} words. 3CosAdd and 3CosMul leave a, b and "
-        "c out; 'inputs allowed' is 3CosAdd that may answer with them; 'nearest to c' knows neither a nor b.",
+        f"Right answers in % and Wilson's 95 % interval, among {words:,} words (chance {100 / max(1, words - 3):.1g} %). "
+        "3CosAdd and 3CosMul leave a, b and c out; 'inputs allowed' is 3CosAdd that may answer with them; 'nearest to "
+        "c' knows neither a nor b.",
         style="dim",
     )
     again = [
@@ -185,6 +186,7 @@ def _show_analogies(results: Sequence[Result], words: int) -> None:
 
 def _analogies_table(results: Sequence[Result], figures: Mapping[str, str]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for title in ("section", "answered", "skipped", "pairs") if figures is MORE else ("section", "answered", "skipped"):
@@ -195,7 +197,7 @@ def _analogies_table(results: Sequence[Result], figures: Mapping[str, str]) -> T
     for result in results:
         counts = [result.answered, result.skipped, result.pairs][: len(table.columns) - len(shown) - 1]
         cells = [_share(result.shares[name]) for name in shown]
-        table.add_row(result.section, *map(str, counts), *cells, style="bold" if result is results[-1] else None)
+        table.add_row(Text(result.section), *map(str, counts), *cells, style="bold" if result is results[-1] else None)
     return table
 
 

@@ -302,7 +302,7 @@ def folder(tmp_path: Path) -> Path:
     np.save(tmp_path / "vectors.npy", vectors)
     write(tmp_path / "words.txt", "\n".join(words) + "\n")
     asked = [f"a{i} b{i} a{j} b{j}" for i in range(14) for j in range(14) if i != j]
-    write(tmp_path / "q.txt", ": one\n" + "\n".join(asked) + "\nshort\n: two\nlost b1 a2 b2\n")
+    write(tmp_path / "q.txt", ": one [a - b]\n" + "\n".join(asked) + "\nshort\n: two\nlost b1 a2 b2\n")
     return tmp_path
 
 
@@ -315,7 +315,7 @@ def test_the_command_prints_an_object_a_section(
     oracle = evaluate(read(folder / "q.txt"), Vocabulary.first(load(str(folder))))
     assert code == 0
     assert records == [result.to_json() for result in oracle]
-    assert [record["section"] for record in records] == ["one", "two", "total"]
+    assert [record["section"] for record in records] == ["one [a - b]", "two", "total"]
     first = records[0]
     assert (first["questions"], first["skipped"]) == (182, 0)
     assert first["excluded"] == oracle[0].shares["excluded"].right / 182
@@ -338,6 +338,7 @@ def test_the_command_prints_a_table(
     lines = capsys.readouterr().out.splitlines()
     total = evaluate(read(folder / "q.txt"), Vocabulary.first(load(str(folder))), tuple(methods.split(",")))[-1]
     assert code == 0
+    assert sum(line.startswith("one [a - b] ") for line in lines) == 2
     rows = [line.split() for line in lines if line.startswith("total")]
     shares = total.shares
     first = [shares[name] for name in ("excluded", "excluded_3cosmul", "allowed", "nearest")]
