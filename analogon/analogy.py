@@ -273,7 +273,8 @@ def solve(
     else:
         relation.within(candidates.vectors.space)
         times = "" if strength == 1 else f", strength {strength:g}"
-        question = f"{relation.name} ({len(relation.pairs)} pairs{times}) :: {c.label} : ?"
+        count = "1 pair" if len(relation.pairs) == 1 else f"{len(relation.pairs)} pairs"
+        question = f"{relation.name} ({count}{times}) :: {c.label} : ?"
         if method == "3cosavg":
             found = units @ relation.apply(c.vector, strength)
         else:

@@ -22,7 +22,7 @@ from embed.tables import columns as columns_of
 if TYPE_CHECKING:
     from analogon.candidates import Source
 
-__all__ = ["Fitted", "Pair", "Relation", "concentration", "consistency", "fit"]
+__all__ = ["Fitted", "Pair", "Relation", "check_name", "concentration", "consistency", "fit"]
 
 Rows = npt.NDArray[np.float32]
 
@@ -194,15 +194,23 @@ class Relation:
     def save(self) -> None:
         """Keep the relation under its name; one that had it before is replaced."""
         record = {
-            "name": self.name,
+            **self.to_json(),
             "space": self.space.to_json(),
             "encoder": dict(self.encoder) if self.encoder is not None else None,
             "pairs": [[pair.a, pair.b] for pair in self.pairs],
+        }
+        SHELF.put(self.name, record, {"starts": self.starts, "ends": self.ends})
+
+    def to_json(self) -> dict[str, Any]:
+        """What a listing says of it."""
+        return {
+            "name": self.name,
+            "space": str(self.space),
+            "pairs": len(self.pairs),
             "ocs": self.ocs,
             "pcs": self.pcs,
             "created": self.created,
         }
-        SHELF.put(self.name, record, {"starts": self.starts, "ends": self.ends})
 
     @classmethod
     def load(cls, name: str) -> Relation:
@@ -228,6 +236,11 @@ class Relation:
     def remove(name: str) -> None:
         """Forget the relation of a name. Raises ``UsageError`` where there is none."""
         SHELF.remove(name)
+
+
+def check_name(name: str) -> None:
+    """Raise ``UsageError`` for what cannot name a relation."""
+    SHELF.path(name)
 
 
 # -- from a table to a relation --------------------------------------------------------------------------------------
