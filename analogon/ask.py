@@ -7,12 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from analogon import bridge as bridges
 from analogon import query as q
+from analogon.bridge import Bridge
 from analogon.query import File, Item, Leaf, Query, Text
 from analogon.relation import Relation
 from embed.encoder import Encoder
@@ -24,18 +26,16 @@ from embed.space import Space
 from indexes import catalog
 from indexes.collection import Collection, KnownSpace
 
-if TYPE_CHECKING:
-    from analogon.bridge import Bridge
-
 __all__ = ["Askable", "Asked", "as_query", "media_of"]
 
 Row = npt.NDArray[np.float32]
+MEAN_OF: Final = 30  # rows below which their mean says more of them than of their modality
 Askable = str | os.PathLike[str] | Media | Query | Mapping[str, Any] | Sequence[Any]
 """What can be asked with: an expression, a path, a medium, a query, or a query as JSON has it."""
 
 
 def as_query(asked: Askable) -> Query:
-    """What was typed or given as a query. Raises ``QueryError``; a medium that is no file or text has none."""
+    """What was typed or given as a query. Raises ``QueryError``, and ``UsageError`` for JSON that says no query."""
     if isinstance(asked, str):
         written = _json(asked)
         return q.parse(asked) if written is None else q.from_json(written)
@@ -136,46 +136,57 @@ class Asked:
         """Whether a bridge carries what a space lacks."""
         lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
         if lacking and known.space.id not in self.crossed:
-            from analogon import bridge as bridges
-
-            names = [self.bridge] if self.bridge else bridges.names()
-            leading = [one for one in map(bridges.load, names) if one.target == known.space]
-            leading.sort(key=lambda one: -one.held_out.recall_at_10)
-            for one in leading:
-                if lacking <= self._source(one).modalities:
+            fitted = bridges.leading_to(known.space) if self.bridge is None else [bridges.load(self.bridge)]
+            for one in fitted:
+                if one.target == known.space and lacking <= self._source(one).modalities:
                     self.crossed[known.space.id] = one
                     break
         return not lacking or known.space.id in self.crossed
 
-    def vector(self, known: KnownSpace, query: Query | None = None) -> Row:
-        """The query, or a part of it, as a unit vector of a space, float32 ``(dim,)``.
+    def vector(self, known: KnownSpace, to: Modality, query: Query | None = None) -> Row:
+        """The query, or a part of it, as a unit vector of a space that asks for ``to``, float32 ``(dim,)``.
 
         Raises ``UsageError`` where it leaves no direction, and ``SpaceMismatch`` for a relation of another space.
         """
-        self._encode(known)
+        crossing = self.lacks(known)
+        self._encode(known, [leaf for leaf in self.media if leaf not in crossing])
+        rows = {leaf: self._found[known.space.id, leaf] for leaf in self.media if leaf not in crossing}
+        rows |= {leaf: self._carried(known, leaf, to) for leaf in crossing}
 
         def relation(name: str) -> Relation:
             return Relation.load(name).within(known.space)
 
-        return q.fold(self.query if query is None else query, lambda leaf: self._found[known.space.id, leaf], relation)
+        return q.fold(self.query if query is None else query, rows.__getitem__, relation)
 
-    def _encode(self, known: KnownSpace) -> None:
-        """Vectors of all leaves in a space, each encoded once."""
+    def _encode(self, known: KnownSpace, leaves: Sequence[Leaf]) -> None:
+        """See to the vectors of leaves in a space that takes or holds them, each encoded once."""
         space = known.space
-        waiting = [leaf for leaf in self.media if (space.id, leaf) not in self._found]
-        held = [leaf for leaf in waiting if self._held(space, leaf)]
-        for leaf in held:
+        waiting = [leaf for leaf in leaves if (space.id, leaf) not in self._found]
+        for leaf in [leaf for leaf in waiting if self._held(space, leaf)]:
             self._found[space.id, leaf] = self.collection.vector(space, self.items[leaf].id)
-        lacking = self.lacks(known)
-        direct = [leaf for leaf in waiting if leaf not in held and leaf not in lacking]
-        if direct:
-            rows = encode(self.collection.encoder(known), [self.media[leaf] for leaf in direct], query=True).array
-            self._found.update(((space.id, leaf), row) for leaf, row in zip(direct, rows, strict=True))
-        for leaf in lacking if waiting else ():
-            one = self.crossed[space.id]
-            media = self.media[leaf]
-            rows = encode(self._source(one), [media], query=True).array
-            self._found[space.id, leaf] = one.apply(rows, media.modality)[0]
+            waiting.remove(leaf)
+        if waiting:
+            rows = encode(self.collection.encoder(known), [self.media[leaf] for leaf in waiting], query=True).array
+            self._found.update(((space.id, leaf), row) for leaf, row in zip(waiting, rows, strict=True))
+
+    def _carried(self, known: KnownSpace, leaf: Leaf, to: Modality) -> Row:
+        """A leaf's vector on the far side of the bridge that was taken into a space."""
+        one, media = self.crossed[known.space.id], self.media[leaf]
+        if (one.source.id, leaf) not in self._found:
+            self._found[one.source.id, leaf] = encode(self._source(one), [media], query=True).array[0]
+        carried: Row = one.apply(
+            self._found[one.source.id, leaf][None],
+            media.modality,
+            to,
+            source_mean=self._mean(one.source, media.modality),
+            target_mean=self._mean(known.space, to),
+        )[0]
+        return carried
+
+    def _mean(self, space: Space, modality: Modality) -> Row | None:
+        """The mean of what the collection holds of a modality, where that is enough: it fits better than a bridge's."""
+        rows = self.collection.vectors(space, modality)
+        return rows.mean(axis=0, dtype=np.float64).astype(np.float32) if len(rows) >= MEAN_OF else None
 
     def _held(self, space: Space, leaf: Leaf) -> bool:
         return leaf in self.items and self.collection.catalog.row_of_item(space.id, self.items[leaf].id) is not None
@@ -188,7 +199,7 @@ class Asked:
         if one.source.id not in self._encoders:
             here = next((known for known in self.collection.spaces if known.space == one.source), None)
             try:
-                encoder = self.collection.encoder(here) if here else load_encoder(one.source_encoder)
+                encoder = self.collection.encoder(here) if here else load_encoder(one.encoders[0])
             except AnalogonError as error:
                 raise UsageError(f"the bridge {one.name} cannot be used: {error}") from None
             one.source.check(encoder.space)

@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import evaluate, label, train
+from analogon.commands import bridge, evaluate, label, train
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(bridge.app, name="bridge")
 
 
 @app.command()

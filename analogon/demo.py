@@ -51,8 +51,8 @@ K: Final = 4
 class Question:
     """A query and what its answer must hold: ``least`` of the first ``first`` hits of one of ``kinds``.
 
-    ``query`` is an expression in which ``{}`` stands for a sound of the kind ``of``. ``options`` are those of ``analogon
-    search``.
+    ``query`` is an expression in which ``{}`` stands for a sound of the kind ``of``. ``options`` are those of
+    ``analogon search``.
     """
 
     query: str

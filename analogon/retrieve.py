@@ -251,7 +251,7 @@ class Library:
     ) -> tuple[list[_Answer], list[str]]:
         """What a space holds of a modality near to a query, best first, and what is to be said of it."""
         collection, notes = self.collection, []
-        vector = asked.vector(known)
+        vector = asked.vector(known, modality)
         with collection.catalog.snapshot():
             only, dropped = self._excluded(asked, known, modality)
             found = collection.nearest(
@@ -274,7 +274,7 @@ class Library:
             vectors = self.collection.vectors(known.space, modality)
             live = np.zeros(len(vectors), dtype=np.bool_)
             live[self.collection.catalog.live_rows(known.space.id, modality)] = True
-            far = vectors @ asked.vector(known, one.centre) < 1.0 - one.radius
+            far = vectors @ asked.vector(known, modality, one.centre) < 1.0 - one.radius
             only = far if only is None else only & far
             notes.append(
                 f"exclude({one.centre}, {one.radius:g}) dropped {int((live & ~far).sum())} of {int(live.sum())} "
