@@ -159,8 +159,8 @@ def _show_analogies(results: Sequence[Result], words: int) -> None:
     console.print(_analogies_table(results, FIGURES))
     console.print(
         f"Right answers in % and Wilson's 95 % interval, among {words:,} words (chance {100 / max(1, words - 3):.1g} "
-        "%). 3CosAdd and 3CosMul leave a, b and c out; 'inputs allowed' is 3CosAdd that may answer with them; 'nearest to "
-        "c' knows neither a nor b.",
+        "%). 3CosAdd and 3CosMul leave a, b and c out; 'inputs allowed' is 3CosAdd that may answer with them; "
+        "'nearest to c' knows neither a nor b.",
         style="dim",
     )
     again = [
