@@ -19,7 +19,7 @@ from analogon.query import File, Item, Leaf, Query, Text
 from analogon.relation import Relation
 from embed.encoder import Encoder
 from embed.encoder import load as load_encoder
-from embed.errors import AnalogonError, UsageError
+from embed.errors import AnalogonError, SpaceMismatch, UsageError
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
 from embed.space import Space
@@ -202,6 +202,10 @@ class Asked:
                 encoder = self.collection.encoder(here) if here else load_encoder(one.encoders[0])
             except AnalogonError as error:
                 raise UsageError(f"the bridge {one.name} cannot be used: {error}") from None
-            one.source.check(encoder.space)
+            if encoder.space != one.source:
+                raise SpaceMismatch(
+                    f"the bridge {one.name} was fitted from {one.source}; what is there now under that name is "
+                    f"{encoder.space}: fit it again"
+                )
             self._encoders[one.source.id] = encoder
         return self._encoders[one.source.id]

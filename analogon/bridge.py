@@ -327,7 +327,7 @@ def _penalty(x: Rows, y: Rows) -> float:
         out = fold == number
         maps = _ridges(x[~out], y[~out], [p * scale for p in PENALTIES])
         found += [float((unit(x[out] @ one) * unit(y[out])).sum(axis=1).mean()) for one in maps]
-    return PENALTIES[int(found.argmax())] * scale
+    return float(PENALTIES[int(found.argmax())] * scale)
 
 
 def fit(
