@@ -205,12 +205,14 @@ class Answer:
 class Answers:
     """What answers a question, best first, and what an honest reading of it needs.
 
-    ``question`` reads ``man : king :: woman : ?``. ``inputs`` were left out of ``answers``, or are none where they were
-    allowed; ``allowed`` is the first answer where nothing is left out, ``nearest`` the candidate nearest to c, and its
-    cosine, whatever a and b are (Linzen 2016): an analogy has to beat it.
+    ``question`` reads ``man : king :: woman : ?``, and ``c`` is its last term. ``inputs`` were left out of
+    ``answers``, or are none where they were allowed; ``allowed`` is the first answer where nothing is left out,
+    ``nearest`` the candidate nearest to c, and its cosine, whatever a and b are (Linzen 2016): an analogy has to beat
+    it.
     """
 
     question: str
+    c: str
     method: str
     space: Space
     candidates: int
@@ -295,6 +297,7 @@ def solve(
 
     return Answers(
         question,
+        c.label,
         method,
         candidates.vectors.space,
         len(units),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ ROUNDS: Final = 100
 STEPS: Final = 60  # points of an arrow that a label may cover
 FAR: Final = 1.4  # rings around a point from which a line leads to its label
 LABEL: Final = 36  # characters of a label that are shown
+NAMED: Final = 24  # pairs that a column has room to name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,14 +131,23 @@ def _figure(pairs: Sequence[Pair], flat: Flat, title: str, note: str, answered: 
         raise MissingPackage("matplotlib", "notebook", "--plot") from None
     size = float(np.interp(len(pairs), [4, 12, 30], [7.0, 6.2, 5.0]))
     height = float(np.interp(len(pairs), [3, 12, 30], [2.6, 3.3, 4.4]))
+    thin = float(np.interp(len(pairs), [15, 60, 200], [1.0, 0.6, 0.3]))
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
     axes = figure.add_subplot()
     for number, (start, end) in enumerate(zip(flat.starts, flat.ends, strict=True)):
         style = (0, (3, 2)) if number in answered else "-"
-        arrow = {"arrowstyle": "-|>", "color": ARROW, "linewidth": 0.7, "shrinkA": 2.5, "shrinkB": 2.5}
+        arrow = {"arrowstyle": "-|>", "color": ARROW, "linewidth": 0.7 * thin, "shrinkA": 2.5, "shrinkB": 2.5}
         axes.annotate("", end, start, arrowprops={**arrow, "linestyle": style, "mutation_scale": 6}, zorder=1)
-    axes.scatter(flat.starts[:, 0], flat.starts[:, 1], s=9, color="white", edgecolors=START, linewidths=0.9, zorder=2)
-    axes.scatter(flat.ends[:, 0], flat.ends[:, 1], s=13, color=END, marker="^", linewidths=0, zorder=2)
+    axes.scatter(
+        flat.starts[:, 0],
+        flat.starts[:, 1],
+        s=9 * thin,
+        color="white",
+        edgecolors=START,
+        linewidths=0.9 * thin,
+        zorder=2,
+    )
+    axes.scatter(flat.ends[:, 0], flat.ends[:, 1], s=13 * thin, color=END, marker="^", linewidths=0, zorder=2)
     axes.margins(0.16, 0.08)
     axes.set_aspect("equal", adjustable="datalim")  # an angle of the picture is one of the plane
     for side in ("top", "right"):
@@ -147,26 +158,29 @@ def _figure(pairs: Sequence[Pair], flat: Flat, title: str, note: str, answered: 
     axes.set_yticks([])
     axes.set_xlabel(f"{flat.axes[0]} ({flat.kept[0]:.0%} of variance)", fontsize=6, color="#444444")
     axes.set_ylabel(f"{flat.axes[1]} ({flat.kept[1]:.0%})", fontsize=6, color="#444444")
-    axes.set_title(title, fontsize=7.5, loc="left")
+    axes.set_title(textwrap.fill(title, 58), fontsize=7.5, loc="left")
+    if len(pairs) > NAMED:
+        note = f"the first {NAMED} of {len(pairs)} pairs are named" + (f"; {note}" if note else "")
     if note:
         figure.supxlabel(note, fontsize=5.5, color="#444444", x=0.02, ha="left")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # what follows counts on things staying where they are
-    _label(figure, axes, pairs, flat, size)
+    order = sorted(range(len(pairs)), key=lambda number: number not in answered)
+    _label(figure, axes, pairs, flat, order, size)
     return figure
 
 
 # -- labels that do not overlap --------------------------------------------------------------------------------------
 
 
-def _label(figure: Figure, axes: Axes, pairs: Sequence[Pair], flat: Flat, size: float) -> None:
-    """Write each point's name beside it, where it covers no other name and no point."""
+def _label(figure: Figure, axes: Axes, pairs: Sequence[Pair], flat: Flat, order: Sequence[int], size: float) -> None:
+    """Write the points' names beside them, pair after pair in an order, where they cover no other name and no point."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     names: dict[tuple[str, str], Floats] = {}
-    for pair, start, end in zip(pairs, flat.starts, flat.ends, strict=True):
-        names.setdefault((pair.a, START), start)
-        names.setdefault((pair.b, END), end)
+    for number in order[:NAMED]:
+        names.setdefault((pairs[number].a, START), flat.starts[number])
+        names.setdefault((pairs[number].b, END), flat.ends[number])
     points = axes.transData.transform(np.array(list(names.values())))
     written = [
         axes.text(0, 0, _shown(label), fontsize=size, color=colour, ha="center", va="center", zorder=3)
@@ -176,7 +190,7 @@ def _label(figure: Figure, axes: Axes, pairs: Sequence[Pair], flat: Flat, size: 
     boxes = np.array([(box.width, box.height) for box in (text.get_window_extent(renderer) for text in written)])
     arrows = axes.transData.transform(np.stack([flat.starts, flat.ends], axis=1).reshape(-1, 2)).reshape(-1, 2, 2)
     frame = axes.get_window_extent(renderer)
-    places = _spread(points, boxes, arrows, (frame.x0, frame.y0, frame.x1, frame.y1), gap=figure.dpi / 72 * 3)
+    places = _spread(points, boxes, arrows, np.array(frame.extents), gap=figure.dpi / 72 * 3)
     away = np.linalg.norm((places - points) / (boxes / 2 + figure.dpi / 72 * 3), axis=1)
     to_data = axes.transData.inverted()
     edges = to_data.transform(np.clip(points, places - boxes / 2, places + boxes / 2))
@@ -193,9 +207,7 @@ def _shown(label: str) -> str:
     return label if len(label) <= LABEL else label[: LABEL - 3] + "..."
 
 
-def _spread(
-    points: Floats, boxes: Floats, arrows: Floats, frame: tuple[float, float, float, float], gap: float
-) -> Floats:
+def _spread(points: Floats, boxes: Floats, arrows: Floats, frame: Floats, gap: float) -> Floats:
     """Centres for boxes ``(n, 2)`` (width, height), each near its point ``(n, 2)``, so that little is covered.
 
     Each box chooses among places around its point, again and again while any gains: what it would cover counts, of
@@ -204,41 +216,45 @@ def _spread(
     angles = np.arange(16) * (2 * np.pi / 16)
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     rings = (1.0, 1.8, 3.0, 5.0)
-    steps = np.linspace(0.0, 1.0, STEPS)[:, None]
+    count = max(STEPS // 6, min(STEPS, 20 * STEPS // len(arrows)))
+    steps = np.linspace(0.0, 1.0, count)[:, None]
     line_points = np.concatenate([start + steps * (end - start) for start, end in arrows])
 
     def options(i: int) -> Floats:
-        half = boxes[i] / 2
         # On an ellipse's tangent the box touches the ring around its point with a side or a corner.
-        return np.concatenate([points[i] + around * (half + gap * ring) for ring in rings])
+        return np.concatenate([points[i] + around * (boxes[i] / 2 + gap * ring) for ring in rings])
 
-    def cost(i: int, centres: Floats, others: Floats) -> Floats:
+    def own_cost(i: int, centres: Floats) -> Floats:
+        """What a place costs whatever the other boxes do."""
         half = boxes[i] / 2
         found = 0.3 * np.linalg.norm((centres - points[i]) / (half + gap), axis=1) ** 2
-        apart = np.abs(centres[:, None] - others[None])
-        reach = half + boxes / 2 + 1.0
-        lap = np.clip(reach - apart, 0, None)
-        area = lap.prod(axis=2) / (boxes[i].prod())
-        area[:, i] = 0
-        found += 40 * area.sum(axis=1)
-        inside = (np.abs(centres[:, None] - points[None]) < half + gap * 0.7).all(axis=2)
+        inside = (np.abs(centres[:, None] - points) < half + gap * 0.7).all(axis=2)
         found += 4 * inside.sum(axis=1)
-        crossed = (np.abs(centres[:, None] - line_points[None]) < half + 1.0).all(axis=2)
-        found += np.minimum(0.4 * crossed.reshape(len(centres), len(arrows), STEPS).sum(axis=2), 0.9).sum(axis=1)
-        low, high = np.array(frame[:2]), np.array(frame[2:])
-        out = np.clip(low - (centres - half), 0, None) + np.clip(centres + half - high, 0, None)
+        crossed = (np.abs(centres[:, None] - line_points) < half + 1.0).all(axis=2)
+        found += np.minimum(0.4 * crossed.reshape(len(centres), len(arrows), count).sum(axis=2), 0.9).sum(axis=1)
+        out = np.clip(frame[:2] - (centres - half), 0, None) + np.clip(centres + half - frame[2:], 0, None)
         result: Floats = found + out.sum(axis=1)
         return result
 
-    centres = np.array([options(i)[4] for i in range(len(points))])
+    def covered(i: int, centres: Floats, others: Floats) -> Floats:
+        """How much of the other boxes a place covers, in shares of the box."""
+        lap = np.clip((boxes[i] + boxes) / 2 + 1.0 - np.abs(centres[:, None] - others), 0, None)
+        area = lap.prod(axis=2) / boxes[i].prod()
+        area[:, i] = 0
+        result: Floats = area.sum(axis=1)
+        return result
+
+    places = [options(i) for i in range(len(points))]
+    fixed = [own_cost(i, places[i]) for i in range(len(points))]
+    chosen = np.array([int(costs.argmin()) for costs in fixed])
+    centres = np.array([own[at] for own, at in zip(places, chosen, strict=True)])
     for _ in range(ROUNDS):
-        moved = False
+        before = chosen.copy()
         for i in range(len(points)):
-            places = np.concatenate([centres[i : i + 1], options(i)])
-            costs = cost(i, places, centres)
-            best = int(costs.argmin())
-            if costs[best] < costs[0] - 1e-9:
-                centres[i], moved = places[best], True
-        if not moved:
+            costs = fixed[i] + 40 * covered(i, places[i], centres)
+            if costs.min() < costs[chosen[i]] - 1e-9:
+                chosen[i] = int(costs.argmin())
+                centres[i] = places[i][chosen[i]]
+        if (chosen == before).all():
             break
     return centres

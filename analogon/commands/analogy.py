@@ -162,7 +162,9 @@ def list_(form: FormatOption = "table") -> None:
             table.add_column(column)
         for one in found:
             measures = [_figure(one.ocs), _figure(one.pcs)]
-            table.add_row(escape(one.name), str(len(one.pairs)), *measures, escape(one.space.model), one.created[:10])
+            table.add_row(
+                escape(one.name), str(len(one.pairs)), *measures, escape(_model(one.space.model)), one.created[:10]
+            )
         if found:
             stdout().print(table)
         else:
@@ -319,7 +321,9 @@ def _print_answers(found: Answers, form: str) -> None:
         return
     console = stdout()
     console.print(f"{found.question}", markup=False, style="bold")
-    console.print(f"{NAMES[found.method]} over {found.candidates:,} candidates, {found.space.model}", markup=False)
+    console.print(
+        f"{NAMES[found.method]} over {found.candidates:,} candidates, {_model(found.space.model)}", markup=False
+    )
     table = Table(box=None, pad_edge=False, show_edge=False)
     with_ids = any(answer.id is not None for answer in found.answers)
     table.add_column("#", justify="right", style="dim")
@@ -338,7 +342,7 @@ def _print_answers(found: Answers, form: str) -> None:
         console.print(f"nothing left out; the first answer is {first}", markup=False)
     if found.nearest:
         nearest = f"{found.nearest.label} (cosine {found.nearest.score:.3f})"
-        console.print(f"baseline, whatever A and B are: nearest to C is {nearest}", markup=False)
+        console.print(f"baseline, without the rest of the question: nearest to {found.c} is {nearest}", markup=False)
 
 
 def _check_plot(plot: Path | None, projection: str) -> None:
