@@ -9,6 +9,11 @@ of the same language or accent and of the other sex. The direction is fitted on 
 variants, its strength is chosen there, and both are used in the other half of both: four times, so that every voice
 asks once. Intervals: 95 %, languages and variants drawn anew.
 
+"Cut at 0" sets what falls below 0 to 0, since no voice has a component there. "cosine x P(sex)" is LRCos with the known
+voices of both sexes as its two classes. "Sex told" takes the nearest voice of the other sex: given what the
+others have to find, it moves nothing. "Whispering and old voices" ask for the one voice of the same manner and
+language.
+
 ``speaker`` (Resemblyzer's network) beside YAMNet's embedding, which was not trained to tell people apart.
 """
 
@@ -29,7 +34,8 @@ import numpy.typing as npt
 from voices import Clips, speaker_vectors, yamnet_vectors
 
 from analogon.geometry import direction, unit
-from analogon.measure import bootstrap_crossed, wilson
+from analogon.measure import bootstrap_crossed
+from analogon.relation import concentration, consistency
 
 LANGUAGES: Final = (
     *("en-gb", "en-us", "en-gb-scotland", "de", "fr-fr", "es", "it", "nl", "sv", "pl"),
@@ -42,7 +48,7 @@ PLAIN: Final = np.arange(len(MALE) + len(FEMALE))
 VARIANTS: Final = (*MALE, *FEMALE, *MANNERS, *MANNERS.values())
 WOMEN: Final = np.array([name in FEMALE or name in MANNERS.values() for name in VARIANTS])
 STRENGTHS: Final = (0.5, 1.0, 1.5, 2.0)
-NUMBERS: Final = 4  # in one recording: about six seconds
+NUMBERS: Final = 3  # in one recording: some four seconds
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -157,6 +163,12 @@ def best_strength(known: Voices, seed: int) -> float:
     return max(right, key=lambda strength: right[strength])
 
 
+def anywhere(step: Floats, seed: int) -> Floats:
+    """A step of the same length in a random direction."""
+    drawn: Floats = unit(np.random.default_rng(seed).standard_normal(len(step))) * np.linalg.norm(step)
+    return drawn
+
+
 def ask(voices: Voices, seed: int) -> None:
     """Print how often each way of asking finds the same language or accent in the other sex."""
     ways: dict[str, list[tuple[Answers, Answers]]] = {}
@@ -173,6 +185,7 @@ def ask(voices: Voices, seed: int) -> None:
             **{f"direction x {s:g}": scores(stepped(unknown, step, s), unknown) for s in STRENGTHS},
             "direction, chosen": scores(moved, unknown),
             "... cut at 0": scores(unit(np.maximum(moved, 0)), unknown),
+            "random direction": scores(stepped(unknown, anywhere(step, seed), strength), unknown),
             "cosine x P(sex)": lrcos(known, unknown),
             "nearest, sex told": nearest - 10 * (unknown.female[:, None] == unknown.female),
         }
@@ -225,16 +238,17 @@ def manners(voices: Voices, plain: Voices, seed: int) -> None:
 
 def sexes(voices: Voices, seed: int) -> None:
     """Print how often the side of the direction's middle on which an unknown voice lies is that of its sex."""
-    right, female = [], []
+    right, female, language, variant = [], [], [], []
     for known, unknown in folds(voices, seed):
-        side = np.concatenate([sides(known, offset(known), unknown.asked), sides(known, offset(known), unknown.found)])
-        female.append(np.concatenate([unknown.female, unknown.female]))
-        right.append((side > 0) == female[-1])
+        right.append((sides(known, offset(known), unknown.asked) > 0) == unknown.female)
+        female.append(unknown.female)
+        language.append(unknown.language)
+        variant.append(unknown.variant + len(LANGUAGES))
     told, women = np.concatenate(right), np.concatenate(female)
-    interval = wilson(int(told.sum()), len(told))
+    (within,) = bootstrap_crossed(told[:, None], np.concatenate(language), np.concatenate(variant), seed=seed)
     print(
-        f"sex told by the direction's sign: {told.mean():.3f} ({interval.low:.3f}-{interval.high:.3f}; "
-        f"n = {len(told)} recordings; men {told[~women].mean():.3f}, women {told[women].mean():.3f}; chance 0.5)"
+        f"sex told by the direction's sign: {told.mean():.3f} ({within.low:.3f}-{within.high:.3f}; n = {len(told)}; "
+        f"men {told[~women].mean():.3f}, women {told[women].mean():.3f}; chance 0.5)"
     )
 
 
@@ -268,12 +282,16 @@ def main() -> None:
         "YAMNet": lambda files: yamnet_vectors(files, yamnet),
     }
     with tempfile.TemporaryDirectory() as folder:
-        files = speak(Path(folder), arguments.seed)
+        spoken = speak(Path(folder), arguments.seed)
         print(f"{len(LANGUAGES)} languages and accents x {len(PLAIN)} variants, seed {arguments.seed}")
         for name, encode in encoders.items():
-            every = paired(encode(files))
+            every = paired(encode(spoken))
             voices = every.some(np.arange(len(LANGUAGES)), PLAIN)
-            print(f"\n{name}: mean cosine of two voices {float((voices.asked @ voices.found.T).mean()):.2f}")
+            men, women = voices.asked[~voices.female], voices.asked[voices.female]  # of one language, in one order
+            print(
+                f"\n{name}: mean cosine of two voices {float((voices.asked @ voices.found.T).mean()):.2f}; "
+                f"OCS {concentration(men, women):.3f}, PCS {consistency(men, women):.3f}"
+            )
             ask(voices, arguments.seed)
             manners(every, voices, arguments.seed)
             sexes(voices, arguments.seed)
