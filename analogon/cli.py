@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import bridge, evaluate, label, train
+from analogon.commands import analogy, bridge, evaluate, label, train
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
@@ -420,6 +420,7 @@ def _guide(tour: Demo, console: Console) -> list[str]:
     return wrong
 
 
+analogy.register(app)
 label.register(app)
 
 
