@@ -11,8 +11,6 @@ from analogon.phrases import bank, kinds
 from embed.media import MODALITIES, Modality
 
 SMALL_WORDS = frozenset({"a", "an", "and", "at", "for", "from", "in", "into", "of", "on", "the", "through", "to"})
-    {"a", "an", "and", "at", "for", "from", "in", "into", "of", "on", "the", "through", "to", "with"}
-)
 LEAST: dict[Modality, int] = {"audio": 700, "image": 500}
 
 
