@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon import contents
+from analogon import contents, phrases
 from analogon.contents import Contents
 from analogon.geometry import mean
 from embed import tables
@@ -34,13 +34,6 @@ TEMPLATES: Final[Mapping[Modality, tuple[str, ...]]] = {
     "text": ("{}", "a text about {}", "this is about {}"),
 }
 """What a label is put into, for each modality; the vectors are averaged."""
-BANKS: Final[Mapping[Modality, tuple[Modality, ...]]] = {
-    "audio": ("audio",),
-    "image": ("image",),
-    "video": ("image", "audio"),
-    "text": ("image", "audio"),
-}
-"""The banks of phrases that say what else might be heard, seen, or spoken of."""
 # Chosen on ESC-10 alone (benchmarks/labels.py), where confidence then tells right from wrong labels best.
 NONE: Final = 0.95  # "none of these" scores what this share of the background phrases stays below
 TEMPERATURE: Final = 0.5  # of the softmax, in standard deviations of the background phrases' scores on the item
@@ -192,8 +185,6 @@ def tag(
     Raises ``UsageError`` where the collection or the labels do not allow it, ``MediaError`` for a label that means
     nothing to the encoder.
     """
-    from analogon.phrases import bank
-
     check_label(field)
     check_label(f"{field}_confidence")
     if threshold is not None and not 0 <= threshold <= 1:
@@ -203,8 +194,7 @@ def tag(
     known, modality = contents.side(collection, to, encoders, asked_with_text=True)
     encoder = collection.encoder(known)
     asked = label_vectors(encoder, labels, templates or TEMPLATES[modality])
-    others = [Media.from_text(phrase) for kind in BANKS[modality] for phrase in bank(kind)]
-    background = encode(encoder, others, query=True).array
+    background = encode(encoder, [Media.from_text(one) for one in phrases.bank(modality)], query=True).array
     there = contents.read(collection, known, modality)
     pool = Contents.best_scores if multiple else Contents.mean_scores
     scored = np.concatenate([pool(block, asked) for block in there.blocks()])

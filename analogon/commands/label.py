@@ -73,17 +73,19 @@ def tag(
             raise typer.Exit(0 if gone else 1)
         if labels is None:
             raise UsageError("name a file of labels, one a line, with --labels")
-        found = tagging.tag(
-            opened,
-            tagging.read_labels(labels),
-            field=field,
-            templates=template or (),
-            to=to,
-            encoders=encoder or (),
-            multiple=multiple,
-            threshold=threshold,
-            balanced=balanced,
-        )
+        asked = tagging.read_labels(labels)
+        with stderr().status("encoding labels, and phrases to compare them with"):
+            found = tagging.tag(
+                opened,
+                asked,
+                field=field,
+                templates=template or (),
+                to=to,
+                encoders=encoder or (),
+                multiple=multiple,
+                threshold=threshold,
+                balanced=balanced,
+            )
         if not dry_run:
             tagging.write(opened, found)
     if found.overruled:
