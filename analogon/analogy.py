@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.geometry import direction, unit
-from analogon.relation import Relation
+from analogon.relation import Pair, Relation
 from embed.errors import UsageError
 from embed.space import Space
 
@@ -208,7 +208,7 @@ class Answers:
     ``question`` reads ``man : king :: woman : ?``, and ``c`` is its last term. ``inputs`` were left out of
     ``answers``, or are none where they were allowed; ``allowed`` is the first answer where nothing is left out,
     ``nearest`` the candidate nearest to c, and its cosine, whatever a and b are (Linzen 2016): an analogy has to beat
-    it.
+    it. ``known`` is the pair that c belongs to, where the relation was fitted with it: then the answer was no secret.
     """
 
     question: str
@@ -220,6 +220,7 @@ class Answers:
     inputs: tuple[str, ...]
     allowed: Answer
     nearest: Answer | None
+    known: Pair | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it, for ``-f json``."""
@@ -232,6 +233,7 @@ class Answers:
             "answers": [answer.to_json() for answer in self.answers],
             "first_with_inputs": self.allowed.to_json(),
             "nearest_to_c": self.nearest.to_json() if self.nearest else None,
+            "fitted_with": str(self.known) if self.known else None,
         }
 
 
@@ -305,6 +307,7 @@ def solve(
         () if with_inputs else tuple(dict.fromkeys(term.label for term in given)),
         answers(found, np.ones(len(units), bool), 1)[0],
         next(iter(answers(near_c, ~same[-1], 1)), None),
+        next((pair for pair in relation.pairs if c.label in (pair.a, pair.b)), None) if relation else None,
     )
 
 

@@ -32,7 +32,8 @@ DOTS: Final = 300
 START: Final = "#005A8F"
 END: Final = "#B24E00"
 ARROW: Final = "#8A8A8A"
-ROUNDS: Final = 100
+ROUNDS: Final = 30
+BEGINNINGS: Final = 12
 STEPS: Final = 60  # points of an arrow that a label may cover
 FAR: Final = 1.4  # rings around a point from which a line leads to its label
 LABEL: Final = 36  # characters of a label that are shown
@@ -210,8 +211,8 @@ def _shown(label: str) -> str:
 def _spread(points: Floats, boxes: Floats, arrows: Floats, frame: Floats, gap: float) -> Floats:
     """Centres for boxes ``(n, 2)`` (width, height), each near its point ``(n, 2)``, so that little is covered.
 
-    Each box chooses among places around its point, again and again while any gains: what it would cover counts, of
-    other boxes and points much, of arrows a little, and so does the way. All is in pixels.
+    Each box chooses among places around its point: what it would cover counts, of other boxes and points much, of
+    arrows a little, and so does the way. All is in pixels.
     """
     angles = np.arange(16) * (2 * np.pi / 16)
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -246,15 +247,30 @@ def _spread(points: Floats, boxes: Floats, arrows: Floats, frame: Floats, gap: f
 
     places = [options(i) for i in range(len(points))]
     fixed = [own_cost(i, places[i]) for i in range(len(points))]
-    chosen = np.array([int(costs.argmin()) for costs in fixed])
-    centres = np.array([own[at] for own, at in zip(places, chosen, strict=True)])
-    for _ in range(ROUNDS):
-        before = chosen.copy()
-        for i in range(len(points)):
-            costs = fixed[i] + 40 * covered(i, places[i], centres)
-            if costs.min() < costs[chosen[i]] - 1e-9:
-                chosen[i] = int(costs.argmin())
-                centres[i] = places[i][chosen[i]]
-        if (chosen == before).all():
-            break
-    return centres
+    random = np.random.default_rng(0)
+    found, lowest = np.array([own[0] for own in places]), np.inf
+    # Each box moves to where it is cheapest given the others until none does; from several beginnings, for the best.
+    for beginning in range(BEGINNINGS):
+        chosen = np.array(
+            [
+                random.integers(len(own)) if beginning else costs.argmin()
+                for own, costs in zip(places, fixed, strict=True)
+            ]
+        )
+        centres = np.array([own[at] for own, at in zip(places, chosen, strict=True)])
+        for _ in range(ROUNDS):
+            before = chosen.copy()
+            for i in random.permutation(len(points)):
+                costs = fixed[i] + 40 * covered(i, places[i], centres)
+                if costs.min() < costs[chosen[i]] - 1e-9:
+                    chosen[i] = int(costs.argmin())
+                    centres[i] = places[i][chosen[i]]
+            if (chosen == before).all():
+                break
+        total = sum(
+            float(fixed[i][chosen[i]]) + 20 * float(covered(i, centres[i : i + 1], centres)[0])
+            for i in range(len(points))
+        )
+        if total < lowest:
+            found, lowest = centres, total
+    return found

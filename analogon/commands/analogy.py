@@ -104,9 +104,9 @@ def analogy(
         found = solve(room, *given, relation=known, method=method, k=k, with_inputs=with_inputs, seed=seed)
     _print_answers(found, form)
     if plot is not None and found.answers:
-        best = found.answers[0].label
-        end = room.vectors.array[room.find(best)]
-        last = (Pair(given[-1].label, best), given[-1].vector, end)
+        best = found.answers[0]
+        row = room.find(best.label) if room.ids is None else room.ids.tolist().index(best.id)
+        last = (Pair(given[-1].label, best.label), given[-1].vector, room.vectors.array[row])
         first = (Pair(given[0].label, given[1].label), given[0].vector, given[1].vector) if known is None else None
         _plot_answer(plot, projection, found, known, first, last)
     if not found.answers:
@@ -340,6 +340,8 @@ def _print_answers(found: Answers, form: str) -> None:
         console.print(f"left out: {', '.join(found.inputs)}; with them the first answer is {first}", markup=False)
     else:
         console.print(f"nothing left out; the first answer is {first}", markup=False)
+    if found.known:
+        console.print(f"the relation was fitted with {found.known}: this answer tests nothing", markup=False)
     if found.nearest:
         nearest = f"{found.nearest.label} (cosine {found.nearest.score:.3f})"
         console.print(f"baseline, without the rest of the question: nearest to {found.c} is {nearest}", markup=False)

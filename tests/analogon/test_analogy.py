@@ -144,7 +144,8 @@ def test_solving_with_a_relation() -> None:
     up = Relation("up", SPACE, (Pair("man", "woman"),), two[:1], two[1:2])
     found = solve(room, "king", relation=up)
     assert found.question == "up (1 pair) :: king : ?" and found.method == "3cosavg"
-    assert found.answers[0].label == "queen" and found.inputs == ("king",)
+    assert found.answers[0].label == "queen" and found.inputs == ("king",) and found.known is None
+    assert solve(room, "woman", relation=up, strength=-1).known == Pair("man", "woman")
     assert found.answers[0].score == pytest.approx(cosine(two[3], two[2] + two[1] - two[0]), abs=1e-6)
     back = solve(room, "queen", relation=up, strength=-1)
     assert back.question == "up (1 pair, strength -1) :: queen : ?" and back.answers[0].label == "king"

@@ -265,6 +265,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     shown = [line.split()[0] for line in run("show", "male-female").splitlines()[3:6]]
     assert shown == sorted((f"{item['fit']:.3f}" for item in items), reverse=True)
     # The relation remembers its encoder, and the encoder has a vocabulary.
+    assert "fitted with king : queen: this answer tests nothing" in run("apply", "male-female", "king")
     answer = json.loads(run("apply", "male-female", "king", "-f", "json"))
     assert answer["answers"][0]["answer"] == "queen" and answer["method"] == "3cosavg"
     back = json.loads(run("apply", "male-female", "queen", "--strength", "-1", "-k", "1", "-f", "json"))
