@@ -175,8 +175,9 @@ class Relation:
     def within(self, space: Space) -> Relation:
         """This relation, to be used in a space. Raises ``SpaceMismatch``, naming both, where it is another one."""
         if space != self.space:
+            here, there = self.space.beside(space)
             raise SpaceMismatch(
-                f"the relation {self.name} was fitted in {self.space}, and is asked for in {space}: "
+                f"the relation {self.name} was fitted in {here}, and is asked for in {there}: "
                 "fit it there too, under another name"
             )
         return self

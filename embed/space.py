@@ -39,6 +39,10 @@ class Space:
     def __str__(self) -> str:
         return f"{self.model} ({self.dim}-d, weights {self.weights[:8]}, {self.preprocessing})"
 
+    def beside(self, other: Space) -> tuple[str, str]:
+        """What to call this space and another where both are named: the models, if these tell them apart."""
+        return (str(self), str(other)) if self.model == other.model else (self.model, other.model)
+
     def to_json(self) -> dict[str, Any]:
         """The fields, for a manifest."""
         return asdict(self)

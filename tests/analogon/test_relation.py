@@ -128,10 +128,11 @@ def test_fits_leave_a_pair_out() -> None:
 def test_another_space() -> None:
     up = made()
     assert up.within(Space("elsewhere", "none", "none", 6)) is up  # the same weights in another folder
-    with pytest.raises(
-        SpaceMismatch, match=r"relation up was fitted in toy:6 \(6-d.* asked for in big \(6-d, weights x"
-    ):
+    with pytest.raises(SpaceMismatch, match=r"relation up was fitted in toy:6, and is asked for in big: fit it there"):
         up.within(Space("big", "x", "none", 6))
+    same = r"was fitted in toy:6 \(6-d, weights .*asked for in toy:6 \(6-d, weights x"  # one name, two models
+    with pytest.raises(SpaceMismatch, match=same):
+        up.within(Space("toy:6", "x", "none", 6))
 
 
 def test_what_is_no_relation() -> None:
