@@ -59,7 +59,7 @@ def mean_of_best(s: Floats, k: int) -> npt.NDArray[np.float32]:
     if k == 0:
         return np.zeros(s.shape[1], np.float32)
     best = np.partition(s, len(s) - k, axis=0)[len(s) - k :]
-    return best.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return np.asarray(best.mean(axis=0, dtype=np.float64), np.float32)
 
 
 def nnn(scores: Floats, bias: Floats, alpha: float = NNN_ALPHA) -> Floats:

@@ -36,6 +36,7 @@ __all__ = [
     "Probe",
     "build",
     "choose",
+    "fingerprint",
     "fit",
     "parse_memory",
     "plans",
@@ -317,7 +318,7 @@ class FaissIndex:
             "measured": self.measured and asdict(replace(self.measured, parameters=dict(self.measured.parameters))),
             "size": self.size,
             "dim": self.dim,
-            "vectors": _fingerprint(self._vectors),
+            "vectors": fingerprint(self._vectors),
         }
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
@@ -359,7 +360,7 @@ def read(path: Path, vectors: Float32) -> FaissIndex:
     if dim != vectors.shape[1] or size > len(vectors):
         raise IndexDamaged(f"{path}: an index of {size} x {dim} vectors; there are {len(vectors)} x {vectors.shape[1]}")
     vectors = vectors[:size]
-    if header["vectors"] != _fingerprint(vectors):
+    if header["vectors"] != fingerprint(vectors):
         raise IndexDamaged(f"{path}: an index of other vectors than those that are there; build it again")
     plan, measured = Plan(**header["plan"]), header["measured"]
     if measured:
@@ -397,7 +398,7 @@ def _checked_header(path: Path) -> dict[str, Any]:
         return header
 
 
-def _fingerprint(vectors: Float32) -> str:
+def fingerprint(vectors: Float32) -> str:
     """A hash of the shape and of 256 rows spread over the array: enough to know vectors that only ever grow."""
     digest = hashlib.blake2b(repr(vectors.shape).encode(), digest_size=16)
     if len(vectors):
