@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 
 import analogon
 from analogon import bridge
-from analogon.bridge import ASIF_KEPT, ASIF_POWER, NEAREST, SHARPNESS, Bridge, HeldOut
+from analogon.bridge import ASIF_POWER, NEAREST, SHARPNESS, Bridge, HeldOut
 from analogon.geometry import unit
 from analogon.measure import wilson
 from embed import Media, Space, encode, load
@@ -63,23 +63,27 @@ def test_two_hops_in_a_loop() -> None:
         best = sorted(range(60), key=lambda i: -cosines[i])[:NEAREST]
         weights = [np.exp(SHARPNESS * cosines[i]) for i in best]
         expected = sum(w * (y[i] - y.mean(axis=0)) for w, i in zip(weights, best, strict=True)) / sum(weights)
-        expected = expected + y.mean(axis=0)
+        far = np.sqrt(
+            np.mean([np.sum((row - y.mean(axis=0)) ** 2) for row in y])
+        )  # as far as texts are from their mean
+        expected = far * expected / np.linalg.norm(expected) + y.mean(axis=0)
         assert carried == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)
 
 
-def test_asif_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("power", [ASIF_POWER, 8])
+def test_asif_in_a_loop(monkeypatch: pytest.MonkeyPatch, power: int) -> None:
     monkeypatch.setattr(bridge, "ASIF_KEPT", 9)
+    monkeypatch.setattr(bridge, "BLOCK", 80)  # two rows of forty cosines
     x, y, asked, targets = rows(40, 12, 1), rows(40, 12, 2), rows(3, 12, 3), rows(5, 12, 4)
 
     def relative(row: Rows, anchors: Rows) -> npt.NDArray[np.float64]:
         cosines = np.array([max(0.0, float(row.astype(float) @ anchor)) for anchor in anchors])
         cut = sorted(cosines)[-9]
-        kept = np.array([c**ASIF_POWER if c >= cut else 0.0 for c in cosines])
+        kept = np.array([c**power if c >= cut else 0.0 for c in cosines])
         return kept / np.linalg.norm(kept)
 
     expected = [[relative(q, x) @ relative(t, y) for t in targets] for q in asked]
-    assert bridge.asif_scores(asked, x, targets, y) == pytest.approx(np.array(expected), abs=1e-5)
-    assert ASIF_KEPT == 800
+    assert bridge.asif_scores(asked, x, targets, y, power) == pytest.approx(np.array(expected), abs=1e-5)
 
 
 def test_asifs_vector_gives_its_scores_where_the_target_side_is_left_as_it_is() -> None:
@@ -122,6 +126,19 @@ def test_a_modality_that_lies_apart_wants_its_own_means() -> None:
     assert first(centred) > 0.6 > 2 * first(plain)
     given = plain.apply(pictures, "image", "audio", source_mean=pictures.mean(axis=0), target_mean=heard.mean(axis=0))
     assert given == pytest.approx(centred.apply(pictures, "image", "audio"), abs=1e-6)
+
+
+def test_a_map_that_shrinks_is_not_drowned_by_the_mean() -> None:
+    x, y, asked = rows(60, 12, 1), unit(rows(60, 12, 2) + 0.2), rows(4, 12, 3)
+    made = built("ridge", x, y)
+    shrunk = replace(made, arrays={"map": made.arrays["map"] / 100})
+    assert shrunk.apply(asked, "text") == pytest.approx(made.apply(asked, "text"), abs=1e-6)
+    # Before it is normalised, what arrives is as far from the mean as texts are, in the root mean square.
+    middle = y.mean(axis=0, dtype=float)
+    step = (asked - x.mean(axis=0)) @ made.arrays["map"]
+    far = np.sqrt(((y - middle) ** 2).sum(axis=1).mean())
+    whole = far * step / np.linalg.norm(step, axis=1, keepdims=True) + middle
+    assert made.apply(asked, "text") == pytest.approx(whole / np.linalg.norm(whole, axis=1, keepdims=True), abs=1e-5)
 
 
 def test_texts_never_change_sides_and_count_once() -> None:
@@ -177,6 +194,24 @@ def test_held_out_recall_is_that_of_the_texts_held_out(home: Path) -> None:
     places = [int((row > row[i]).sum()) for i, row in enumerate(scores)]
     assert made.held_out.n == len(asked)
     assert made.held_out.recall_at_10 == pytest.approx(np.mean([place < 10 for place in places]), abs=1 / len(asked))
+
+
+@pytest.mark.parametrize("method", bridge.METHODS)
+def test_nothing_is_learnt_from_texts_held_out(home: Path, method: str) -> None:
+    learnt, asked = bridge.split(captions(), 0.1)
+    sides = [(load(one), {"family": "toy"}) for one in ("toy:8", "toy:24")]
+    # Held-out texts come again in other clothes: they are the same texts, and are still held out.
+    whole = bridge.fit("b", sides[0], sides[1], [*captions(), *(f" {text.upper()} " for text in asked)], method=method)
+    without = bridge.fit("b", sides[0], sides[1], learnt, method=method)
+    assert (whole.texts, whole.digest, whole.penalty) == (without.texts, without.digest, without.penalty)
+    assert whole.held_out.n == len(asked) and without.held_out.n == 0
+    assert all(np.array_equal(array, without.arrays[key]) for key, array in whole.arrays.items())
+    assert all(np.array_equal(mean, without.means[key]) for key, mean in whole.means.items())
+
+
+def test_no_more_is_measured_than_needed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "MEASURED", 7)
+    assert fitted("toy:8", "toy:24").held_out.n == 7
 
 
 def test_what_cannot_be_fitted(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
