@@ -37,6 +37,8 @@ __all__ = ["Background", "Hubness", "Table"]
 
 Rows = npt.NDArray[np.float32]
 BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
+ITEMS: Final = 500  # items that stand in for queries
+FEWEST_ITEMS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +166,7 @@ class Background:
             vectors = collection.vectors(space, modality)
             live = np.zeros(len(vectors), dtype=np.bool_)
             live[collection.catalog.live_rows(space.id, modality)] = True
-        file = collection.path / "indexes" / f"{space.id}-bank.npz"
+        file = _bank_file(collection, space)
         vector_of = _read_bank(file, space.dim)
         if missing := [text for text in texts if text not in vector_of]:
             encoder = collection.encoder(known)
@@ -199,6 +201,38 @@ class Background:
         if made is not None:
             made.table  # noqa: B018  made and saved where it is first looked at
         return made
+
+    @staticmethod
+    def at_hand(collection: Collection, known: KnownSpace) -> bool:
+        """Whether the phrases have vectors of a space already, so that ``open`` need not encode them."""
+        return _bank_file(collection, known.space).is_file()
+
+    @classmethod
+    def of_items(
+        cls,
+        collection: Collection,
+        known: KnownSpace,
+        modality: Modality,
+        asked: Modality,
+        own: frozenset[int] = frozenset(),
+    ) -> Background | None:
+        """Items of the modality ``asked`` as the queries, for a query that is no text: up to ``ITEMS``, seed 0.
+
+        ``own`` are ids of contents that are the query itself. None where there are fewer than ``FEWEST_ITEMS`` others.
+        """
+        space = known.space
+        with collection.catalog.snapshot():
+            vectors, others = collection.vectors(space, modality), collection.vectors(space, asked)
+            rows = collection.catalog.live_rows(space.id, asked)
+            live = np.zeros(len(vectors), dtype=np.bool_)
+            live[collection.catalog.live_rows(space.id, modality)] = True
+            out = {row for content in own for row in collection.catalog.rows_of_content(space.id, asked, content)}
+        rows = [row for row in rows if row not in out]
+        if len(rows) < FEWEST_ITEMS or not live.any():
+            return None
+        drawn = np.random.default_rng(0).permutation(rows)[:ITEMS]
+        bank = np.array(others[np.sort(drawn)])
+        return cls(space, modality, [""] * len(bank), bank, vectors, lambda: Table.make(bank, vectors, live))
 
     def without(self, *queries: str) -> Background:
         """The same without the phrases that are one of ``queries``, but for case and punctuation.
@@ -265,6 +299,10 @@ class Background:
         """
         below = self.scores(np.asarray(rows, np.int64)) < np.asarray(scores)
         return np.asarray(100 * below.mean(axis=0), np.float64)
+
+
+def _bank_file(collection: Collection, space: Space) -> Path:
+    return collection.path / "indexes" / f"{space.id}-bank.npz"
 
 
 def _plain(text: str) -> str:

@@ -183,6 +183,10 @@ def search(
         typer.Option(help="What to compare: sound (any content), name, or both; a text asks both, a file its content."),
     ] = None,
     bridge: Annotated[str | None, typer.Option(help="The bridge to cross into another space.")] = None,
+    rerank: Annotated[
+        str, typer.Option(help="Make up for items that are near to every query: nnn, csls, qbnorm or centre.")
+    ] = "none",
+    variety: Annotated[float, typer.Option(help="From 0 to 1: how unlike each other the hits should be.")] = 0.0,
 ) -> None:
     """Find what is closest in meaning to a text, a file, or an expression of them.
 
@@ -205,6 +209,8 @@ def search(
             include_self=include_self,
             by=by,
             bridge=bridge,
+            rerank=rerank,
+            variety=variety,
         )
     if hits.arithmetic:
         stderr().print(f"asked: {hits.query}", markup=False, soft_wrap=True)

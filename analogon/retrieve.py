@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -13,10 +14,13 @@ import numpy.typing as npt
 
 from analogon import config
 from analogon.ask import Askable, Asked, as_query
+from analogon.background import Background
 from analogon.doctor import PHRASES
 from analogon.fusion import Ranked, fuse
 from analogon.hits import Hit, Reason
-from analogon.query import Text, excludes
+from analogon.query import Text, excludes, leaves, without_excludes
+from analogon.rerank import METHODS, mmr
+from analogon.rerank import rescore as rescored
 from analogon.show import LOOKS_AT, hits_html
 from embed.encoder import Encoder, resolve
 from embed.encoder import load as load_encoder
@@ -24,7 +28,7 @@ from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, 
 from embed.media import MODALITIES, Modality
 from indexes.build import Listener, Plan, Report, SideTable, build
 from indexes.catalog import Item, Source
-from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour
+from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
 from indexes.where import Expression
 from indexes.words import split
 
@@ -32,6 +36,7 @@ __all__ = ["Hit", "Hits", "Library", "as_query"]
 
 WAYS: Final = ("sound", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
+VARIED: Final = 100  # hits that variety chooses from
 WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
 
 
@@ -147,7 +152,20 @@ class Library:
             raise UsageError(
                 f"{self.collection.name} has no encoder yet: name one with --encoder, such as clap or clip"
             )
-        return build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder))
+        report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder))
+        self._prepare(listener)
+        return report
+
+    def _prepare(self, listener: Listener | None) -> None:
+        """See to it that the scores of searches can be seen against those of other queries."""
+        sides = [(known, m) for known in self.collection.spaces for m in self.collection.modalities(known.space)]
+        if listener is not None:
+            listener.phase("background queries", len(sides))
+        for known, modality in sides:
+            if "text" in self.collection.encoder(known).modalities:
+                Background.make(self.collection, known, modality)
+            if listener is not None:
+                listener.advance()
 
     def _name_encoder(
         self, named: str | os.PathLike[str] | Mapping[str, Any] | None
@@ -179,6 +197,8 @@ class Library:
         include_self: bool = False,
         by: str | None = None,
         bridge: str | None = None,
+        rerank: str = "none",
+        variety: float = 0.0,
     ) -> Hits:
         """The ``k`` best hits for a text, a file or an expression, after the first ``offset``.
 
@@ -194,6 +214,10 @@ class Library:
         ``by`` says what is compared: "sound", the content, of pictures and texts as well; "name", what files are
         called, file names, folders and captions; "both", joined by rank. Without it a text asks both, all else the
         content alone. Where the content cannot be asked, "both" answers by name and says so in ``Hits.notes``.
+
+        ``rerank`` is one of ``analogon.rerank.METHODS``: an order of the content that makes up for items that are near
+        to every query; scores stay cosines. ``variety``, from 0 to 1, is how much being unlike the hits before it
+        counts for a hit (MMR).
         Raises ``UsageError``, ``FilterError``, ``QueryError``, ``SpaceMismatch``, ``MediaError``.
         """
         if k < 1 or offset < 0:
@@ -202,6 +226,10 @@ class Library:
             raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
         if by is not None and by not in WAYS:
             raise UsageError(f"hits are found by {', '.join(WAYS)}, not by {by!r}")
+        if rerank not in METHODS:
+            raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
+        if not 0 <= variety <= 1:
+            raise UsageError(f"variety is a share from 0 to 1, not {variety}")
         asked = Asked.of(self.collection, query, bridge)
         by = by or ("both" if isinstance(asked.query, Text) else "sound")
         expression = self.collection.filter(where) if where else None
@@ -218,7 +246,7 @@ class Library:
                     raise
                 targets, unasked = [], error
             for known, modality in targets:
-                found, remarks = self._near(asked, known, modality, depth, expression, without, parts)
+                found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
                 notes += remarks
                 lists.append(_Answers("sound", found))
             notes += [one.remark for one in asked.crossed.values()]
@@ -248,21 +276,57 @@ class Library:
         where: Expression | None,
         without: frozenset[int],
         parts: bool,
+        rerank: str,
+        variety: float,
     ) -> tuple[list[_Answer], list[str]]:
         """What a space holds of a modality near to a query, best first, and what is to be said of it."""
-        collection, notes = self.collection, []
+        collection, space = self.collection, known.space
         vector = asked.vector(known, modality)
+        background = self._background(asked, known, modality, needed=rerank != "none")
+        rescore: Rescore | None = None
+        if background is not None and rerank != "none":
+            rescore = partial(rescored, rerank, background, vector)
         with collection.catalog.snapshot():
-            only, dropped = self._excluded(asked, known, modality)
+            only, notes = self._excluded(asked, known, modality)
+            many = max(depth, VARIED) if variety else depth
             found = collection.nearest(
-                known.space, modality, vector, depth, where=where, without=without, parts=parts, only=only
+                space, modality, vector, many, where=where, without=without, parts=parts, only=only, rescore=rescore
             )
-        notes += dropped
+            if variety and found:
+                rows = collection.vectors(space, modality)[[one.row for one in found]]
+                order = mmr(np.array([one.ranked for one in found]), rows, depth, 1.0 - variety)
+                # An order has to be one by score as well, where several lists are joined.
+                found = [replace(found[at], ranked=-float(place)) for place, at in enumerate(order)]
+        if rerank != "none" and background is None:
+            notes.append(f"{modality} stays in the order of its cosines: {space.model} has no queries to compare with")
         if found and asked.plain:
             media = next(iter(asked.media.values()))
             if doubt := collection.encoder(known).doubt(media, modality, found[0].score):
                 notes.append(doubt)
-        return [_Answer(one.item, one.ranked, one.score, known.space.model) for one in found], notes
+        percentiles: list[float | None] = [None] * len(found)
+        if background is not None and found:
+            scores, places = [one.score for one in found], [one.row for one in found]
+            percentiles = background.percentile(scores, places).tolist()
+        return [
+            _Answer(one.item, one.ranked, one.score, space.model, percentile)
+            for one, percentile in zip(found, percentiles, strict=True)
+        ], notes
+
+    def _background(self, asked: Asked, known: KnownSpace, modality: Modality, *, needed: bool) -> Background | None:
+        """Other queries to see this one's scores against: phrases for texts, items for a recording or a picture.
+
+        None where neither is like the query. Phrases that have no vectors yet get some only where they are ``needed``.
+        """
+        media = [asked.media[leaf] for leaf in leaves(without_excludes(asked.query))]
+        kinds = {one.modality for one in media}
+        if known.space.id in asked.crossed or len(kinds) > 1:
+            return None
+        if kinds != {"text"}:
+            return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own())
+        if not needed and not Background.at_hand(self.collection, known):
+            return None
+        found = Background.open(self.collection, known, modality)
+        return found and found.without(*(one.text or "" for one in media))
 
     def _excluded(
         self, asked: Asked, known: KnownSpace, modality: Modality
@@ -387,6 +451,7 @@ class _Answer:
     ranked: float
     score: float
     model: str
+    percentile: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,4 +514,5 @@ def _hit(rank: int, answer: _Answer, sources: tuple[Source, ...], reasons: tuple
         facts=item.facts,
         reasons=reasons,
         fused=fused,
+        percentile=answer.percentile,
     )

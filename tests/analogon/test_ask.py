@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import analogon
+from analogon import phrases
 from analogon import query as q
 from embed import Media, encode, load
 from embed.errors import UsageError
@@ -120,3 +121,82 @@ def test_the_command_says_what_was_asked(
     told = capsys.readouterr()
     assert "asked: 2:rain - heavy traffic" in told.err
     assert ".wav" in told.out
+
+
+# -- orders, percentiles, variety ------------------------------------------------------------------------------------
+
+
+def sound_rows(library: analogon.Library) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """The vectors of all sounds, in the order of their rows, and their paths."""
+    space = library.collection.spaces[0].space
+    vectors = np.asarray(library.collection.vectors(space, "audio"), np.float64)
+    items = library.collection.catalog.items_of_rows(space.id, "audio", range(len(vectors)))
+    found = library.collection.catalog.items(sorted(items.values()))
+    return vectors, [found[items[row]].sources[0].path for row in range(len(vectors))]
+
+
+def bank(without: str) -> npt.NDArray[np.float64]:
+    texts = [phrase for phrase in phrases.bank("audio") if phrase != without]
+    rows = encode(load(ENCODER), [Media.from_text(text) for text in texts], query=True).array
+    return np.asarray(rows, np.float64)
+
+
+def test_hubs_are_held_back_by_nnn(library: analogon.Library) -> None:
+    vectors, paths = sound_rows(library)
+    scores = bank("rain") @ vectors.T
+    bias = np.sort(scores, axis=0)[-128:].mean(axis=0)
+    order = np.argsort(-(vectors @ vector("rain") - 0.75 * bias), kind="stable")
+    plain = np.argsort(-(vectors @ vector("rain")), kind="stable")
+    assert order.tolist() != plain.tolist()
+    hits = library.search("rain", to="audio", by="sound", k=20, rerank="nnn")
+    assert [hit.path for hit in hits] == [paths[row] for row in order]
+    assert [hit.score for hit in hits] == pytest.approx((vectors @ vector("rain"))[order].tolist(), abs=1e-5)
+    with pytest.raises(UsageError, match="no order 'best'; there are: none, centre, csls, nnn, qbnorm"):
+        library.search("rain", rerank="best")
+
+
+def test_percentiles_count_the_queries_that_an_item_answers_less_well(library: analogon.Library) -> None:
+    vectors, paths = sound_rows(library)
+    scores = bank("rain") @ vectors.T
+    for hit in library.search("rain", to="audio", by="sound", k=20):
+        row = paths.index(hit.path)
+        assert hit.percentile == pytest.approx(100 * (scores[:, row] < vectors[row] @ vector("rain")).mean(), abs=0.2)
+
+
+def test_a_recording_is_compared_with_recordings(tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    for number in range(30):
+        sounds.write(folder / f"{number:03}.wav", number)
+    with analogon.open(tmp_path / "c", create=True) as library:
+        library.index(folder, encoders=[ENCODER])
+        vectors, paths = sound_rows(library)
+        asked = paths.index(str(folder / "004.wav"))
+        others = np.delete(vectors, asked, axis=0)
+        for hit in library.search(folder / "004.wav", to="audio", k=5):
+            row = vectors[paths.index(hit.path)]
+            expected = 100 * (others @ row < vectors[asked] @ row - 1e-7).mean()
+            assert hit.percentile == pytest.approx(expected, abs=100 / 29 + 1e-6)
+        assert library.search(f"rain + {folder / '004.wav'}", to="audio")[0].percentile is None
+
+
+def test_a_collection_without_a_bank_answers_without_percentiles(tmp_path: Path, folder: Path) -> None:
+    with analogon.open(tmp_path / "c", create=True) as library:
+        library.index(folder, encoders=[ENCODER], only=["audio"])
+        for file in (library.collection.path / "indexes").glob("*-bank.npz"):
+            file.unlink()
+        assert library.search("rain", by="sound")[0].percentile is None
+        assert library.search("rain", by="sound", rerank="csls")[0].percentile is not None
+
+
+def test_variety_chooses_hits_that_are_unlike_each_other(library: analogon.Library) -> None:
+    vectors, paths = sound_rows(library)
+    cosines, chosen = vectors @ vector("rain"), list[int]()
+    while len(chosen) < 4:  # Carbonell and Goldstein, written out
+        left = [row for row in range(len(paths)) if row not in chosen]
+        alike = {row: max((vectors[row] @ vectors[one] for one in chosen), default=0.0) for row in left}
+        chosen.append(max(left, key=lambda row: 0.4 * cosines[row] - 0.6 * alike[row]))
+    hits = library.search("rain", to="audio", by="sound", k=4, variety=0.6)
+    assert [hit.path for hit in hits] == [paths[row] for row in chosen]
+    assert chosen != np.argsort(-cosines)[:4].tolist()
+    with pytest.raises(UsageError, match="a share from 0 to 1"):
+        library.search("rain", variety=2)
