@@ -403,7 +403,7 @@ def fingerprint(vectors: Float32) -> str:
     digest = hashlib.blake2b(repr(vectors.shape).encode(), digest_size=16)
     if len(vectors):
         # A set, not np.unique: that imports numpy.ma, which takes longer than a small search.
-    rows = sorted(set(np.linspace(0, len(vectors) - 1, 256).astype(np.int64).tolist()))
+        rows = sorted(set(np.linspace(0, len(vectors) - 1, 256).astype(np.int64).tolist()))
         digest.update(np.ascontiguousarray(vectors[rows], dtype="<f4").tobytes())
     return digest.hexdigest()
 
