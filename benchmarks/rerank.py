@@ -9,9 +9,10 @@ takes no pictures. Background queries are ``analogon.phrases``, without those th
 settings are the papers'. How a recording ranks the class names (zero-shot) is not measured: NNN and CSLS move all of a
 recording's scores alike there. Intervals: 95 %, bootstrap over queries; differences are paired, to cosines as they are.
 
-``--doubt`` compares statistics that could tell that a collection holds no answer: descriptions of recordings are asked
-as they are, and with all recordings taken away whose descriptions share a word. The threshold is chosen there, over
-potion, and the figures for ESC-10 and the stamps' sounds are of that threshold.
+``--doubt`` compares statistics of the best hit that could tell that it is wrong, or that a collection holds no answer
+at all. Descriptions of recordings are asked, without numbers; what shares a word with them counts as an answer. Each is
+asked a second time with all its answers taken away. Each statistic's threshold is chosen there, over potion, so that a
+tenth of the right hits is doubted; what ESC-10 and the stamps' sounds show is how far it carries.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from esc10 import QUERIES
 
 import analogon
 from analogon import contents, phrases, rerank
 from analogon.geometry import centre
 from analogon.measure import bootstrap, ranks, retrieval, wilson
-from esc10 import QUERIES
 from embed import Media, encode
 from embed.encoder import Encoder
 from embed.media import Modality
@@ -42,9 +44,12 @@ NEAREST: Final = 10
 VARIETY: Final = (1.0, 0.7)
 POOL: Final = 100  # candidates that variety chooses among
 ASKED: Final = 300  # descriptions of recordings
-ALARMS: Final = 0.1  # share of questions with answers that may be doubted where a threshold is chosen
+ALARMS: Final = 0.1  # share of right hits that may be doubted where a threshold is chosen
+RESAMPLES: Final = 1000
+ENCODERS: Final = ("potion", "minilm", "starter")
 
 Rows = npt.NDArray[np.float32]
+Figures = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -215,7 +220,7 @@ def scores_by(method: str, data: Data) -> Rows:
     return data.of_contents(np.stack([rerank.qb_norm(row, denominator, hubs) for row in cosines]))
 
 
-def per_query(scores: Rows, relevant: Mask) -> dict[str, npt.NDArray[np.float64]]:
+def per_query(scores: Rows, relevant: Mask) -> dict[str, Figures]:
     """Each question's figures."""
     found = ranks(scores, relevant)
     return {
@@ -233,8 +238,8 @@ def recall(bench: Bench) -> None:
     sets: list[tuple[Data, tuple[str, ...]]] = [
         (bench.stamps("potion", "image"), stamps),
         (bench.stamps("minilm", "image"), stamps),
-        *((bench.stamps(encoder, "audio"), stamps) for encoder in ("potion", "minilm", "starter")),
-        *((bench.esc10(encoder), esc10) for encoder in ("potion", "minilm", "starter")),
+        *((bench.stamps(encoder, "audio"), stamps) for encoder in ENCODERS),
+        *((bench.esc10(encoder), esc10) for encoder in ENCODERS),
     ]
     for data, figures in sets:
         methods(data, figures)
@@ -270,7 +275,7 @@ def methods(data: Data, figures: Sequence[str]) -> None:
     print("  " + f"{'chance':9}" + "".join(f"{expected[name]:<23.3f}" for name in figures).rstrip())
 
 
-def span(values: npt.NDArray[np.float64]) -> str:
+def span(values: Figures) -> str:
     """The interval of a mean."""
     interval = bootstrap(values, seed=SEED)
     return f"({interval.low:.3f}, {interval.high:.3f})"
@@ -324,21 +329,27 @@ def asked_twice(data: Data) -> tuple[list[dict[str, float]], list[dict[str, floa
     return there, gone
 
 
-def auc(there: npt.NDArray[np.float64], gone: npt.NDArray[np.float64]) -> float:
-    """How often a question with answers scores higher than one without; ties count half."""
-    return float((there[:, None] > gone).mean() + (there[:, None] == gone).mean() / 2)
+def auc(good: Figures, bad: Figures) -> float:
+    """How often one of ``good`` is higher than one of ``bad``; ties count half."""
+    return float((good[:, None] > bad).mean() + (good[:, None] == bad).mean() / 2)
 
 
-def auc_interval(there: npt.NDArray[np.float64], gone: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Bootstrap over questions, each drawn with both of its askings."""
+def auc_cell(good: Figures, bad: Figures, *, paired: bool) -> str:
+    """The AUC and its interval: bootstrap over questions, of pairs with both of their askings."""
+    if not len(good) or not len(bad):
+        return "none to compare"
     random = np.random.default_rng(SEED)
-    wins = (there[:, None] > gone) + (there[:, None] == gone) / 2
-    drawn = random.integers(len(there), size=(1000, len(there)))
-    low, high = np.quantile([wins[np.ix_(some, some)].mean() for some in drawn], [0.025, 0.975])
-    return float(low), float(high)
+    wins = (good[:, None] > bad) + (good[:, None] == bad) / 2
+    found = []
+    for _ in range(RESAMPLES):
+        some = random.integers(len(good), size=len(good))
+        others = some if paired else random.integers(len(bad), size=len(bad))
+        found.append(wins[np.ix_(some, others)].mean())
+    low, high = np.quantile(found, [0.025, 0.975])
+    return f"{wins.mean():.3f} ({low:.3f}, {high:.3f})"
 
 
-def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, npt.NDArray[np.float64]]:
+def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Figures]:
     """Statistics by name."""
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
@@ -346,36 +357,36 @@ def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, npt.NDArray[np.flo
 def doubt(bench: Bench) -> None:
     """AUC of each statistic, and alarms and misses of the threshold chosen on recordings over potion."""
     chosen: dict[str, float] = {}
-    sets: list[Callable[[], Data]] = [
-        lambda: bench.recordings("potion"),
-        *(lambda e=e: bench.esc10(e) for e in ("potion", "minilm", "starter")),  # type: ignore[misc]
-        *(lambda e=e: bench.stamps(e, "audio") for e in ("potion", "minilm", "starter")),  # type: ignore[misc]
-    ]
+    sets = [partial(bench.recordings, "potion")]
+    sets += [partial(bench.esc10, encoder) for encoder in ENCODERS]
+    sets += [partial(bench.stamps, encoder, "audio") for encoder in ENCODERS]
     for make in sets:
         data = make()
         there, gone = map(columns, asked_twice(data))
+        best = scores_by("none", data).argmax(axis=1)
+        right = data.relevant[np.arange(len(best)), best]
         if not chosen:
-            chosen = {name: float(np.quantile(values, ALARMS)) for name, values in there.items()}
+            chosen = {name: float(np.quantile(values[right], ALARMS)) for name, values in there.items()}
         print(
-            f"\n{data.name}, {data.model}: {len(data.texts)} queries, each with its answers there and taken away; "
-            f"{len(data.bank)} background queries"
+            f"\n{data.name}, {data.model}: {len(data.texts)} questions, the best hit of {int(right.sum())} is right; "
+            f"{len(data.bank)} background queries\n"
+            f"  {'':25}{'AUC, right or wrong hit':25}{'AUC, answers or none':25}{'doubted below':15}"
+            f"{'of right hits':19}{'of wrong hits':19}without answers"
         )
-        print(
-            f"  {'':25}{'AUC (95 %)':24}{'doubted below':16}{'alarms, of those with answers':34}misses, of those without"
-        )
-        for name in there:
-            low, high = auc_interval(there[name], gone[name])
-            alarms, misses = int((there[name] < chosen[name]).sum()), int((gone[name] >= chosen[name]).sum())
+        for name, values in there.items():
+            groups = (values[right], values[~right], gone[name])
             print(
-                f"  {name:25}{f'{auc(there[name], gone[name]):.3f} ({low:.3f}, {high:.3f})':24}{chosen[name]:<16.3f}"
-                f"{share(alarms, len(data.texts)):34}{share(misses, len(data.texts))}"
+                f"  {name:25}{auc_cell(*groups[:2], paired=False):25}{auc_cell(values, gone[name], paired=True):25}"
+                f"{chosen[name]:<15.3f}" + "".join(f"{share(some < chosen[name]):19}" for some in groups).rstrip()
             )
 
 
-def share(count: int, n: int) -> str:
+def share(true: Mask) -> str:
     """A share and its interval."""
-    interval = wilson(count, n)
-    return f"{count / n:.2f} ({interval.low:.2f}, {interval.high:.2f})"
+    if not len(true):
+        return "none"
+    interval = wilson(int(true.sum()), len(true))
+    return f"{true.mean():.2f} ({interval.low:.2f}, {interval.high:.2f})"
 
 
 if __name__ == "__main__":
