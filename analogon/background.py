@@ -237,7 +237,7 @@ class Background:
         return cls(space, modality, [""] * len(bank), bank, vectors, lambda: Table.make(bank, vectors, live))
 
     def without(self, *queries: str) -> Background:
-        """The same without the phrases that are one of ``queries``, but for case and punctuation.
+        """The same without the phrases that are one of ``queries``, but for case, punctuation and articles.
 
         A bank must not hold what is being asked: the query's own scores would count against it. Raises ``UsageError``
         where nothing is left.
@@ -326,12 +326,12 @@ def _bank_file(collection: Collection, space: Space) -> Path:
 
 
 def _plain(text: str) -> str:
-    """A text as it is compared with phrases.
+    """A text as it is compared with phrases: without an article, whose vector would hardly be another.
 
-    >>> _plain("Dog, barking!") == _plain(" dog barking")
+    >>> _plain("A dog, barking!") == _plain(" dog barking")
     True
     """
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    return " ".join(word for word in re.findall(r"\w+", text.casefold()) if word not in ("a", "an", "the"))
 
 
 # -- caches ------------------------------------------------------------------------------------------------------------
