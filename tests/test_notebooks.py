@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +31,47 @@ def test_search_by_meaning(monkeypatch: pytest.MonkeyPatch, shared: Path) -> Non
     printed = "".join(output.get("text", "") for output in outputs)
     precision = float(printed.split("recordings: ")[1].split()[0])
     assert precision >= 0.8  # chance is 0.1
+
+
+def test_arithmetic(monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
+    outputs = run("02-arithmetic.ipynb", monkeypatch, shared)
+    printed = "".join(output.get("text", "") for output in outputs)
+
+    def figures(row: str) -> list[float]:
+        (line,) = [line for line in printed.splitlines() if line.startswith(row + " ")]
+        return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", line.removeprefix(row))]
+
+    queries = ("water", "water, no rain", "water - rain", "water without(rain)")
+    plain, no, minus, without = (figures(f"{query:24}") for query in queries)
+    assert all(sum(counts) == 8 for counts in (plain, no, minus, without))
+    assert no[0] > plain[0] > max(minus[0], without[0])  # of rain: "no" asks for it
+
+    # What gensim counts on the same words: benchmarks/analogies.py prints both.
+    questions, excluded, low, high, allowed, nearest = figures("family")
+    assert (questions, excluded) == (78, 0.923) and low < excluded < high
+    assert allowed < excluded > nearest
+    assert figures("gram7-past-tense")[4] < 0.2 < figures("capital-common-countries")[5]
+    for name in ("male-female", "verb-tense", "country-capital"):
+        ocs, shuffled, pcs = figures(f"{name}: OCS")
+        assert ocs > 2 * shuffled and 0.8 < pcs <= 1
+
+    alone, text, formula, chance = (
+        figures(way)[-2:]
+        for way in ("the picture alone", "the second text alone", "picture + second - first", "chance, about")
+    )
+    assert text[0] > formula[0] > alone[0] > chance[0]
+
+    ridge, hops, by_chance = figures("ridge"), figures("two-hops"), figures("chance")
+    assert ridge[1] > by_chance[1] and ridge[4] > by_chance[2]
+    assert ridge[-2] > hops[-2] > 0.5  # the texts that were held out
+    assert "through the bridge ridge" in printed
+
+    if shutil.which("espeak-ng"):
+        nearest_voice, turned = figures("nearest voice"), figures("direction x 1.5")
+        assert turned[0] > 2 * nearest_voice[0] and turned[-1] > 0.9
+    else:
+        assert printed.count("espeak-ng is not installed") == 1
+    pages = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    assert [page.count("<audio controls") for page in pages] == [3, 0, 3] and pages[1].count("<img src='data") == 4
+    drawn = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(drawn) == (4 if shutil.which("espeak-ng") else 3)
