@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,6 +225,19 @@ def test_what_cannot_be_fitted(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_
         bridge.fit("b", (load("toy:8"), {}), (load(deaf), {}), captions())
     with pytest.raises(UsageError, match="are too few"):
         bridge.fit("b", (load("toy:8"), {}), (load("toy:24"), {}), captions()[:10])
+
+
+def test_real_words_are_found_in_another_space(home: Path, shared: Path) -> None:
+    with (shared / "data" / "prompts" / "parti-prompts.tsv").open(encoding="utf-8", newline="") as file:
+        prompts = [row["Prompt"] for row in csv.DictReader(file, delimiter="\t")][:500]
+    tables = [f"static:{shared / 'models' / 'potion-base-4m-int8'}", f"words:{shared / 'models' / 'word2vec-8k'}"]
+    here, there = ((load(table), {"family": table.partition(":")[0]}) for table in tables)
+    skipped: dict[str, str] = {}
+    made = bridge.fit("b", here, there, prompts, held_out=0.2, skipped=skipped.__setitem__)
+    learnt, asked = bridge.split(prompts, 0.2)
+    assert skipped["molecule"] == "no word of it is in the vocabulary"
+    assert made.texts == len(set(learnt) - set(skipped)) and made.held_out.n == len(set(asked) - set(skipped))
+    assert made.held_out.interval_at_10.low > 4 * made.held_out.chance_at_10
 
 
 # -- through the search ----------------------------------------------------------------------------------------------
