@@ -12,7 +12,7 @@ recording's scores alike there. Intervals: 95 %, bootstrap over queries; differe
 ``--doubt`` compares statistics of the best hit that could tell that it is wrong, or that a collection holds no answer
 at all. Descriptions of recordings are asked, without numbers; what shares a word with them counts as an answer. Each is
 asked a second time with all its answers taken away. Each statistic's threshold is chosen there, over potion, so that a
-tenth of the right hits is doubted; what ESC-10 and the stamps' sounds show is how far it carries.
+tenth of the right hits is doubted; what ESC-10 and the stamps show is how far it carries.
 """
 
 from __future__ import annotations
@@ -360,6 +360,7 @@ def doubt(bench: Bench) -> None:
     sets = [partial(bench.recordings, "potion")]
     sets += [partial(bench.esc10, encoder) for encoder in ENCODERS]
     sets += [partial(bench.stamps, encoder, "audio") for encoder in ENCODERS]
+    sets += [partial(bench.stamps, encoder, "image") for encoder in ("potion", "minilm")]
     for make in sets:
         data = make()
         there, gone = map(columns, asked_twice(data))
