@@ -244,7 +244,7 @@ def test_candidates_are_scored_anew_as_the_formulas_say(library: Library, method
         rerank.rescore("dual softmax", found, query, rows, cosines)
 
 
-def test_the_best_hit_is_doubted_where_most_other_queries_have_a_nearer_one() -> None:
+def test_the_best_hit_is_doubted_where_too_many_other_queries_have_a_nearer_one() -> None:
     # One item; the cosines of the background queries with it are 0.00, 0.01, ... 0.99.
     cosines = np.arange(100) / 100
     bank = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1).astype(np.float32)
@@ -252,8 +252,8 @@ def test_the_best_hit_is_doubted_where_most_other_queries_have_a_nearer_one() ->
     table = Table.make(bank, rows, np.array([True]))
     texts = [f"phrase {i}" for i in range(100)]
     found = Background(load("toy:2").space, "audio", texts, bank, rows, lambda: table)
-    assert found.doubt(0.205) is None  # 21 are worse: 0.00 to 0.20
-    assert found.doubt(0.195) == "perhaps nothing here fits: 80 % of 100 other queries have a nearer best hit"
+    assert found.doubt(0.805) is None  # 81 are worse: 0.00 to 0.80
+    assert found.doubt(0.795) == "perhaps nothing here fits: 20 % of 100 other queries have a nearer best hit"
     assert found.doubt(-1.0) == "perhaps nothing here fits: 100 % of 100 other queries have a nearer best hit"
-    # What is asked does not count: without one of the worse ones 20 of 99 are left.
-    assert (found.without("Phrase 3!").doubt(0.205) or "").endswith("80 % of 99 other queries have a nearer best hit")
+    # What is asked does not count: without one of the worse ones 80 of 99 are left.
+    assert (found.without("Phrase 3!").doubt(0.805) or "").endswith("19 % of 99 other queries have a nearer best hit")
