@@ -306,12 +306,13 @@ class Background:
         """Why not to trust the hits of a query whose best one has the cosine ``best``, in one line; None else.
 
         They are doubted where fewer than ``DOUBTED`` in a hundred background queries have a worse best hit; most of
-        those queries have no answer in any one collection. Of the statistics that ``benchmarks/rerank.py --doubt`` compares
-        it is the only one whose threshold carries over to other spaces and data. Where the best hit is right it still
-        doubts 0 to 11 % (ESC-10), 8 to 9 % (pictures of stamps) and 25 to 42 % (their sounds); where the answers are
-        taken away, 50 to 80 % of ESC-10's questions, but only a quarter among 3,000 recordings of all kinds, where
-        something is always near. No doubt does not mean that a hit is right. ``best`` is the highest cosine of all
-        items, before any other order and without a filter. It needs a pass over all rows where none is cached.
+        those queries have no answer in any one collection. Of the statistics that ``benchmarks/rerank.py --doubt``
+        compares it is the only one whose threshold carries over to other spaces and data. Where the best hit is right
+        it still doubts 0 to 11 % (ESC-10), 8 to 9 % (pictures of stamps) and 25 to 42 % (their sounds); where the
+        answers are taken away, 50 to 80 % of ESC-10's questions, but only a quarter among 3,000 recordings of all
+        kinds, where something is always near. No doubt does not mean that a hit is right. ``best`` is the highest
+        cosine of all items, before any other order and without a filter. It needs a pass over all rows where none is
+        cached.
         """
         share = 100 * float((self.best < best).mean())
         if share >= DOUBTED:
