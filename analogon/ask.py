@@ -18,7 +18,6 @@ from analogon.bridge import Bridge
 from analogon.query import File, Item, Leaf, Query, Text
 from analogon.relation import Relation
 from embed.encoder import Encoder
-from embed.encoder import load as load_encoder
 from embed.errors import AnalogonError, SpaceMismatch, UsageError
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
@@ -83,7 +82,6 @@ class Asked:
     """The bridge to take, where one is named."""
     crossed: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
-    _encoders: dict[str, Encoder] = field(default_factory=dict)
     _found: dict[tuple[str, Leaf], Row] = field(default_factory=dict)
 
     @classmethod
@@ -196,16 +194,12 @@ class Asked:
 
     def _source(self, one: Bridge) -> Encoder:
         """The encoder at a bridge's near side. Raises ``SpaceMismatch`` where it is not the one that was fitted."""
-        if one.source.id not in self._encoders:
-            here = next((known for known in self.collection.spaces if known.space == one.source), None)
-            try:
-                encoder = self.collection.encoder(here) if here else load_encoder(one.encoders[0])
-            except AnalogonError as error:
-                raise UsageError(f"the bridge {one.name} cannot be used: {error}") from None
-            if encoder.space != one.source:
-                raise SpaceMismatch(
-                    f"the bridge {one.name} was fitted from {one.source}; what is there now under that name is "
-                    f"{encoder.space}: fit it again"
-                )
-            self._encoders[one.source.id] = encoder
-        return self._encoders[one.source.id]
+        try:
+            return self.collection.encoder(KnownSpace(one.source, dict(one.encoders[0])))
+        except SpaceMismatch:
+            raise SpaceMismatch(
+                f"the bridge {one.name} was fitted from {one.source}; there is another model now under that name: "
+                "fit the bridge again"
+            ) from None
+        except AnalogonError as error:
+            raise UsageError(f"the bridge {one.name} cannot be used: {error}") from None

@@ -176,8 +176,9 @@ class Bridge:
     @property
     def remark(self) -> str:
         """What to say where it was crossed."""
+        between = f" from {self.source.model} to {self.target.model}" if self.source.model != self.target.model else ""
         return (
-            f"through the bridge {self.name} from {self.source.model} to {self.target.model} ({self.method}, "
+            f"through the bridge {self.name}{between} ({self.method}, "
             f"{self.texts} texts; of {self.held_out.n} held out {self.held_out.recall_at_10:.0%} are in the first 10)"
         )
 

@@ -300,9 +300,10 @@ class Library:
         if rerank != "none" and background is None:
             notes.append(f"{modality} stays in the order of its cosines: {space.model} has no queries to compare with")
         if found and asked.plain:
-            media = next(iter(asked.media.values()))
-            if doubt := collection.encoder(known).doubt(media, modality, found[0].score):
-                notes.append(doubt)
+            doubt = self._doubt(
+                asked, known, modality, max(one.score for one in found), background if not where else None
+            )
+            notes += [doubt] if doubt else []
         percentiles: list[float | None] = [None] * len(found)
         if background is not None and found:
             scores, places = [one.score for one in found], [one.row for one in found]
@@ -311,6 +312,16 @@ class Library:
             _Answer(one.item, one.ranked, one.score, space.model, percentile)
             for one, percentile in zip(found, percentiles, strict=True)
         ], notes
+
+    def _doubt(
+        self, asked: Asked, known: KnownSpace, modality: Modality, best: float, background: Background | None
+    ) -> str | None:
+        """Why not to trust the answers to a text or a file: by the encoder's own measure, else by the background's."""
+        encoder = self.collection.encoder(known)
+        media = next(iter(asked.media.values()))
+        if type(encoder).doubt is not Encoder.doubt:
+            return encoder.doubt(media, modality, best)
+        return background.doubt(best) if background is not None and media.modality == "text" else None
 
     def _background(self, asked: Asked, known: KnownSpace, modality: Modality, *, needed: bool) -> Background | None:
         """Other queries to see this one's scores against: phrases for texts, items for a recording or a picture.

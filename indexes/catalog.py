@@ -502,29 +502,22 @@ class Catalog:
 
     def pending(self, space: str, modality: Modality, roots: Sequence[str]) -> list[Pending]:
         """The contents of a modality under some paths that a space has not yet, in order of content."""
-        below = " OR ".join("s.path = ? OR substr(s.path, 1, ?) = ?" for _ in roots)
-        bound: list[Any] = []
-        for root in roots:
-            prefix = root.rstrip("/") + "/"
-            bound += [root, len(prefix), prefix]
         rows = self.query(
-            "SELECT c.id, c.text, c.facts, min(s.path || char(0) || s.row), s.path, s.row, s.size, s.mtime "
+            "SELECT c.id, c.text, c.facts, s.path, s.row, s.size, s.mtime "
             "FROM content c JOIN source s ON s.content = c.id WHERE instr(' ' || s.modalities || ' ', ?) > 0 "
-            f"AND ({below}) "
             "AND NOT EXISTS (SELECT 1 FROM done d WHERE d.content = c.id AND d.space = ? AND d.modality = ?) "
-            "GROUP BY c.id ORDER BY c.id",
-            (f" {modality} ", *bound, space, modality),
+            "ORDER BY c.id, s.path, s.row",
+            (f" {modality} ", space, modality),
         )
-        return [
-            Pending(
-                content,
-                Media(modality, path=path, text=text, row=None if row == NO_ROW else row),
-                size,
-                mtime,
-                float(json.loads(facts).get("duration") or 0.0),
-            )
-            for content, text, facts, _, path, row, size, mtime in rows
-        ]
+        # Not in SQL: a shell's *.wav may name more paths than a statement can hold.
+        named = {root.rstrip("/") or "/" for root in roots}
+        found: dict[int, Pending] = {}
+        for content, text, facts, path, row, size, mtime in rows:
+            if content not in found and (path in named or any(str(folder) in named for folder in Path(path).parents)):
+                media = Media(modality, path=path, text=text, row=None if row == NO_ROW else row)
+                seconds = float(json.loads(facts).get("duration") or 0.0)
+                found[content] = Pending(content, media, size, mtime, seconds)
+        return list(found.values())
 
     # -- what a writer does, inside a transaction ---------------------------------------------------------------
 

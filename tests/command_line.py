@@ -29,4 +29,5 @@ def family(
         f"    made.modalities = frozenset({sorted(modalities)!r})\n    return made\n"
     )
     monkeypatch.setenv("ANALOGON_ENCODERS", str(folder))
+    monkeypatch.delitem(sys.modules, f"embed.encoders.{name}", raising=False)  # another test's of the same name
     return name

@@ -280,7 +280,7 @@ def test_a_picture_asks_sounds_over_a_bridge(library: analogon.Library, tmp_path
     direction = encode(load("toy:24"), [Media.from_text("rain")], query=True).array[0].astype(float) + carried
     best = library.collection.vector(THERE_TOY, both.id)
     assert both.score == pytest.approx(float(best @ direction / np.linalg.norm(direction)), abs=1e-5)
-    assert library.search("rain", to="audio", by="sound").notes == ()
+    assert not any("bridge" in note for note in library.search("rain", to="audio", by="sound").notes)
 
 
 THERE_TOY = load("toy:24").space
@@ -296,7 +296,7 @@ def by_content(library: analogon.Library) -> dict[int, list[int]]:
 def test_a_bridge_from_another_model_is_refused(library: analogon.Library, tmp_path: Path) -> None:
     made = fitted("toy:8", "toy:24", name="old")
     replace(made, source=Space("toy:8", "other weights", "none", 8)).save()
-    with pytest.raises(SpaceMismatch, match=r"the bridge old was fitted from toy:8 .*other we.*; what is there now"):
+    with pytest.raises(SpaceMismatch, match="the bridge old was fitted from toy:8 .*another model now"):
         library.search(picture(tmp_path), to="audio")
 
 

@@ -312,3 +312,14 @@ def test_a_model_that_was_moved_is_looked_for_where_it_was_named_last(tmp_path: 
         (texts / "two.txt").write_text("rain")
         assert library.index(texts).vectors == 2  # no encoder named: both of the collection's are found
         assert library.search("rain", encoders=[f"static:{tmp_path / 'new'}"], by="sound")[0].path.endswith("two.txt")
+
+
+def test_a_shells_list_of_more_files_than_a_statement_holds(tmp_path: Path) -> None:
+    """``analogon index *.txt``: each file is a root of its own, and a sibling that was not named stays out."""
+    for number in range(1300):
+        (tmp_path / f"{number:04}.txt").write_text(f"words {number}")
+    with Collection.create(tmp_path / "c") as collection:
+        paths = tuple(str(tmp_path / f"{number:04}.txt") for number in range(1200))
+        encoder = load("toy")
+        report = build(collection, [(encoder, {"family": "toy"})], Plan(paths=paths))
+        assert (report.found, report.encoded, report.vectors) == (1200, 1200, 1200)
