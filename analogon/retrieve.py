@@ -294,7 +294,9 @@ class Library:
             )
             if variety and found:
                 rows = collection.vectors(space, modality)[[one.row for one in found]]
-                order = mmr(np.array([one.ranked for one in found]), rows, depth, 1.0 - variety)
+                # In the order that was found, on the scale of cosines whatever gave that order.
+                relevance = np.sort([one.score for one in found])[::-1]
+                order = mmr(relevance, rows, depth, 1.0 - variety)
                 # An order has to be one by score as well, where several lists are joined.
                 found = [replace(found[at], ranked=-float(place)) for place, at in enumerate(order)]
         if rerank != "none" and background is None:

@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(example.body)
     if SHARED.is_dir():
-        for name in ("esc10", "stamps"):
+        for name in ("esc10", "stamps", "prompts"):
             (root / name).symlink_to(SHARED / "data" / name)
         (root / "models").symlink_to(SHARED / "models")
     return root
@@ -64,7 +64,7 @@ def test_python_examples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.redirect_stdout(printed):
         for example in ran:
             exec(example.body, namespace)
-    assert len(ran) == 2
+    assert len(ran) == 3
     hits, alike = namespace["hits"], namespace["alike"]
     assert len(hits) == 3 and len(alike) == 3  # type: ignore[arg-type]
     assert alike[0].space == "spectrum:32"  # type: ignore[index]
@@ -107,4 +107,4 @@ def test_console_examples(folder: Path, shared: Path) -> None:
                 )
                 assert found == pytest.approx(wanted, abs=tolerance), command
             ran += 1
-    assert ran >= 7
+    assert ran >= 18

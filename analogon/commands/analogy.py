@@ -20,6 +20,7 @@ from analogon.commands.terminal import (
     check_format,
     collection_folder,
     complain,
+    model_name,
     stdout,
 )
 
@@ -139,8 +140,9 @@ def fit(
         fitted = _fitted(name, source, table, columns)
     fitted.relation.save()
     console = stdout()
-    for line in _summary(fitted.relation):
-        console.print(line, markup=False)
+    space = fitted.relation.space
+    console.print(_summary(fitted.relation), markup=False)
+    console.print(f"  in {model_name(space.model)}, {space.dim}-d", markup=False)
     console.print(f"use it: analogon relation apply {name} X, or apply({name}, X) in a search", markup=False)
 
 
@@ -163,7 +165,7 @@ def list_(form: FormatOption = "table") -> None:
         for one in found:
             measures = [_figure(one.ocs), _figure(one.pcs)]
             table.add_row(
-                escape(one.name), str(len(one.pairs)), *measures, escape(_model(one.space.model)), one.created[:10]
+                escape(one.name), str(len(one.pairs)), *measures, escape(model_name(one.space.model)), one.created[:10]
             )
         if found:
             stdout().print(table)
@@ -191,8 +193,8 @@ def show(
         sys.stdout.write(json.dumps({**one.to_json(), "items": pairs}, ensure_ascii=False) + "\n")
     else:
         console = stdout()
-        for line in _summary(one):
-            console.print(line, markup=False)
+        console.print(_summary(one), markup=False)
+        console.print(f"  {one.space}", markup=False)
         table = Table(box=None, pad_edge=False, show_edge=False)
         table.add_column("fit", justify="right")
         table.add_column("pair", overflow="fold")
@@ -305,12 +307,9 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _summary(one: Relation) -> list[str]:
+def _summary(one: Relation) -> str:
     count = "1 pair" if len(one.pairs) == 1 else f"{len(one.pairs)} pairs"
-    return [
-        f"{one.name}: {count}, OCS {_figure(one.ocs)}, PCS {_figure(one.pcs)} (0.5 is chance), made {one.created}",
-        f"  {one.space}",
-    ]
+    return f"{one.name}: {count}, OCS {_figure(one.ocs)}, PCS {_figure(one.pcs)} (0.5 is chance), made {one.created}"
 
 
 def _print_answers(found: Answers, form: str) -> None:
@@ -322,7 +321,7 @@ def _print_answers(found: Answers, form: str) -> None:
     console = stdout()
     console.print(f"{found.question}", markup=False, style="bold")
     console.print(
-        f"{NAMES[found.method]} over {found.candidates:,} candidates, {_model(found.space.model)}", markup=False
+        f"{NAMES[found.method]} over {found.candidates:,} candidates, {model_name(found.space.model)}", markup=False
     )
     table = Table(box=None, pad_edge=False, show_edge=False)
     with_ids = any(answer.id is not None for answer in found.answers)
@@ -363,17 +362,7 @@ def _draw_relation(plot: Path, projection: str, one: Relation) -> None:
 
 
 def _title(one: Relation) -> str:
-    return f"{one.name}: {_model(one.space.model)}, n = {len(one.pairs)}, OCS {_figure(one.ocs)}"
-
-
-def _model(model: str) -> str:
-    """A model's name without the folders that it lies in.
-
-    >>> _model("words:../models/word2vec-8k"), _model("clap:laion/clap-htsat-unfused")
-    ('words:word2vec-8k', 'clap:clap-htsat-unfused')
-    """
-    family, colon, name = model.partition(":")
-    return family + colon + (Path(name).name if colon else "")
+    return f"{one.name}: {model_name(one.space.model)}, n = {len(one.pairs)}, OCS {_figure(one.ocs)}"
 
 
 def _plot_answer(plot: Path, projection: str, found: Answers, known: Relation | None, first: Any, last: Any) -> None:
@@ -390,7 +379,7 @@ def _plot_answer(plot: Path, projection: str, found: Answers, known: Relation | 
         [*pairs, last[0]],
         np.concatenate([starts, last[1][None]]),
         np.concatenate([ends, last[2][None]]),
-        title=_title(known) if known else f"{found.question.rstrip('?')}{last[0].b}?  {_model(found.space.model)}",
+        title=_title(known) if known else f"{found.question.rstrip('?')}{last[0].b}?  {model_name(found.space.model)}",
         note="dashed: the first answer",
         projection=projection,
         answered=[len(pairs)],

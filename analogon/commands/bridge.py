@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analogon.commands.terminal import CollectionOption, FormatOption, bars, check_format, complain, stdout
+from analogon.commands.terminal import (
+    CollectionOption,
+    FormatOption,
+    bars,
+    check_format,
+    collection_folder,
+    complain,
+    model_name,
+    stdout,
+)
 from embed.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +51,6 @@ def fit(
     -c takes each modality's mean from a collection that was indexed with one of the two encoders, or both.
     """
     from analogon import bridge as bridges
-    from analogon.commands.terminal import collection_folder
     from embed.encoder import load, resolve
     from indexes.collection import Collection
 
@@ -80,8 +88,7 @@ def fit(
     if made.texts < bridges.FEW:
         complain(f"{made.texts} texts are few for a bridge: with thousands, from many subjects, it carries more")
     made.save()
-    for line in _described(made):
-        stdout().print(line, markup=False)
+    _print(made)
 
 
 @app.command(name="list")
@@ -120,8 +127,7 @@ def show(name: str, form: FormatOption = "table") -> None:
     if form == "json":
         sys.stdout.write(json.dumps(_record(one), ensure_ascii=False) + "\n")
         return
-    for line in _described(one):
-        stdout().print(line, markup=False)
+    _print(one, whole=True)
 
 
 @app.command()
@@ -157,13 +163,16 @@ def _short(model: str) -> str:
     return kept.strip("-._") or "space"
 
 
-def _described(one: Bridge) -> list[str]:
+def _print(one: Bridge, *, whole: bool = False) -> None:
+    """What a bridge is; ``whole`` names its spaces with all that makes them."""
     out = one.held_out
     ways = "" if one.penalty is None else f", penalty {one.penalty:.3g}"
     lines = [
         f"{one.name}: {one.method}{ways}, {one.texts:,} texts ({one.digest[:8]}), {one.created[:10]}",
-        f"  from {one.source}",
-        f"  to   {one.target}",
+        *(
+            f"  {word} {space}" if whole else f"  {word} {model_name(space.model)}, {space.dim}-d"
+            for word, space in (("from", one.source), ("to  ", one.target))
+        ),
     ]
     if out.n:
         interval = out.interval_at_10
@@ -173,7 +182,8 @@ def _described(one: Bridge) -> list[str]:
         )
     known = [f"{side} {modality}" for side, modality in sorted(one.means) if modality != "text"]
     lines.append(f"  means of modalities: {', '.join(known) or 'texts only; what is searched gives its own'}")
-    return lines
+    for line in lines:
+        stdout().print(line, markup=False)
 
 
 def _record(one: Bridge) -> dict[str, Any]:

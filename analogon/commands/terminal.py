@@ -23,6 +23,7 @@ __all__ = [
     "check_format",
     "collection_folder",
     "complain",
+    "model_name",
     "stderr",
     "stdout",
 ]
@@ -63,6 +64,16 @@ def check_format(form: str, known: tuple[str, ...] = TABLE_OR_JSON) -> None:
     """Raise ``UsageError`` where ``-f`` names a format that there is not."""
     if form not in known:
         raise UsageError(f"-f {form}: there is no such format; there are: {', '.join(known)}")
+
+
+def model_name(model: str) -> str:
+    """A model's name without the folders that it lies in.
+
+    >>> model_name("words:../models/word2vec-8k"), model_name("clap:laion/clap-htsat-unfused")
+    ('words:word2vec-8k', 'clap:clap-htsat-unfused')
+    """
+    family, colon, name = model.partition(":")
+    return family + colon + (Path(name).name if colon else "")
 
 
 def bars() -> Progress:
