@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon import contents, phrases
+from analogon import contents
+from analogon.background import Background
 from analogon.contents import Contents
 from analogon.geometry import mean
 from embed import tables
@@ -194,14 +195,19 @@ def tag(
     known, modality = contents.side(collection, to, encoders, asked_with_text=True)
     encoder = collection.encoder(known)
     asked = label_vectors(encoder, labels, templates or TEMPLATES[modality])
-    background = encode(encoder, [Media.from_text(one) for one in phrases.bank(modality)], query=True).array
+    background = Background.open(collection, known, modality)
+    if background is None:
+        raise UsageError(f"{known.space.model} knows no word of the phrases that labels are compared with")
     there = contents.read(collection, known, modality)
     pool = Contents.best_scores if multiple else Contents.mean_scores
     scored = np.concatenate([pool(block, asked) for block in there.blocks()])
     bias = scored.mean(axis=0) - scored.mean() if balanced else 0.0
     scored = scored - bias
     sure = np.concatenate(
-        [confidences(pool(block, asked) - bias, pool(block, background), multiple=multiple) for block in there.blocks()]
+        [
+            confidences(pool(block, asked) - bias, pool(block, background.bank), multiple=multiple)
+            for block in there.blocks()
+        ]
     )
     least = (FITS if multiple else 0.0) if threshold is None else threshold
     tagged = []
