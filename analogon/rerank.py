@@ -7,7 +7,7 @@ uses other queries of the person who asks, or of a test, as a softmax over a tes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
-    "Method",
     "csls",
     "fold",
     "fold_query",
@@ -31,7 +30,6 @@ __all__ = [
     "rescore",
 ]
 
-Method = Literal["none", "centre", "csls", "nnn", "qbnorm"]
 METHODS: Final[dict[str, str]] = {
     "none": "cosines as they are",
     "centre": "cosines after each side's mean is taken off",
