@@ -13,6 +13,7 @@ import analogon
 from analogon import contents, tag
 from analogon.tag import Label
 from embed import Media, encode, load
+from embed.encoder import Encoder
 from embed.errors import MediaError, UsageError
 from tests import sounds
 from tests.command_line import exit_code
@@ -230,6 +231,21 @@ def test_a_column_of_a_persons_own_is_told(library: analogon.Library, tmp_path: 
     found = tag.tag(library.collection, LABELS)
     tag.write(library.collection, found)
     assert found.overruled == 1 and named(library, "tag = 'thunder'") == {"a"}
+
+
+def test_phrases_are_encoded_once_for_a_collection(library: analogon.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def recorded(encoder: Encoder, texts: list[str]) -> dict[str, np.ndarray]:
+        asked.extend(texts)
+        return {text: np.zeros(encoder.space.dim, np.float32) for text in texts}
+
+    monkeypatch.setattr("analogon.background._encode", recorded)
+    assert len(tag.tag(library.collection, LABELS).tagged) == 4 and not asked
+    monkeypatch.setattr("analogon.phrases.bank", lambda modality: ("zephyr",))
+    with pytest.raises(UsageError, match="toy:512 knows no word of the phrases"):
+        tag.tag(library.collection, LABELS)
+    assert asked == ["zephyr"]
 
 
 def test_what_cannot_be_asked(library: analogon.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
