@@ -387,11 +387,6 @@ def asked_twice(data: Data) -> tuple[list[dict[str, float]], list[dict[str, floa
     return there, gone
 
 
-def auc(good: Figures, bad: Figures) -> float:
-    """How often one of ``good`` is higher than one of ``bad``; ties count half."""
-    return float((good[:, None] > bad).mean() + (good[:, None] == bad).mean() / 2)
-
-
 def auc_cell(good: Figures, bad: Figures, *, paired: bool) -> str:
     """The AUC and its interval: bootstrap over questions, of pairs with both of their askings."""
     if not len(good) or not len(bad):
