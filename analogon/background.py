@@ -166,8 +166,7 @@ class Background:
         space, texts = known.space, tuple(banks.bank(modality) if phrases is None else phrases)
         with collection.catalog.snapshot():
             vectors = collection.vectors(space, modality)
-            live = np.zeros(len(vectors), dtype=np.bool_)
-            live[collection.catalog.live_rows(space.id, modality)] = True
+            live = collection.live(space, modality)
         file = _bank_file(collection, space)
         vector_of = _read_bank(file, space.dim)
         if missing := [text for text in texts if text not in vector_of]:
@@ -226,8 +225,7 @@ class Background:
         with collection.catalog.snapshot():
             vectors, others = collection.vectors(space, modality), collection.vectors(space, asked)
             rows = collection.catalog.live_rows(space.id, asked)
-            live = np.zeros(len(vectors), dtype=np.bool_)
-            live[collection.catalog.live_rows(space.id, modality)] = True
+            live = collection.live(space, modality)
             out = {row for content in own for row in collection.catalog.rows_of_content(space.id, asked, content)}
         rows = [row for row in rows if row not in out]
         if len(rows) < FEWEST_ITEMS or not live.any():

@@ -349,8 +349,7 @@ class Library:
         notes = []
         for one in excludes(asked.query):
             vectors = self.collection.vectors(known.space, modality)
-            live = np.zeros(len(vectors), dtype=np.bool_)
-            live[self.collection.catalog.live_rows(known.space.id, modality)] = True
+            live = self.collection.live(known.space, modality)
             far = vectors @ asked.vector(known, modality, one.centre) < 1.0 - one.radius
             only = far if only is None else only & far
             notes.append(

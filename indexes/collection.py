@@ -421,6 +421,10 @@ class Collection:
         kept = tuple(source for source in item.sources if source.id in ids)
         return replace(neighbour, item=replace(item, sources=kept))
 
+    def live(self, space: Space, modality: Modality) -> npt.NDArray[np.bool_]:
+        """Which rows of ``vectors`` count, bool ``(n,)``; ask for both within one snapshot of the catalog."""
+        return _mask(self.catalog.live_rows(space.id, modality), len(self.vectors(space, modality)))
+
     def _allowed(
         self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
     ) -> npt.NDArray[np.bool_] | None:
