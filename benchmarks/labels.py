@@ -18,7 +18,7 @@ import argparse
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        encoder = arguments.encoder or str(_bridge(arguments.models, folder))
+        encoder = arguments.encoder or _bridge(arguments.models)
         for data in (_esc10(arguments.data, folder, encoder), _stamps(arguments.data, folder, encoder)):
             counts = np.bincount(data.truth)
             print(
@@ -82,20 +82,18 @@ def main() -> None:
             linear_probe(data)
 
 
-def _bridge(models: Path, folder: Path) -> Path:
+def _bridge(models: Path) -> dict[str, Any]:
     image = next((models / "mobilenet-v2").glob("*.tflite"))
-    description = folder / "conse.toml"
-    description.write_text(
-        'family = "conse"\n'
-        f'text = "static:{(models / "potion-base-4m-int8").resolve()}"\n'
-        f'audio = "tflite:{(models / "yamnet" / "yamnet.tflite").resolve()}"\n'
-        f'image = "tflite:{image.resolve()}"\n'
-        "top = 10\n"
-    )
-    return description
+    return {
+        "family": "conse",
+        "text": f"static:{models / 'potion-base-4m-int8'}",
+        "audio": f"tflite:{models / 'yamnet' / 'yamnet.tflite'}",
+        "image": f"tflite:{image}",
+        "top": 10,
+    }
 
 
-def _esc10(data: Path, folder: Path, encoder: str) -> Data:
+def _esc10(data: Path, folder: Path, encoder: str | dict[str, Any]) -> Data:
     with analogon.open(folder / "esc10", create=True) as library:
         library.index(data / "esc10", encoders=[encoder], only=["audio"])
         there = contents.read(library.collection, library.collection.spaces[0], "audio")
@@ -107,7 +105,7 @@ def _esc10(data: Path, folder: Path, encoder: str) -> Data:
         return Data("ESC-10", loaded, "audio", there.means(), truth, names, groups)
 
 
-def _stamps(data: Path, folder: Path, encoder: str) -> Data:
+def _stamps(data: Path, folder: Path, encoder: str | dict[str, Any]) -> Data:
     with analogon.open(folder / "stamps", create=True) as library:
         table = data / "stamps" / "stamps.csv"
         library.index(data / "stamps", encoders=[encoder], only=["image"], metadata=table, key="image")
