@@ -200,3 +200,18 @@ def test_variety_chooses_hits_that_are_unlike_each_other(library: analogon.Libra
     assert chosen != np.argsort(-cosines)[:4].tolist()
     with pytest.raises(UsageError, match="a share from 0 to 1"):
         library.search("rain", variety=2)
+
+
+def test_centring_takes_each_sides_own_mean_off(library: analogon.Library) -> None:
+    vectors, paths = sound_rows(library)
+    queries = np.asarray(
+        encode(load(ENCODER), [Media.from_text(text) for text in phrases.bank("audio")], query=True).array, np.float64
+    )
+    kept = queries[[phrase != "rain" for phrase in phrases.bank("audio")]]
+    items = vectors - vectors.mean(axis=0)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    scores = items @ (vector("rain") - kept.mean(axis=0))
+    hits = library.search("rain", to="audio", by="sound", k=20, rerank="centre")
+    assert [hit.path for hit in hits] == [paths[row] for row in np.argsort(-scores)]
+    wrong = items @ (vector("rain") - vectors.mean(axis=0))
+    assert np.argsort(-wrong).tolist() != np.argsort(-scores).tolist()

@@ -317,3 +317,15 @@ def test_the_commands(
     assert exit_code(monkeypatch, "bridge", "rm", "seen-heard") == 0
     assert exit_code(monkeypatch, "bridge", "show", "seen-heard") == 2
     assert "there is no bridge called 'seen-heard'" in capsys.readouterr().err
+
+
+def test_of_several_bridges_the_one_that_carries_most_is_taken(library: analogon.Library, tmp_path: Path) -> None:
+    made = fitted("toy:8", "toy:24", name="poor")
+    for name, recall in (("a-poor", 0.2), ("m-good", 0.9), ("z-poor", 0.5)):
+        replace(made, name=name, held_out=replace(made.held_out, recall_at_10=recall)).save()
+    photo = picture(tmp_path)
+    assert "bridge m-good" in library.search(photo, to="audio").notes[0]
+    assert "bridge z-poor" in library.search(photo, to="audio", bridge="z-poor").notes[0]
+    fitted("toy:8", "toy:16", name="elsewhere").save()
+    with pytest.raises(UnsupportedModality, match="cannot be asked with image"):
+        library.search(photo, to="audio", bridge="elsewhere")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from analogon.retrieval_evaluation import Direction, PairTable, evaluate
@@ -262,3 +263,22 @@ def test_wrong_use_is_one_line(
         assert exit_code(monkeypatch, "eval", "retrieval", *arguments) in (2, 3)
         error = capsys.readouterr().err
         assert message in error and len(error.splitlines()) == 1
+
+
+def test_one_part_that_answers_is_enough(tmp_path: Path) -> None:
+    """A recording whose second half is what is asked, and whose first half is its opposite, comes first."""
+    random, rate = np.random.default_rng(5), 16000
+    rise, fall = np.linspace(0, 1, rate) ** 3, np.linspace(1, 0, rate) ** 3
+    noise = random.normal(0, 0.1, rate)
+    for name, samples in {
+        "asked": noise * rise,
+        "mixed": np.concatenate([noise * fall, noise * rise * 0.99]),
+        "level": noise,
+        "other": noise * np.sqrt(rise),
+    }.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, rate)
+    with Library.open_or_create(tmp_path / "c") as made:
+        made.index(*(tmp_path / f"{name}.wav" for name in ("mixed", "level", "other")), encoders=["toy"])
+        pairs = write(tmp_path / "pairs.csv", ["query", "target"], [["asked.wav", "mixed.wav"]])
+        found = evaluate(made.collection, PairTable.of(pairs))
+    assert found[0].retrieval.median_rank.value == 1
