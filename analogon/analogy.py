@@ -15,6 +15,7 @@ The first three take one pair, the others all that are known of the relation. Ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -320,5 +321,7 @@ def _check(terms: int, relation: Relation | None, method: str, strength: float) 
     if terms != (3 if relation is None else 1):
         wanted = "three terms, a b c" if relation is None else "one term, c, since the relation stands for a and b"
         raise UsageError(f"an analogy takes {wanted}; {terms} were given")
+    if not math.isfinite(strength):
+        raise UsageError(f"a strength is a finite number, not {strength}")
     if strength != 1 and method != "3cosavg":
         raise UsageError(f"a strength goes with a relation and 3CosAvg, not with {NAMES[method]}")

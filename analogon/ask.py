@@ -88,6 +88,8 @@ class Asked:
     def of(cls, collection: Collection, asked: Askable, bridge: str | None = None) -> Asked:
         """Read a query's files and look its items up. Raises ``UsageError`` and ``MediaError``."""
         query = as_query(asked)
+        if bridge is not None:
+            bridges.load(bridge)  # a name that is not there is told whether or not the bridge is needed
         media: dict[Leaf, Media] = {}
         items: dict[Leaf, catalog.Item] = {}
         for leaf in q.leaves(query):

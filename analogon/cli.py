@@ -32,7 +32,7 @@ from analogon.commands.terminal import (
     stderr,
     stdout,
 )
-from embed.errors import AnalogonError, UsageError, one_line
+from embed.errors import AnalogonError, UsageError, one_line, printable
 
 if TYPE_CHECKING:
     from analogon.demo import Demo
@@ -213,7 +213,7 @@ def search(
             variety=variety,
         )
     if hits.arithmetic:
-        stderr().print(f"asked: {hits.query}", markup=False, soft_wrap=True)
+        stderr().print(f"asked: {printable(hits.query)}", markup=False, soft_wrap=True)
     for note in hits.notes:
         complain(note)
     if not hits:

@@ -190,7 +190,9 @@ class Relation:
         >>> Relation("up", space, (Pair("low", "high"),), eye[:1], eye[1:2]).apply(eye[0]).tolist()
         [0.0, 1.0, 0.0]
         """
-        return unit(np.asarray(vector, np.float64) + strength * self.offset.astype(np.float64))
+        # Only the ratio of the two counts: scaled so, no strength overflows.
+        scale = max(1.0, abs(strength))
+        return unit(np.asarray(vector, np.float64) / scale + strength / scale * self.offset.astype(np.float64))
 
     def save(self) -> None:
         """Keep the relation under its name; one that had it before is replaced."""

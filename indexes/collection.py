@@ -583,14 +583,14 @@ class Writer:
         could not use, or that already means something else there.
         """
         for field in {field for fields in labels.values() for field in fields}:
-            check_label(field)
+            _check_field(field)
         with self.catalog.transaction():
             for content, fields in labels.items():
                 self.catalog.put_labels(content, fields)
 
     def remove_labels(self, field: str) -> int:
         """Take one field of labels from all contents; gives how many had it."""
-        check_label(field)
+        _check_field(field)
         with self.catalog.transaction():
             return self.catalog.remove_labels(field)
 
@@ -661,10 +661,20 @@ COLUMNS: Final = {
     "end": "i.end",
     "text": "coalesce(i.text, c.text)",
 }
+MEASURED: Final = frozenset(
+    {"bytes", "channels", "characters", "duration", "format", "height", "lines", "sample_rate", "width"}
+)
+"""What the media may know of themselves."""
 
 
 def check_label(field: str) -> None:
-    """Raise ``UsageError`` where a label's field would be one that filters could not name."""
+    """Raise ``UsageError`` where labels of this name could not be filtered by, or would hide what media tell."""
+    if field in MEASURED:
+        raise UsageError(f"the field {field!r} is what files tell of themselves; call the labels something else")
+    _check_field(field)
+
+
+def _check_field(field: str) -> None:
     if field in COLUMNS:
         raise UsageError(f"the field {field!r} is there already, of every file; call the labels something else")
     try:

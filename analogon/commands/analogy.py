@@ -23,6 +23,7 @@ from analogon.commands.terminal import (
     model_name,
     stdout,
 )
+from embed.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from analogon.analogy import Answers
@@ -90,7 +91,6 @@ def analogy(
     """
     from analogon.analogy import solve
     from analogon.relation import Pair
-    from embed.errors import UsageError
 
     check_format(form)
     if relation and pairs:
@@ -262,7 +262,6 @@ def _source(
 ) -> Iterator[Source]:
     """What encodes terms and has candidates, of the options; of a relation its own encoder where they name none."""
     from analogon.candidates import CollectionSource, EncoderSource
-    from embed.errors import UsageError
     from indexes.collection import Collection
 
     if words is not None and (encoder or collection):
@@ -319,7 +318,7 @@ def _print_answers(found: Answers, form: str) -> None:
         sys.stdout.write(json.dumps(found.to_json(), ensure_ascii=False) + "\n")
         return
     console = stdout()
-    console.print(f"{found.question}", markup=False, style="bold")
+    console.print(printable(found.question), markup=False, style="bold")
     console.print(
         f"{NAMES[found.method]} over {found.candidates:,} candidates, {model_name(found.space.model)}", markup=False
     )

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from embed.errors import UsageError
+from embed.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -52,7 +52,7 @@ def stderr() -> Console:
 
 def complain(text: str) -> None:
     """One line on stderr."""
-    stderr().print(f"analogon: {text}", markup=False, soft_wrap=True)
+    stderr().print(f"analogon: {printable(text)}", markup=False, soft_wrap=True)
 
 
 def collection_folder(collection: str | None) -> Path:

@@ -149,6 +149,8 @@ def test_solving_with_a_relation() -> None:
     assert found.answers[0].score == pytest.approx(cosine(two[3], two[2] + two[1] - two[0]), abs=1e-6)
     back = solve(room, "queen", relation=up, strength=-1)
     assert back.question == "up (1 pair, strength -1) :: queen : ?" and back.answers[0].label == "king"
+    with pytest.raises(UsageError, match="a strength is a finite number"):
+        solve(room, "king", relation=up, strength=float("nan"))
     elsewhere = Relation("up", Space("b", "other", "none", 3), up.pairs, up.starts, up.ends)
     with pytest.raises(SpaceMismatch, match=r"relation up was fitted in b, and is asked for in toy:3:"):
         solve(room, "king", relation=elsewhere)

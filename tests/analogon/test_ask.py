@@ -215,3 +215,17 @@ def test_centring_takes_each_sides_own_mean_off(library: analogon.Library) -> No
     assert [hit.path for hit in hits] == [paths[row] for row in np.argsort(-scores)]
     wrong = items @ (vector("rain") - vectors.mean(axis=0))
     assert np.argsort(-wrong).tolist() != np.argsort(-scores).tolist()
+
+
+def test_a_bridge_that_is_not_there_is_told_even_where_none_is_needed(library: analogon.Library) -> None:
+    with pytest.raises(UsageError, match="no bridge called 'nope'"):
+        library.search("rain", bridge="nope")
+
+
+def test_one_line_stays_one_line_whatever_it_names(
+    library: analogon.Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collection = str(library.collection.path)
+    assert exit_code(monkeypatch, "search", "./no\nsuch\x1b[31m.wav", "-c", collection) == 3
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1 and "\x1b" not in told and "no such" in told

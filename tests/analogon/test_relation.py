@@ -303,3 +303,10 @@ def test_items_of_a_collection(
     found = json.loads(capsys.readouterr().out)
     assert found["candidates"] == 6 and len(found["answers"]) == 5  # item 6 itself is left out
     assert 6 not in [answer["id"] for answer in found["answers"]]
+
+
+def test_no_strength_overflows() -> None:
+    up = made()
+    far = up.apply(up.starts[0], 1e300)
+    assert far == pytest.approx(up.offset / np.linalg.norm(up.offset), abs=1e-6)
+    assert up.apply(up.starts[0], -1e300) == pytest.approx(-far, abs=1e-6)

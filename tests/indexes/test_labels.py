@@ -17,7 +17,7 @@ import analogon
 from embed.errors import FilterError, UsageError
 from indexes import exchange
 from indexes.catalog import Catalog, Item
-from indexes.collection import Collection
+from indexes.collection import Collection, check_label
 from tests import sounds
 
 TOY = "toy:16"
@@ -253,3 +253,9 @@ def test_a_kill_leaves_the_old_labels_or_the_new_ones_whole(library: analogon.Li
         assert catalog.query("PRAGMA integrity_check") == [("ok",)]
         catalog.close()
         (before,) = rounds
+
+
+@pytest.mark.parametrize("field", ["duration", "path", "width"])
+def test_labels_do_not_hide_what_media_know_of_themselves(field: str) -> None:
+    with pytest.raises(UsageError, match=f"the field '{field}' is "):
+        check_label(field)
