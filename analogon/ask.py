@@ -80,6 +80,8 @@ class Asked:
     items: Mapping[Leaf, catalog.Item]
     bridge: str | None = None
     """The bridge to take, where one is named."""
+    remarks: list[str] = field(default_factory=list)
+    """Lines about bridges that could not be read."""
     crossed: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
     _found: dict[tuple[str, Leaf], Row] = field(default_factory=dict)
@@ -136,7 +138,9 @@ class Asked:
         """Whether a bridge carries what a space lacks."""
         lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
         if lacking and known.space.id not in self.crossed:
-            fitted = bridges.leading_to(known.space) if self.bridge is None else [bridges.load(self.bridge)]
+            fitted = (
+                [bridges.load(self.bridge)] if self.bridge else bridges.leading_to(known.space, self.remarks.append)
+            )
             for one in fitted:
                 if one.target == known.space and lacking <= self._source(one).modalities:
                     self.crossed[known.space.id] = one

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from analogon.geometry import unit
 from analogon.measure import Interval, ranks, wilson
-from analogon.shelf import Shelf
+from analogon.shelf import Damaged, Shelf
 from embed.encoder import Encoder
 from embed.errors import AnalogonError, UsageError
 from embed.media import Media, Modality
@@ -293,9 +293,9 @@ def remove(name: str) -> None:
     SHELF.remove(name)
 
 
-def leading_to(space: Space) -> list[Bridge]:
-    """The bridges that lead into a space, those that find most first."""
-    found = [bridge for bridge in map(load, names()) if bridge.target == space]
+def leading_to(space: Space, damaged: Damaged = lambda line: None) -> list[Bridge]:
+    """The bridges that lead into a space, those that find most first; ``damaged`` hears of unreadable files."""
+    found = [bridge for bridge in SHELF.each(load, damaged) if bridge.target == space]
     return sorted(found, key=lambda bridge: -bridge.held_out.recall_at_10)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from embed.errors import UsageError
+from embed.errors import MediaError, UsageError
 from embed.media import check_readable
 
 __all__ = ["Entry", "Questions", "Section", "read"]
@@ -61,7 +61,10 @@ def read(path: Path) -> Questions:
     left_out: list[str] = []
     if path.is_dir():
         for file in sorted(path.rglob("*.txt")):
-            sections.append(_bats(file, left_out))
+            try:
+                sections.append(_bats(file, left_out))
+            except MediaError as error:
+                left_out.append(str(error))
         hint = "a folder should hold .txt files with a line for each pair: a word, a tab, and its answers"
     else:
         sections = _google(path, left_out)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.geometry import direction, unit
-from analogon.shelf import Shelf
+from analogon.shelf import Damaged, Shelf
 from embed.errors import AnalogonError, MediaError, SpaceMismatch, UsageError
 from embed.space import Space
 from embed.tables import BadRow, texts
@@ -231,9 +231,9 @@ class Relation:
             raise AnalogonError(f"{SHELF.path(name)}: not a readable relation ({error}); fit it again") from None
 
     @classmethod
-    def listing(cls) -> list[Relation]:
-        """Every relation that is kept, by name."""
-        return [cls.load(name) for name in SHELF.names()]
+    def listing(cls, damaged: Damaged = lambda line: None) -> list[Relation]:
+        """Every relation that is kept, by name; ``damaged`` hears of files that cannot be read."""
+        return list(SHELF.each(cls.load, damaged))
 
     @staticmethod
     def remove(name: str) -> None:

@@ -249,7 +249,7 @@ class Library:
                 found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
                 notes += remarks
                 lists.append(_Answers("sound", found))
-            notes += [one.remark for one in asked.crossed.values()]
+            notes += dict.fromkeys([*asked.remarks, *(one.remark for one in asked.crossed.values())])
         if by != "sound":
             kinds = self._named_kinds(to, {answer.item.modality for one in lists for answer in one.found})
             question = _question(asked)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,11 @@ from analogon import config
 from embed.errors import AnalogonError, UsageError
 from indexes.collection import replacing
 
-__all__ = ["Kept", "Shelf"]
+__all__ = ["Damaged", "Kept", "Shelf"]
 
+Thing = TypeVar("Thing")
+Damaged = Callable[[str], None]
+"""Hears a line about each file that cannot be read."""
 NAME: Final = re.compile(r"[^\W_][\w.-]*")
 KEY: Final = "analogon"
 
@@ -77,6 +80,14 @@ class Shelf:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise AnalogonError(f"{path}: not a readable {self.kind} ({type(error).__name__}); fit it again") from None
         return Kept(record, arrays)
+
+    def each(self, read: Callable[[str], Thing], damaged: Damaged = lambda line: None) -> Iterator[Thing]:
+        """What ``read`` makes of every name, in order; of one that cannot be read ``damaged`` hears, and it is left."""
+        for name in self.names():
+            try:
+                yield read(name)
+            except AnalogonError as error:
+                damaged(str(error))
 
     def remove(self, name: str) -> None:
         """Forget a name. Raises ``UsageError`` where it is not there."""

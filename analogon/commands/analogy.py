@@ -152,7 +152,7 @@ def list_(form: FormatOption = "table") -> None:
     from analogon.relation import Relation
 
     check_format(form)
-    found = Relation.listing()
+    found = Relation.listing(complain)
     if form == "json":
         for one in found:
             sys.stdout.write(json.dumps(one.to_json(), ensure_ascii=False) + "\n")

@@ -99,7 +99,7 @@ def list_(form: FormatOption = "table") -> None:
     from analogon import bridge as bridges
 
     check_format(form)
-    found = [bridges.load(name) for name in bridges.names()]
+    found = list(bridges.SHELF.each(bridges.load, complain))
     if form == "json":
         for one in found:
             sys.stdout.write(json.dumps(_record(one), ensure_ascii=False) + "\n")

@@ -329,3 +329,15 @@ def test_of_several_bridges_the_one_that_carries_most_is_taken(library: analogon
     fitted("toy:8", "toy:16", name="elsewhere").save()
     with pytest.raises(UnsupportedModality, match="cannot be asked with image"):
         library.search(photo, to="audio", bridge="elsewhere")
+
+
+def test_a_damaged_bridge_does_not_stop_the_others(
+    library: analogon.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted("toy:8", "toy:24", name="whole").save()
+    bridge.SHELF.path("broken").write_bytes(b"cut short")
+    damaged, crossed = library.search(picture(tmp_path), to="audio").notes
+    assert "broken.safetensors: not a readable bridge" in damaged and "through the bridge whole" in crossed
+    assert exit_code(monkeypatch, "bridge", "list") == 0
+    told = capsys.readouterr()
+    assert "whole" in told.out and "broken.safetensors: not a readable bridge" in told.err

@@ -411,3 +411,11 @@ def test_a_file_that_holds_a_word_twice_counts_the_first(tmp_path: Path) -> None
     vocabulary = Vocabulary.first(load(str(tmp_path)), 3)
     assert vocabulary.words == ["x", "y", "z"]
     assert vocabulary.matrix.tolist() == vectors[[0, 1, 3]].tolist()
+
+
+def test_an_empty_file_of_bats_is_left_out_and_told(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "sexes.txt").write_text("man\twoman\nking\tqueen/empress\n")
+    questions = read(tmp_path)
+    assert [section.name for section in questions.sections] == ["sexes"]
+    assert questions.left_out == (f"{tmp_path / 'empty.txt'}: is empty",)
