@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +79,7 @@ class Asked:
     query: Query
     media: Mapping[Leaf, Media]
     items: Mapping[Leaf, catalog.Item]
-    bridge: str | None = None
+    bridge: Bridge | None = None
     """The bridge to take, where one is named."""
     remarks: list[str] = field(default_factory=list)
     """Lines about bridges that could not be read."""
@@ -90,8 +91,7 @@ class Asked:
     def of(cls, collection: Collection, asked: Askable, bridge: str | None = None) -> Asked:
         """Read a query's files and look its items up. Raises ``UsageError`` and ``MediaError``."""
         query = as_query(asked)
-        if bridge is not None:
-            bridges.load(bridge)  # a name that is not there is told whether or not the bridge is needed
+        named = None if bridge is None else bridges.load(bridge)  # a wrong name is told even where none is needed
         media: dict[Leaf, Media] = {}
         items: dict[Leaf, catalog.Item] = {}
         for leaf in q.leaves(query):
@@ -105,7 +105,7 @@ class Asked:
                 media[leaf] = found[leaf.id].media
             else:
                 media[leaf] = media_of(leaf)
-        return cls(collection, query, media, items, bridge)
+        return cls(collection, query, media, items, named)
 
     @property
     def name(self) -> str:
@@ -117,11 +117,7 @@ class Asked:
         """Whether one text, file or item is asked for, without arithmetic."""
         return q.is_plain(self.query)
 
-    @property
-    def modalities(self) -> set[Modality]:
-        """Of what kinds the leaves are."""
-        return {media.modality for media in self.media.values()}
-
+    @cached_property
     def own(self) -> frozenset[int]:
         """The contents that the query is made of: it should not answer with them."""
         found = {item.content for item in self.items.values()}
@@ -138,9 +134,7 @@ class Asked:
         """Whether a bridge carries what a space lacks."""
         lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
         if lacking and known.space.id not in self.crossed:
-            fitted = (
-                [bridges.load(self.bridge)] if self.bridge else bridges.leading_to(known.space, self.remarks.append)
-            )
+            fitted = [self.bridge] if self.bridge else bridges.leading_to(known.space, self.remarks.append)
             for one in fitted:
                 if one.target == known.space and lacking <= self._source(one).modalities:
                     self.crossed[known.space.id] = one

@@ -43,7 +43,6 @@ __all__ = [
     "fit",
     "leading_to",
     "load",
-    "names",
     "procrustes",
     "remove",
     "ridge",
@@ -281,11 +280,6 @@ def load(name: str) -> Bridge:
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise AnalogonError(f"{SHELF.path(name)}: not a readable bridge ({error}); fit it again") from None
-
-
-def names() -> list[str]:
-    """The names of all bridges."""
-    return SHELF.names()
 
 
 def remove(name: str) -> None:

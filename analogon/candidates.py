@@ -205,7 +205,7 @@ class CollectionSource(Source):
             sides = ", ".join(sorted(self._collection.encoder(self._known).modalities))
             raise UsageError(f"{self.space.model} encodes {sides}, not {asked.media[lacking[0]].modality}: {written}")
         label = _called(asked.media[leaf]) if isinstance(leaf, Item) else written
-        return Term(label, asked.vector(self._known, self._modality), asked.own())
+        return Term(label, asked.vector(self._known, self._modality), asked.own)
 
 
 def _called(media: Media) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon import config
-from analogon.ask import Askable, Asked, as_query
+from analogon.ask import Askable, Asked
 from analogon.background import Background
 from analogon.doctor import PHRASES
 from analogon.fusion import Ranked, fuse
@@ -32,7 +32,7 @@ from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Res
 from indexes.where import Expression
 from indexes.words import split
 
-__all__ = ["Hit", "Hits", "Library", "as_query"]
+__all__ = ["Hit", "Hits", "Library"]
 
 WAYS: Final = ("sound", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
@@ -233,7 +233,7 @@ class Library:
         asked = Asked.of(self.collection, query, bridge)
         by = by or ("both" if isinstance(asked.query, Text) else "sound")
         expression = self.collection.filter(where) if where else None
-        without = frozenset() if include_self else asked.own()
+        without = frozenset() if include_self else asked.own
         depth = k + offset if by == "sound" else max(k + offset, DEPTH)
         notes: list[str] = []
         lists: list[_Answers] = []
@@ -335,7 +335,7 @@ class Library:
         if known.space.id in asked.crossed or len(kinds) > 1:
             return None
         if kinds != {"text"}:
-            return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own())
+            return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own)
         if not needed and not Background.at_hand(self.collection, known):
             return None
         found = Background.open(self.collection, known, modality)
