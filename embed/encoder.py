@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
-import pkgutil
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,11 +15,12 @@ import numpy.typing as npt
 
 from embed.errors import EncoderError, UnknownEncoder, UsageError
 from embed.media import Media, Modality
+from embed.registry import Registry
 from embed.space import Space
 
 __all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
 
-PLUGIN_VARIABLE: Final = "ANALOGON_ENCODERS"
+REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
 PATH_KEYS: Final = ("model", "text", "audio", "image")
 
 
@@ -117,17 +115,7 @@ def families() -> list[str]:
     >>> "toy" in families()
     True
     """
-    return sorted(m.name for m in pkgutil.iter_modules(_search_path()) if not m.name.startswith("_"))
-
-
-def _search_path() -> list[str]:
-    import embed.encoders as package
-
-    own = str(Path(package.__file__ or "").parent)
-    extra = [folder for folder in os.environ.get(PLUGIN_VARIABLE, "").split(os.pathsep) if folder]
-    # In place, and no more than is named now: a folder that the variable named before has no families any more.
-    package.__path__[:] = [own, *(folder for folder in extra if folder != own)]
-    return list(package.__path__)
+    return REGISTRY.families()
 
 
 def resolve(name: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
@@ -183,20 +171,8 @@ def load(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
     8
     """
     table = resolve(name)
-    family = table.pop("family")
     label = table.pop("name", None)
-    if family not in families():
-        raise UnknownEncoder(f"there is no encoder family {family!r}; there are: {', '.join(families())}")
-    module = importlib.import_module(f"embed.encoders.{family}")
-    if "model" not in table and (default := getattr(module, "DEFAULT_MODEL", None)):
-        table["model"] = default
-    accepted = inspect.signature(module.load).parameters
-    if unknown := [key for key in table if key not in accepted]:
-        raise EncoderError(f"{family} has no setting {unknown[0]!r}; it has: {', '.join(accepted)}")
-    if missing := [k for k, p in accepted.items() if p.default is inspect.Parameter.empty and k not in table]:
-        example = f"{family}:MODEL" if missing == ["model"] else f"a TOML file with {', '.join(missing)}"
-        raise EncoderError(f"{family} needs {' and '.join(missing)}: name it as {example}")
-    encoder: Encoder = module.load(**table)
+    encoder: Encoder = REGISTRY.make(table)
     if label:
         encoder.space = replace(encoder.space, model=label)
     return encoder

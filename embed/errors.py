@@ -6,12 +6,15 @@
     ├── UsageError                what was asked for cannot be done as asked
     │   ├── FilterError           a --where expression does not parse; says the column
     │   ├── QueryError            a query's expression does not parse; says the column
+    │   ├── SsmlError             an SSML document cannot be spoken; says the line
     │   └── UnsupportedModality   this encoder or collection has no such side
     ├── MediaError                one file or text cannot be read; carries path and reason
-    ├── EncoderError              an encoder cannot be loaded or gave something unusable
+    ├── EncoderError              a model cannot be loaded, or an encoder gave something unusable
     │   ├── UnknownEncoder        no family of that name
     │   ├── ModelNotFound         the model's files are neither here nor reachable
     │   └── MissingPackage        an optional package is absent; names the extra that brings it
+    ├── GeneratorError            a generator cannot be loaded as asked, or made something unusable
+    │   └── UnknownGenerator      no family of that name
     ├── SpaceMismatch             vectors of two spaces were about to be compared; names both
     └── CollectionError           a collection's folder cannot be used
         ├── CollectionNotFound    there is none of that name
@@ -31,12 +34,15 @@ __all__ = [
     "CollectionNotFound",
     "EncoderError",
     "FilterError",
+    "GeneratorError",
     "MediaError",
     "MissingPackage",
     "ModelNotFound",
     "QueryError",
     "SpaceMismatch",
+    "SsmlError",
     "UnknownEncoder",
+    "UnknownGenerator",
     "UnsupportedModality",
     "UsageError",
     "one_line",
@@ -75,6 +81,16 @@ class QueryError(UsageError):
         super().__init__(f"query, column {column}: {reason} in: {around}")
 
 
+class SsmlError(UsageError):
+    """An SSML document cannot be spoken. ``line`` is 1-based, or None where the whole document is meant."""
+
+    def __init__(self, name: str, reason: str, line: int | None = None) -> None:
+        self.name = name
+        self.reason = reason
+        self.line = line
+        super().__init__(f"{name}{f', line {line}' if line else ''}: {reason}")
+
+
 class UnsupportedModality(UsageError):
     """An encoder or a collection has no side of that modality."""
 
@@ -107,6 +123,14 @@ class MissingPackage(EncoderError):
         self.package = package
         self.extra = extra
         super().__init__(f"{why} needs the package {package}: pip install 'analogon[{extra}]'")
+
+
+class GeneratorError(AnalogonError):
+    """A generator cannot be loaded as asked, or made something that cannot be used."""
+
+
+class UnknownGenerator(GeneratorError):
+    """There is no family of generators of that name."""
 
 
 class SpaceMismatch(AnalogonError):

@@ -1,0 +1,49 @@
+"""What is asked of a generator, and the hits that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analogon.hits import Hit
+
+__all__ = ["Prompt", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A hit that a prompt comes from: what it is called (a path, or a row of a table), and its cosine."""
+
+    name: str
+    score: float
+    text: str | None = None
+    id: int | None = None
+
+    @classmethod
+    def of(cls, hit: Hit) -> Source:
+        """A hit of a search as the source of a prompt."""
+        return cls(hit.media.but(path=hit.path).name, hit.score, hit.media.text, hit.id)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "score": round(self.score, 6), "text": self.text, "id": self.id}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Source:
+        return cls(fields["name"], fields["score"], fields.get("text"), fields.get("id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text for a generator. ``weight`` is its share where several are mixed, ``because`` the hits it comes from."""
+
+    text: str
+    weight: float = 1.0
+    because: tuple[Source, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"text": self.text, "weight": self.weight, "because": [source.to_json() for source in self.because]}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Prompt:
+        return cls(fields["text"], fields.get("weight", 1.0), tuple(map(Source.from_json, fields.get("because", ()))))

@@ -1,0 +1,71 @@
+"""Folders of modules as registries: one file a family, and ``family:model`` names what it loads."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from embed.errors import AnalogonError
+
+__all__ = ["Registry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The families in a package's folder, and in the folders that an environment variable names.
+
+    ``noun`` says in messages what a family makes ("encoder"); ``unknown`` and ``wrong`` are raised where there is no
+    such family, and where it cannot be loaded with what was given.
+    """
+
+    package: str
+    variable: str
+    noun: str
+    unknown: type[AnalogonError]
+    wrong: type[AnalogonError]
+
+    def families(self) -> list[str]:
+        """The names of all families, sorted."""
+        return sorted(m.name for m in pkgutil.iter_modules(self._search_path()) if not m.name.startswith("_"))
+
+    def module(self, family: str) -> ModuleType:
+        """The module of a family."""
+        if family not in self.families():
+            raise self.unknown(f"there is no {self.noun} family {family!r}; there are: {', '.join(self.families())}")
+        return importlib.import_module(f"{self.package}.{family}")
+
+    def make(self, table: Mapping[str, Any], **offered: Any) -> Any:
+        """What the ``load`` of ``table["family"]`` makes of the other entries.
+
+        Without a ``model`` its ``DEFAULT_MODEL`` counts, if it has one. Of ``offered`` a family gets what it asks for.
+        """
+        settings = dict(table)
+        family = settings.pop("family")
+        module = self.module(family)
+        if "model" not in settings and (default := getattr(module, "DEFAULT_MODEL", None)):
+            settings["model"] = default
+        accepted = inspect.signature(module.load).parameters
+        if unknown := [key for key in settings if key not in accepted]:
+            names = ", ".join(accepted)
+            raise self.wrong(f"{family} has no setting {unknown[0]!r}; it has: {names or 'none'}")
+        settings |= {key: value for key, value in offered.items() if key in accepted and value is not None}
+        lacks = [k for k, p in accepted.items() if p.default is inspect.Parameter.empty and k not in settings]
+        if lacks:
+            example = f"{family}:MODEL" if lacks == ["model"] else f"a TOML file with {', '.join(lacks)}"
+            raise self.wrong(f"{family} needs {' and '.join(lacks)}: name it as {example}")
+        return module.load(**settings)
+
+    def _search_path(self) -> list[str]:
+        package = importlib.import_module(self.package)
+        own = str(Path(package.__file__ or "").parent)
+        extra = [folder for folder in os.environ.get(self.variable, "").split(os.pathsep) if folder]
+        # In place, and no more than is named now: a folder that the variable named before has no families any more.
+        package.__path__[:] = [own, *(folder for folder in extra if folder != own)]
+        return list(package.__path__)
