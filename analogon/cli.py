@@ -11,8 +11,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,14 +19,16 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import analogy, bridge, evaluate, label, train
+from analogon.commands import analogy, bridge, evaluate, generate, label, train
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
     FormatOption,
     check_format,
     collection_folder,
+    collection_to_fill,
     complain,
+    encoders_for,
     stderr,
     stdout,
 )
@@ -67,17 +67,15 @@ def index(
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")] = False,
 ) -> None:
     """Index files and folders; run it again whenever files were added."""
-    from analogon import defaults, show
+    from analogon import show
     from analogon.progress import progress
     from indexes.faiss import parse_memory
 
     path = collection_folder(collection)
-    names = list(encoder or [])
-    if not names and not _has_encoders(path):
-        names = config.default_encoders() or defaults.settle(defaults.kinds(paths, only or ()), complain)
+    names = list(encoder or []) or encoders_for(path, paths, only or ())
     budget = memory or config.default_memory()
     size = parse_memory(budget) if budget else None
-    with _collection_to_fill(path) as library, progress(stderr()) as listener:
+    with collection_to_fill(path) as library, progress(stderr()) as listener:
         report = library.index(
             *paths,
             encoders=names,
@@ -98,35 +96,6 @@ def index(
         console.print(line, markup=False)
     if not report.found:
         raise typer.Exit(1)
-
-
-def _has_encoders(path: Path) -> bool:
-    """Whether there is a collection that keeps which encoders it was indexed with."""
-    from indexes.collection import Collection
-
-    if not (path / "manifest.json").is_file():
-        return False
-    with Collection.open(path) as opened:
-        return bool(opened.spaces)
-
-
-@contextmanager
-def _collection_to_fill(path: Path) -> Iterator[Library]:
-    """The collection, made where there is none; a mistake leaves no empty one behind."""
-    from analogon.retrieve import Library
-    from indexes.collection import remove_collection
-
-    if (path / "manifest.json").is_file():
-        with Library.open(path) as library:
-            yield library
-        return
-    with Library.open_or_create(path) as library:
-        try:
-            yield library
-        except AnalogonError:
-            if not library.collection.catalog.counts()["source"]:
-                remove_collection(path)
-            raise
 
 
 def _report_lines(library: Library, report: Report) -> list[str]:
@@ -428,6 +397,7 @@ def _guide(tour: Demo, console: Console) -> list[str]:
 
 analogy.register(app)
 label.register(app)
+generate.register(app)
 
 
 def main() -> None:

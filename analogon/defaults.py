@@ -19,7 +19,7 @@ from embed import hub
 from embed.errors import ModelNotFound
 from embed.media import Modality, modalities_of
 
-__all__ = ["DEADLINE", "Candidate", "kinds", "look", "settle"]
+__all__ = ["DEADLINE", "LARGE", "SMALL", "Candidate", "kinds", "look", "settle", "usual"]
 
 LARGE: Final[Mapping[Modality, str]] = {"audio": "clap", "image": "clip"}
 SMALL: Final = "starter"
@@ -71,6 +71,12 @@ def _names(paths: Sequence[str]) -> Iterator[str]:
             yield from files
 
 
+def usual(modality: Modality) -> Candidate:
+    """The large model for sounds or pictures, whether it can be had or not."""
+    family = LARGE[modality]
+    return Candidate(modality, family, str(importlib.import_module(f"embed.encoders.{family}").DEFAULT_MODEL))
+
+
 def look(modalities: Sequence[Modality], *, deadline: float = DEADLINE) -> list[Candidate]:
     """The large model for each modality: on disk, or what the hub says of it within ``deadline`` seconds.
 
@@ -78,9 +84,7 @@ def look(modalities: Sequence[Modality], *, deadline: float = DEADLINE) -> list[
     """
     found: dict[Modality, Candidate] = {}
     for modality in modalities:
-        family = LARGE[modality]
-        model = str(importlib.import_module(f"embed.encoders.{family}").DEFAULT_MODEL)
-        found[modality] = Candidate(modality, family, model)
+        found[modality] = usual(modality)
     absent = [candidate for candidate in found.values() if hub.whole(candidate.model) is None]
     if not absent:
         return list(found.values())

@@ -66,6 +66,8 @@ class Generator(ABC):
     """How many seconds it can make at most; None where there is no end."""
     speaks: bool = False
     """Whether it speaks the prompt's text, rather than making what the text describes."""
+    asks: bool = False
+    """Whether it reads the prompt as a search does, arithmetic and files included."""
 
     @property
     @abstractmethod
@@ -78,6 +80,10 @@ class Generator(ABC):
         ``(height, width, 3)``. Raises ``UsageError`` for a prompt or setting that it cannot serve.
         """
 
+    def made_of(self) -> Sequence[Mapping[str, Any]]:
+        """What the last take was made of, as JSON; empty where it was not made of other media."""
+        return ()
+
     def remarks(self, prompt: Prompt, settings: Settings) -> Sequence[str]:
         """What it will not do of what is asked, a line each: words beyond its limit, a voice that is only near."""
         return ()
@@ -88,7 +94,8 @@ class Generated:
     """A take, and what its generator could not do of what was asked."""
 
     media: Media
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+    made_of: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 def families() -> list[str]:
@@ -135,7 +142,7 @@ def generate(generator: Generator, prompt: Prompt | str, settings: Settings | No
         settings = replace(settings, seconds=generator.longest)
     remarks += generator.remarks(prompt, settings)
     media = generator.make(prompt, settings)
-    return Generated(_checked(generator, media), tuple(dict.fromkeys(remarks)))
+    return Generated(_checked(generator, media), tuple(dict.fromkeys(remarks)), tuple(generator.made_of()))
 
 
 def _checked(generator: Generator, media: Media) -> Media:

@@ -77,6 +77,16 @@ def _question(asked: Asked) -> str:
     return media.text or " ".join(split(Path(media.path or "").stem))
 
 
+def _side_table(
+    metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None, key: str
+) -> SideTable | None:
+    if metadata is None:
+        return None
+    if isinstance(metadata, Mapping):
+        return SideTable("metadata", key, {os.path.abspath(path): dict(columns) for path, columns in metadata.items()})
+    return SideTable.read(os.fspath(metadata), key)
+
+
 class Library:
     """An open collection that can be asked and added to: the one door of the Python interface.
 
@@ -116,7 +126,7 @@ class Library:
         self,
         *paths: str | os.PathLike[str],
         encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
-        metadata: str | os.PathLike[str] | None = None,
+        metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
         key: str = "file",
         text_column: str | None = None,
         only: Sequence[str] = (),
@@ -129,16 +139,16 @@ class Library:
         """Index files and folders; what is known already is not encoded again.
 
         ``encoders`` are names as ``embed.load`` takes them; without any, those that the collection has. ``metadata``
-        is a table whose column ``key`` names the files. ``text_column`` makes the rows of tables into texts.
-        ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names and captions; without
-        it the one that is set, that the collection has, or the starter's.
+        is a table whose column ``key`` names the files, or columns by file. ``text_column`` makes the rows of tables
+        into texts. ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names and
+        captions; without it the one that is set, that the collection has, or the starter's.
         """
         if unknown := [name for name in only if name not in MODALITIES]:
             raise UsageError(f"there is no modality {unknown[0]!r}; there are: {', '.join(MODALITIES)}")
         plan = Plan(
             paths=tuple(os.fspath(path) for path in paths),
             text_column=text_column,
-            side_table=SideTable.read(os.fspath(metadata), key) if metadata is not None else None,
+            side_table=_side_table(metadata, key),
             only=frozenset(m for m in MODALITIES if m in only) if only else None,
             prune=prune,
             retry=retry,

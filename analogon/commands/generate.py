@@ -1,0 +1,252 @@
+"""``analogon generate``: takes of a prompt, scored, best first, each with a sidecar that says how it was made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from analogon.commands.terminal import (
+    CollectionOption,
+    bars,
+    check_format,
+    collection_folder,
+    collection_to_fill,
+    complain,
+    encoders_for,
+    model_name,
+    stderr,
+    stdout,
+)
+from embed.errors import UsageError
+
+if TYPE_CHECKING:
+    from analogon.generator import Generator
+    from analogon.judge import Judges
+    from analogon.prompts import Prompt
+    from analogon.retrieve import Library
+    from analogon.takes import Take
+    from indexes.collection import Collection
+
+__all__ = ["generate", "register"]
+
+FORMATS = ("table", "json", "paths")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an app."""
+    app.command()(generate)
+
+
+def generate(
+    prompt: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to make, or to say; - reads prompts from stdin, a line each.", show_default=False),
+    ] = None,
+    with_: Annotated[
+        str, typer.Option("--with", "-w", help="family:model: mosaic, espeak, musicgen:..., or a TOML file.")
+    ] = "",
+    collection: CollectionOption = None,
+    takes: Annotated[int, typer.Option("-n", "--takes", help="How many takes, each with its own seed.")] = 1,
+    seed: Annotated[int, typer.Option(help="The seed of the first take.")] = 0,
+    seconds: Annotated[float | None, typer.Option(help="How long a take shall be.")] = None,
+    guide: Annotated[
+        Path | None, typer.Option(help="A recording to continue, follow or convert, as the generator does.")
+    ] = None,
+    voice: Annotated[str | None, typer.Option(help="A kept voice, or one of the generator's own.")] = None,
+    language: Annotated[str | None, typer.Option(help="The language to speak, such as en-GB.")] = None,
+    ssml: Annotated[Path | None, typer.Option(help="Speak this SSML document.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="One of the generator's settings, as name=value; may be repeated.")
+    ] = None,
+    choose: Annotated[str | None, typer.Option(help="The encoder that orders the takes.")] = None,
+    report: Annotated[str | None, typer.Option(help="Another encoder, which says how good they are.")] = None,
+    like: Annotated[
+        str | None, typer.Option(help="What takes are compared with, a text or a file, instead of the prompt.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder for takes and their sidecars.")] = Path("takes"),
+    add: Annotated[
+        str | None, typer.Option(help="Put the takes into this collection, with where they come from.")
+    ] = None,
+    form: Annotated[str, typer.Option("-f", "--format", help="table, json or paths.")] = "table",
+) -> None:
+    """Make takes of a prompt, best first: sound of a collection's own segments (mosaic), speech (espeak), or a model's.
+
+    What is in the folder already is not made again: after an interruption the same command goes on. Each take has a
+    sidecar with its prompt, hits, generator, seed and scores.
+    """
+    from analogon.generator import Settings, families, load
+    from analogon.retrieve import Library
+    from analogon.takes import Run, ranked
+
+    check_format(form, FORMATS)
+    if not with_:
+        raise UsageError(f"--with names a generator; there are: {', '.join(families())}")
+    prompts = list(_prompts(prompt or [], ssml))
+    options = dict(_setting(text) for text in setting or [])
+    with ExitStack() as stack:
+        library: Library | None = None
+        if collection is not None or with_.partition(":")[0] == "mosaic":
+            library = stack.enter_context(Library.open(collection_folder(collection)))
+        generator = load(with_, library=library, **options)
+        settings = Settings(seed, seconds, _guide(guide), _voice(voice), language)
+        document = _document(ssml)
+        done: list[Take] = []
+        told: set[str] = set()
+        with bars() as shown:
+            bar = shown.add_task("takes", total=takes * len(prompts))
+            for one in prompts:
+                judges = _judges(generator, one, library.collection if library else None, like, choose, report)
+                run = Run(generator, one, out, settings, takes, judges, document)
+                found = []
+                for take in run.takes():
+                    found.append(take)
+                    shown.advance(bar)
+                done += ranked(found)
+                for line in [judges.remark, *run.remarks]:
+                    if line and line not in told:
+                        told.add(line)
+                        shown.console.print(f"analogon: {line}", markup=False, highlight=False, soft_wrap=True)
+            shown.update(bar, total=len(done), completed=len(done))
+    _show(done, form, several=len(prompts) > 1)
+    if add is not None and done:
+        _add(add, done)
+    if not done:
+        raise typer.Exit(1)
+
+
+def _prompts(words: Sequence[str], ssml: Path | None) -> Iterator[Prompt]:
+    """The prompts that were typed, or come from stdin: plain lines, or JSON as ``analogon prompts`` prints it."""
+    from analogon.prompts import Prompt
+
+    if ssml is not None:
+        if words:
+            raise UsageError("--ssml says what to speak: no prompt beside it")
+        yield Prompt(ssml.stem)
+        return
+    if not words:
+        raise UsageError("a prompt is needed: a text, or - for lines from stdin")
+    for word in words:
+        if word != "-":
+            yield Prompt(word)
+            continue
+        for line in sys.stdin:
+            if not line.strip():
+                continue
+            try:
+                fields = json.loads(line) if line.lstrip().startswith("{") else {"text": line.strip()}
+                yield Prompt.from_json(fields)
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"stdin: not a prompt as JSON ({error}): {line.strip()[:60]}") from None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"--set {text}: a setting is name=value, such as guidance=3")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _guide(path: Path | None) -> Any:
+    from embed.media import Media, check_readable
+
+    if path is None:
+        return None
+    check_readable(path)
+    return Media.from_path(path, "audio")
+
+
+def _voice(name: str | None) -> Any:
+    """A kept voice of that name, else the name, which the generator may know."""
+    from analogon import voice
+
+    return voice.load(name) if name is not None and name in voice.names() else name
+
+
+def _document(path: Path | None) -> Any:
+    from analogon import ssml
+
+    return None if path is None else ssml.read(path)
+
+
+def _judges(
+    generator: Generator,
+    prompt: Prompt,
+    collection: Collection | None,
+    like: str | None,
+    choose: str | None,
+    report: str | None,
+) -> Judges:
+    """Who scores the takes. What is spoken is not what it sounds like: speech is scored only by what ``like`` says."""
+    from analogon.ask import as_query
+    from analogon.judge import Judge, Judges, at_hand
+    from analogon.query import Query, Text
+    from embed.encoder import load as load_encoder
+
+    if like is None and generator.speaks:
+        if choose or report:
+            raise UsageError(f"{generator.name} speaks its prompt: say with --like what it should sound like")
+        return Judges()
+    query: Query = Text(prompt.text)
+    if like is not None or generator.asks:
+        query = as_query(like or prompt.text)
+    chooses, reports = (
+        None if name is None else Judge.of(load_encoder(name), query, collection) for name in (choose, report)
+    )
+    return Judges.among(at_hand(query, generator.modality, collection), chooses, reports)
+
+
+def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
+    if form == "paths":
+        for take in takes:
+            sys.stdout.write(f"{take.path}\n")
+        return
+    if form == "json":
+        for rank, take in enumerate(takes, start=1):
+            line = {"rank": rank, "path": str(take.path), "made": not take.again} | dict(take.record)
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    roles = [role for role in ("choose", "report") if any(take.score(role) is not None for take in takes)]
+    models = {
+        role: next(t.record["scores"][role]["model"] for t in takes if role in t.record["scores"]) for role in roles
+    }
+    table.add_column("#", justify="right", style="dim")
+    for role in roles:
+        verb = {"choose": "chosen by", "report": "reported by"}[role]
+        table.add_column(f"{verb}\n{model_name(models[role])}", justify="right")
+    table.add_column("seed", justify="right")
+    table.add_column("s", justify="right")
+    if several:
+        table.add_column("prompt", overflow="fold")
+    table.add_column("file", overflow="fold")
+    for rank, take in enumerate(takes, start=1):
+        scores = [take.score(role) for role in roles]
+        cells = [str(rank), *("" if score is None else f"{score:.3f}" for score in scores), str(take.seed)]
+        cells += ["" if take.seconds is None else f"{take.seconds:.2f}"]
+        cells += [take.record["prompt"]["text"]] if several else []
+        table.add_row(*cells, str(take.path))
+    stdout().print(table)
+
+
+def _add(name: str, takes: Sequence[Take]) -> None:
+    """Put takes into a collection, with where they come from as columns of their own."""
+    from analogon.progress import progress
+    from analogon.takes import provenance
+
+    path = collection_folder(name)
+    files = [str(take.path.resolve()) for take in takes]
+    columns = {file: provenance(take) for file, take in zip(files, takes, strict=True)}
+    encoders = encoders_for(path, files)
+    with collection_to_fill(path) as library, progress(stderr()) as listener:
+        report = library.index(*files, encoders=encoders, metadata=columns, listener=listener)
+        complain(f"{library.collection.name}: {report.new} takes are new there, {report.known} were known")
