@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from analogon.judge import Judges
     from analogon.prompts import Prompt
     from analogon.retrieve import Library
+    from analogon.ssml import Document
     from analogon.takes import Take
     from indexes.collection import Collection
 
@@ -172,10 +173,12 @@ def _voice(name: str | None) -> Any:
     return voice.load(name) if name is not None and name in voice.names() else name
 
 
-def _document(path: Path | None) -> Any:
+def _document(path: Path | None) -> Document | None:
+    if path is None:
+        return None
     from analogon import ssml
 
-    return None if path is None else ssml.read(path)
+    return ssml.read(path)
 
 
 def _judges(
