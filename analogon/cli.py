@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import analogy, bridge, evaluate, generate, label, train
+from analogon.commands import analogy, bridge, evaluate, generate, label, train, voice
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
@@ -51,6 +51,7 @@ app = typer.Typer(
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(bridge.app, name="bridge")
+app.add_typer(voice.app, name="voice")
 
 
 @app.command()

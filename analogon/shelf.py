@@ -1,4 +1,4 @@
-"""Named things that last beyond one collection (relations, bridges): one safetensors file each, below ``home()``."""
+"""Named things that last beyond one collection (relations, bridges, voices): a safetensors file each, in ``home()``."""
 
 from __future__ import annotations
 
@@ -35,9 +35,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """All things of one ``kind`` ("relation"), each in ``home()/relations/NAME.safetensors``."""
+    """All things of one ``kind`` ("relation"), each in ``home()/relations/NAME.safetensors``.
+
+    ``verb`` is the command that makes one: ``analogon relation fit``.
+    """
 
     kind: str
+    verb: str = "fit"
 
     @property
     def folder(self) -> Path:
@@ -71,14 +75,15 @@ class Shelf:
 
         path = self.path(name)
         if not path.is_file():
-            there = ", ".join(self.names()) or f"none yet; analogon {self.kind} fit makes one"
+            there = ", ".join(self.names()) or f"none yet; analogon {self.kind} {self.verb} makes one"
             raise UsageError(f"there is no {self.kind} called {name!r}; there are: {there}")
         try:
             with safe_open(path, "numpy") as file:
                 record = json.loads(file.metadata()[KEY])
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise AnalogonError(f"{path}: not a readable {self.kind} ({type(error).__name__}); fit it again") from None
+            why = type(error).__name__
+            raise AnalogonError(f"{path}: not a readable {self.kind} ({why}); {self.verb} it again") from None
         return Kept(record, arrays)
 
     def each(self, read: Callable[[str], Thing], damaged: Damaged = lambda line: None) -> Iterator[Thing]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,7 +112,7 @@ class Run:
         if self.document is not None and not self.generator.speaks:
             raise UsageError(f"{self.generator.name} does not speak: SSML is for those that do, such as espeak")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hex digits of all that decides the takes but their seeds."""
         asked = {

@@ -239,6 +239,11 @@ def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
         cells += [take.record["prompt"]["text"]] if several else []
         table.add_row(*cells, str(take.path))
     stdout().print(table)
+    if len(roles) == 2 and len(takes) > 1 and not several:
+        reported = [score for score in (take.score("report") for take in takes) if score is not None]
+        mean = sum(reported) / len(reported)
+        line = f"{model_name(models['report'])}: {reported[0]:.3f} for the chosen take, {mean:.3f} for all on average"
+        stdout().print(line, style="dim", markup=False)
 
 
 def _add(name: str, takes: Sequence[Take]) -> None:
