@@ -641,8 +641,8 @@ class Measured:
     """The cosine of a recording, or of another voice, with a kept voice in one space, and what to see it by.
 
     ``own`` are the cosines of the voice's takes, each with the mean of the others; ``others`` those of other kept
-    voices' takes with this voice; ``above`` is the share of ``others`` that the score is above, None where they are
-    fewer than 20. ``note`` says what makes the score differ from these.
+    voices' takes with this voice (of the voices themselves, where a voice is compared); ``above`` is the share of
+    ``others`` that the score is above, None where they are fewer than 20. ``note`` says what sets the score apart.
     """
 
     voice: str
@@ -705,9 +705,26 @@ def measure(
         rows = [row for take, row in zip(other.takes, other.rows[space], strict=True) if take.content not in seen]
         strangers += [float(row @ voice.vectors[space]) for row in rows if row.any()]
     score = float(voice.vector(space) @ vector)
-    above = float(np.mean(np.array(strangers) < score)) if len(strangers) >= STRANGERS else None
     fits = Cosines.of(voice.fits(space))
+    above = _above(score, strangers)
     return Measured(voice.name, space, score, fits, Cosines.of(strangers), above, "; ".join(notes))
+
+
+def _beside(voice: Voice, space: Space, asked: Voice, kept: Sequence[Voice]) -> Measured:
+    """The cosine of two voices, beside those of the first with others that have nothing to do with it."""
+    shared = _related(voice, asked, [*kept, asked])
+    others = [
+        float(other.vectors[space] @ voice.vectors[space])
+        for other in kept
+        if space in other.vectors and not _related(voice, other, kept) and not _related(asked, other, [*kept, asked])
+    ]
+    score = float(voice.vectors[space] @ asked.vectors[space])
+    note = "they share a voice" if shared else ""
+    return Measured(voice.name, space, score, None, Cosines.of(others), _above(score, others), note)
+
+
+def _above(score: float, others: Sequence[float]) -> float | None:
+    return float(np.mean(np.array(others) < score)) if len(others) >= STRANGERS else None
 
 
 def _related(one: Voice, other: Voice, kept: Sequence[Voice]) -> bool:
@@ -755,10 +772,10 @@ def similar(
     found: list[Measured] = []
     for space, vector in vectors.items():
         there = [voice for voice in kept if space in voice.vectors]
-        measured = [measure(voice, space, vector, kept, content=content, seconds=seconds) for voice in there]
         if isinstance(asked, Voice):
-            mixed = [_related(voice, asked, [*kept, asked]) for voice in there]
-            measured = [replace(m, note="they share a voice") if r else m for m, r in zip(measured, mixed, strict=True)]
+            measured = [_beside(voice, space, asked, kept) for voice in there]
+        else:
+            measured = [measure(voice, space, vector, kept, content=content, seconds=seconds) for voice in there]
         found += sorted(measured, key=lambda one: -one.score)
     if not vectors:
         raise UsageError("no voice is kept in a space in which this could be heard; analogon voice list says which are")
