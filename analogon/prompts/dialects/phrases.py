@@ -1,0 +1,134 @@
+"""Texts as phrases with weights: cleaned, taken apart, fitted into a limit and put together again."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+__all__ = ["Fitted", "Joins", "Phrase", "clean", "clean_lines", "fit", "join", "split"]
+
+Joins = Literal["text", "sentences", "tags"]
+"""How phrases stand together: as they were written, as whole sentences, or as tags with commas between."""
+
+# A full stop after a single letter ("e.g.", "J. S. Bach") ends no sentence, nor does one inside a number.
+SENTENCE: Final = re.compile(r"(?:(?<!\b\w)[.]|[!?…])[\"')\]»”]*\s+|[。！？]\s*")
+CLAUSE: Final = re.compile(r"[,;]\s+|[、，；]\s*")
+ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
+# Marks that turn the direction of writing: they have no width, and hide what is really pasted.
+TURNS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A part of a prompt that is kept or left out as a whole; ``glue`` stood between it and the next."""
+
+    text: str
+    weight: float = 1.0
+    glue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What fits, in the order of the input, and what was left out."""
+
+    kept: tuple[Phrase, ...]
+    cut: tuple[Phrase, ...]
+
+
+def clean(text: str) -> str:
+    """A text on one line, without control characters, lone surrogates and marks of direction.
+
+    >>> clean(" warm\\x00 rhodes\\n\\tchords ")
+    'warm rhodes chords'
+    """
+    return " ".join("".join(one for one in text if one.isspace() or not _control(one)).split())
+
+
+def clean_lines(text: str) -> str:
+    """The same with lines kept, and never two empty ones in a row."""
+    lines = "\n".join(clean(line) for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+def _control(one: str) -> bool:
+    return unicodedata.category(one) in ("Cc", "Cs") or one in TURNS
+
+
+def split(text: str, joins: Joins, weight: float = 1.0) -> list[Phrase]:
+    """Take a cleaned text apart, at the ends of sentences, as tags at commas too. Nothing but ends gets lost."""
+    sentences = list(_pieces(text, SENTENCE))
+    if joins != "tags":
+        return [Phrase(piece.strip(), weight, " ") for piece in sentences if piece.strip()]
+    found = []
+    for sentence in sentences:
+        for piece in _pieces(sentence, CLAUSE):
+            if bare := _bare(piece):
+                found.append(Phrase(bare, weight))
+    return found
+
+
+def _bare(piece: str) -> str:
+    """A piece without the comma or the full stop that ended it; an abbreviation's stays."""
+    piece = piece.strip().strip(",;、，； ")
+    return piece[:-1].rstrip() if re.search(r"(?<!\b\w)[.。]$", piece) and not piece.endswith("...") else piece
+
+
+def _pieces(text: str, end: re.Pattern[str]) -> Iterator[str]:
+    """The text cut after each end that stands outside of brackets; an unbalanced bracket protects nothing."""
+    start = 0
+    for found in end.finditer(text):
+        piece = text[start : found.end()]
+        if any(piece.count(one) > piece.count(other) and other in text[found.end() :] for one, other in ("()", "[]")):
+            continue
+        yield piece
+        start = found.end()
+    yield text[start:]
+
+
+def join(phrases: Iterable[Phrase], joins: Joins) -> str:
+    """Put phrases together: tags with commas, text as it was, and no phrase run into the next without a mark."""
+    kept = list(phrases)
+    if joins == "tags":
+        return ", ".join(phrase.text for phrase in kept)
+    text = ""
+    for phrase in kept:
+        text += (" " if text.endswith(ENDS) else ", " if text else "") + phrase.text
+    if joins == "sentences" and text:
+        # Not "ß", whose capital is two letters.
+        first = text[0].upper() if len(text[0].upper()) == 1 else text[0]
+        text = first + text[1:].rstrip(" ,;") + ("" if text.rstrip("\"')]»”").endswith(ENDS) else ".")
+    return text
+
+
+def fit(phrases: Sequence[Phrase], put: Callable[[Sequence[Phrase]], str], fits: Callable[[str], bool]) -> Fitted:
+    """Leave out the lightest phrases, of equal ones the last, until ``put(kept)`` fits.
+
+    Where not even the heaviest phrase fits it is cut itself, at a comma, else between words. ``kept`` is empty where
+    not even its first word fits.
+    """
+    ranked = sorted(range(len(phrases)), key=lambda i: (-phrases[i].weight, i))
+    count = 0
+    while count < len(ranked) and fits(put([phrases[i] for i in sorted(ranked[: count + 1])])):
+        count += 1
+    kept = tuple(phrases[i] for i in sorted(ranked[:count]))
+    cut = tuple(phrases[i] for i in sorted(ranked[count:]))
+    if kept or not phrases:
+        return Fitted(kept, cut)
+    first = phrases[ranked[0]]
+    clauses = [piece for piece in _pieces(first.text, CLAUSE) if piece]
+    pieces = clauses if len(clauses) > 1 and fits(put([_but(first, clauses[0])])) else re.findall(r"\S+\s*", first.text)
+    length = 0
+    while length < len(pieces) and fits(put([_but(first, "".join(pieces[: length + 1]))])):
+        length += 1
+    if not length:
+        return Fitted((), tuple(phrases))
+    rest = replace(first, text="".join(pieces[length:]).strip())
+    others = tuple(phrases[i] for i in sorted(ranked[1:]))
+    return Fitted((_but(first, "".join(pieces[:length])),), ((rest,) if rest.text else ()) + others)
+
+
+def _but(phrase: Phrase, text: str) -> Phrase:
+    return replace(phrase, text=text.strip().rstrip(",;、，；"))
