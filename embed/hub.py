@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ __all__ = [
     "parts",
     "pretrained",
     "processor",
+    "quiet",
     "tokenizer",
     "weights_hash",
     "whole",
@@ -98,13 +100,9 @@ def config(where: Path, name: str = "config.json") -> dict[str, Any]:
     return value
 
 
-def pretrained(cls: Any, where: Path, **options: Any) -> Any:
-    """``cls.from_pretrained`` from a local folder: float32, eval mode, safetensors or weights-only, nothing missing.
-
-    Raises ``EncoderError`` where the checkpoint lacks a weight that the class has: transformers would fill it with
-    random numbers and only warn.
-    """
-    import torch
+@contextmanager
+def quiet() -> Iterator[None]:
+    """transformers warns of nothing and shows no progress bar meanwhile."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
@@ -112,16 +110,29 @@ def pretrained(cls: Any, where: Path, **options: Any) -> Any:
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model, found = cls.from_pretrained(
-            where, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
-        )
-    except Exception as error:
-        text = one_line(error)
-        raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
+        yield
     finally:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def pretrained(cls: Any, where: Path, **options: Any) -> Any:
+    """``cls.from_pretrained`` from a local folder: float32, eval mode, safetensors or weights-only, nothing missing.
+
+    Raises ``EncoderError`` where the checkpoint lacks a weight that the class has: transformers would fill it with
+    random numbers and only warn.
+    """
+    import torch
+
+    try:
+        with quiet():
+            model, found = cls.from_pretrained(
+                where, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
+            )
+    except Exception as error:
+        text = one_line(error)
+        raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
     if missing := sorted(found["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise EncoderError(f"{where}: the checkpoint has no {missing[0]}{more}, which {cls.__name__} needs")
@@ -169,15 +180,15 @@ def processor(cls: Any, where: Path, **options: Any) -> Any:
         raise EncoderError(f"{where}: {cls.__name__} cannot be loaded from it: {text}") from error
 
 
-def tokenizer(where: Path) -> Any:
-    """The tokenizer of a local folder, as ``AutoTokenizer`` reads it.
+def tokenizer(where: Path, cls: Any = None) -> Any:
+    """The tokenizer of a local folder, as ``AutoTokenizer`` or ``cls`` reads it.
 
     Raises ``EncoderError`` where the folder holds no vocabulary: transformers would then make a tokenizer of a handful
     of special tokens without a word, and every text would get nearly the same vector.
     """
     from transformers import AutoTokenizer
 
-    made = processor(AutoTokenizer, where)
+    made = processor(cls or AutoTokenizer, where)
     names = sorted({*VOCABULARIES, *made.vocab_files_names.values()})
     if not any((where / name).is_file() for name in names):
         raise EncoderError(f"{where}: holds no vocabulary for its tokenizer; put one of {', '.join(names)} there")

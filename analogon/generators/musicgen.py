@@ -99,7 +99,7 @@ class MusicgenGenerator(Generator):
         # A codebook more is a step more until the last has its first code; below that, transformers knows no delay.
         late = self.config.decoder.num_codebooks // self.config.decoder.audio_channels - 1
         steps = max(-(-new // self.hop), late) + late
-        with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(), hub.quiet():
             model = self._model  # before the seed: loading it draws by lot too
             torch.manual_seed(settings.seed)
             try:
@@ -250,24 +250,20 @@ def load(model: str, *, guidance: float = 3.0, temperature: float = 1.0, top_k: 
 def _read_config(where: Path) -> tuple[Any, bool]:
     """The configuration, and whether it is that of a melody model. Raises ``EncoderError``."""
     import transformers
-    from transformers.utils import logging
 
     table = hub.config(where)
     kind = table.get("model_type")
     if kind not in CLASSES:
         raise EncoderError(f"{where}: musicgen reads {' and '.join(CLASSES)} checkpoints, not model_type {kind!r}")
     path = where / "config.json"
-    # Every such checkpoint's padding lies one above the vocabulary, as it should, and transformers warns of it.
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        config = getattr(transformers, f"{CLASSES[kind]}Config")(**table)
+        # Every such checkpoint's padding lies one above the vocabulary, as it should, and transformers warns of it.
+        with hub.quiet():
+            config = getattr(transformers, f"{CLASSES[kind]}Config")(**table)
         codec, channels = config.audio_encoder, config.decoder.audio_channels
         sizes = codec.sampling_rate, codec.hop_length, config.decoder.num_codebooks // channels
     except Exception as error:
         raise EncoderError(f"{path}: not a configuration of {CLASSES[kind]}: {one_line(error)}") from error
-    finally:
-        logging.set_verbosity(level)
     if min(sizes) < 1 or codec.chunk_length_s is not None or config.decoder.pad_token_id is None:
         raise EncoderError(
             f"{path}: MusicGen needs a codec that reads a sound whole, a rate, codebooks and a pad token"
