@@ -412,7 +412,8 @@ def hear(
         space not in (known.rows if known else ()) for space in found
     )
     if not kept or not grown:
-        raise UsageError(f"{name}: " + ("no take that can be used; " + notes[-1] if notes else "no take was given"))
+        which = f"of {len(files)} recordings none" if len(files) > 1 else "nothing"
+        raise UsageError(f"{name}: {which} can be used; {notes[-1] if notes else 'none was given'}")
     rows = {
         space: np.stack([by_number.get(number, np.zeros(space.dim, np.float32)) for number in kept])
         for space, by_number in found.items()
@@ -805,7 +806,7 @@ def nearest(voice: Voice, samples: Mapping[str, Media]) -> Near:
         if scores:
             best = max(scores, key=lambda name: scores[name])
             return Near(best, scores[best], space, len(scores))
-    raise UsageError(f"nothing can be compared with the voice {voice.name}: {reasons[-1] if reasons else 'no samples'}")
+    raise _unheard(voice, reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -875,7 +876,7 @@ def similarity(
     kept = Voice.listing() if kept is None else kept
     loaded = _loaded(voice.vectors, voice.encoders, remarks.append)
     if not loaded:
-        raise UsageError(f"the voice {voice.name} cannot be compared with a take: {'; '.join(remarks)}")
+        raise _unheard(voice, remarks)
     content, seconds = content_hash(take), sounding(take)
     if seconds < SHORTEST:
         raise MediaError(take.name, "is silent, or too short, to be compared with a voice")
@@ -886,14 +887,21 @@ def similarity(
     return Similarity(voice.name, tuple(measured), fed, tuple(remarks))
 
 
+def _unheard(voice: Voice, reasons: Sequence[str]) -> UsageError:
+    why = reasons[-1] if reasons else f"analogon voice add {voice.name} --more FILE... -e speaker lets it be"
+    return UsageError(f"the voice {voice.name} cannot be compared with recordings: {why}")
+
+
 def _loaded(
     spaces: Iterable[Space], tables: Mapping[Space, Mapping[str, Any]], remark: Callable[[str], None]
 ) -> dict[Space, Encoder]:
-    """The encoders of spaces, where they can be loaded and are still what they were; ``remark`` hears of the others."""
+    """The encoders of spaces, where they can be loaded and are still what they were; ``remark`` hears of the others.
+
+    ``SPEECHBRAIN`` has none.
+    """
     found = {}
     for space in spaces:
         if space == SPEECHBRAIN:
-            remark(f"{space.model}: its vectors are read from files; no encoder here makes them")
             continue
         try:
             encoder = load_encoder(tables.get(space) or space.model)

@@ -48,12 +48,13 @@ TABLE_OR_JSON: Final = ("table", "json")
 def stdout() -> Console:
     """Where results go."""
     # Away from a terminal nothing may be cut to 80 columns: the lines are for files and other programs.
-    return Console(width=None if sys.stdout.isatty() else 400, highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else 400, highlight=False, soft_wrap=not terminal, emoji=False)
 
 
 def stderr() -> Console:
     """Where progress and remarks go."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)  # "a:x: " in a file's name is no emoji
 
 
 def complain(text: str) -> None:

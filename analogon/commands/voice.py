@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,16 +71,17 @@ def add(
     if not (files or xvector or (more and encoder)):
         raise UsageError("name some recordings of one person, or a ready vector with --xvector FILE.npy")
     known = Voice.load(name) if more else None
-    with bars() as shown:
-        task = shown.add_task("takes", total=None)
-        made = hear(
-            name,
-            files or (),
-            encoder or (),
-            ready=xvector or (),
-            known=known,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
-        )
+    with ExitStack() as until_heard:
+        shown, task = bars(), None
+
+        def progress(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:  # first now: what is refused at once shows no bar
+                until_heard.enter_context(shown)
+                task = shown.add_task("takes", total=None)
+            shown.update(task, completed=done, total=total)
+
+        made = hear(name, files or (), encoder or (), ready=xvector or (), known=known, progress=progress)
     _keep(made)
 
 
@@ -274,7 +276,8 @@ def _keep(made: Made) -> None:
 def _summary(one: Voice) -> None:
     console = stdout()
     count = "1 take" if len(one.takes) == 1 else f"{len(one.takes)} takes"
-    what = f"{count}, {one.seconds:.1f} s of sound" if one.takes else f"mixed of {', '.join(map(str, one.mixed))}"
+    sound = f", {one.seconds:.1f} s of sound" if one.seconds else ""
+    what = count + sound if one.takes else f"mixed of {', '.join(map(str, one.mixed))}"
     console.print(f"{one.name}: {what}, made {one.created[:10]}", markup=False)
     for space in one.vectors:
         alike = one.consistency(space)
