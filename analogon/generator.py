@@ -16,6 +16,7 @@ from embed.encoder import resolve
 from embed.errors import GeneratorError, UnknownGenerator, UsageError
 from embed.media import Media, Modality
 from embed.registry import Registry
+from embed.space import Space
 
 if TYPE_CHECKING:
     from analogon.retrieve import Library
@@ -79,6 +80,10 @@ class Generator(ABC):
         """One take, in memory: audio as float32 ``(n,)`` or ``(n, channels)`` with its ``rate``; image as uint8
         ``(height, width, 3)``. Raises ``UsageError`` for a prompt or setting that it cannot serve.
         """
+
+    def fed(self, voice: Voice) -> Space | None:
+        """The space whose vector of a kept voice it goes by, if it does: no judge of how well it met that voice."""
+        return None
 
     def made_of(self) -> Sequence[Mapping[str, Any]]:
         """What the last take was made of, as JSON; empty where it was not made of other media."""

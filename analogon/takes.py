@@ -22,8 +22,8 @@ import numpy as np
 from analogon.generator import Generator, Settings, generate
 from analogon.judge import Judge, Judges
 from analogon.prompts import Prompt
-from analogon.voice import Voice
-from embed.errors import AnalogonError, GeneratorError, UsageError
+from analogon.voice import Voice, similarity
+from embed.errors import AnalogonError, GeneratorError, MediaError, UsageError
 from embed.media import Media, content_hash
 from indexes.collection import write_atomically
 
@@ -54,8 +54,8 @@ class Take:
         return self.record.get("seconds")
 
     def score(self, role: str) -> float | None:
-        """What the judge in a role ("choose", "report") gave it; None where there is none."""
-        found = self.record["scores"].get(role)
+        """What the judge in a role ("choose", "report") gave it, or its nearness to the "voice"; None without one."""
+        found = self.record.get("voice") if role == "voice" else self.record["scores"].get(role)
         return None if found is None else float(found["score"])
 
     @property
@@ -64,8 +64,9 @@ class Take:
 
 
 def ranked(takes: Sequence[Take]) -> list[Take]:
-    """Takes, best first by the judge that chooses; those without a score stay in their order, at the end."""
-    scores = [take.score("choose") for take in takes]
+    """Takes, best first by the judge that chooses, or by the voice; those without a score come last, in their order."""
+    role = "choose" if any(take.score("choose") is not None for take in takes) else "voice"
+    scores = [take.score(role) for take in takes]
     order = sorted(range(len(takes)), key=lambda at: (scores[at] is None, -(scores[at] or 0.0)))
     return [takes[at] for at in order]
 
@@ -238,6 +239,8 @@ class Run:
         }
         if self.document is not None:
             record["ssml"] = str(self.document)
+        if isinstance(settings.voice, Voice):
+            record |= self._compared(settings.voice, media)
         record |= {"timeline": timeline} if timeline else {}
         record |= {"made_of": [dict(part) for part in made_of]} if made_of else {}
         record |= {"remarks": list(self.remarks)} if self.remarks else {}
@@ -248,6 +251,20 @@ class Run:
         except OSError as error:
             raise AnalogonError(f"{path}: cannot be written: {error.strerror or error}") from None
         return Take(path, record)
+
+    def _compared(self, voice: Voice, media: Media) -> dict[str, Any]:
+        """How near the take's speaker is to the voice that was asked for."""
+        try:
+            near = similarity(voice, media, fed=self.generator.fed(voice), kept=self._kept)
+        except (UsageError, MediaError) as error:
+            self._say(str(error))
+            return {}
+        self._say(*near.remarks)
+        return {"voice": near.to_json() | {"said": str(near)}}
+
+    @cached_property
+    def _kept(self) -> list[Voice]:
+        return Voice.listing()
 
     def _roles(self) -> list[tuple[str, Judge]]:
         judges = {"choose": self.judges.choose, "report": self.judges.report}

@@ -168,9 +168,9 @@ def _guide(path: Path | None) -> Any:
 
 def _voice(name: str | None) -> Any:
     """A kept voice of that name, else the name, which the generator may know."""
-    from analogon import voice
+    from analogon.voice import SHELF, Voice
 
-    return voice.load(name) if name is not None and name in voice.names() else name
+    return Voice.load(name) if name is not None and name in SHELF.names() else name
 
 
 def _document(path: Path | None) -> Document | None:
@@ -218,6 +218,7 @@ def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
             line = {"rank": rank, "path": str(take.path), "made": not take.again} | dict(take.record)
             sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         return
+    near = [take.record["voice"]["said"] for take in takes if take.score("voice") is not None]
     table = Table(box=None, pad_edge=False, show_edge=False)
     roles = [role for role in ("choose", "report") if any(take.score(role) is not None for take in takes)]
     models = {
@@ -227,23 +228,27 @@ def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
     for role in roles:
         verb = {"choose": "chosen by", "report": "reported by"}[role]
         table.add_column(f"{verb}\n{model_name(models[role])}", justify="right")
+    if near:
+        table.add_column("voice", justify="right")
     table.add_column("seed", justify="right")
     table.add_column("s", justify="right")
     if several:
         table.add_column("prompt", overflow="fold")
     table.add_column("file", overflow="fold")
     for rank, take in enumerate(takes, start=1):
-        scores = [take.score(role) for role in roles]
+        scores = [take.score(role) for role in (*roles, *(["voice"] if near else []))]
         cells = [str(rank), *("" if score is None else f"{score:.3f}" for score in scores), str(take.seed)]
         cells += ["" if take.seconds is None else f"{take.seconds:.2f}"]
         cells += [take.record["prompt"]["text"]] if several else []
         table.add_row(*cells, str(take.path))
     stdout().print(table)
+    if near and not several:
+        stdout().print(near[0], style="dim", markup=False)
     if len(roles) == 2 and len(takes) > 1 and not several:
         reported = [score for score in (take.score("report") for take in takes) if score is not None]
         mean = sum(reported) / len(reported)
-        line = f"{model_name(models['report'])}: {reported[0]:.3f} for the chosen take, {mean:.3f} for all on average"
-        stdout().print(line, style="dim", markup=False)
+        said = f"{model_name(models['report'])}: {reported[0]:.3f} for the chosen take, {mean:.3f} for all on average"
+        stdout().print(said, style="dim", markup=False)
 
 
 def _add(name: str, takes: Sequence[Take]) -> None:
