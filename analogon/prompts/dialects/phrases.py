@@ -16,6 +16,9 @@ Joins = Literal["text", "sentences", "tags"]
 # A full stop after a single letter ("e.g.", "J. S. Bach") ends no sentence, nor does one inside a number.
 SENTENCE: Final = re.compile(r"(?:(?<!\b\w)[.]|[!?…])[\"')\]»”]*\s+|[。！？]\s*")
 CLAUSE: Final = re.compile(r"[,;]\s+|[、，；]\s*")
+# Escaped ones, as AUTOMATIC1111 reads them, are letters like others.
+OPENS: Final = re.compile(r"(?<!\\)\(")
+CLOSES: Final = re.compile(r"(?<!\\)\)")
 ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
 # Marks that turn the direction of writing: they have no width, and hide what is really pasted.
 TURNS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -23,11 +26,10 @@ TURNS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A part of a prompt that is kept or left out as a whole; ``glue`` stood between it and the next."""
+    """A part of a prompt that is kept or left out as a whole."""
 
     text: str
     weight: float = 1.0
-    glue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def split(text: str, joins: Joins, weight: float = 1.0) -> list[Phrase]:
     """Take a cleaned text apart, at the ends of sentences, as tags at commas too. Nothing but ends gets lost."""
     sentences = list(_pieces(text, SENTENCE))
     if joins != "tags":
-        return [Phrase(piece.strip(), weight, " ") for piece in sentences if piece.strip()]
+        return [Phrase(piece.strip(), weight) for piece in sentences if piece.strip()]
     found = []
     for sentence in sentences:
         for piece in _pieces(sentence, CLAUSE):
@@ -77,11 +79,11 @@ def _bare(piece: str) -> str:
 
 
 def _pieces(text: str, end: re.Pattern[str]) -> Iterator[str]:
-    """The text cut after each end that stands outside of brackets; an unbalanced bracket protects nothing."""
+    """The text cut after each end that stands outside of parentheses; one that never closes protects nothing."""
     start = 0
     for found in end.finditer(text):
-        piece = text[start : found.end()]
-        if any(piece.count(one) > piece.count(other) and other in text[found.end() :] for one, other in ("()", "[]")):
+        piece, rest = text[start : found.end()], text[found.end() :]
+        if len(OPENS.findall(piece)) > len(CLOSES.findall(piece)) and CLOSES.search(rest):
             continue
         yield piece
         start = found.end()
@@ -89,18 +91,19 @@ def _pieces(text: str, end: re.Pattern[str]) -> Iterator[str]:
 
 
 def join(phrases: Iterable[Phrase], joins: Joins) -> str:
-    """Put phrases together: tags with commas, text as it was, and no phrase run into the next without a mark."""
-    kept = list(phrases)
+    """Put phrases together: tags with commas, text as it was, and no phrase run into the next without a mark.
+
+    >>> join([Phrase("warm rhodes"), Phrase("vinyl crackle"), Phrase("a slow beat drags on.")], "sentences")
+    'Warm rhodes, vinyl crackle. A slow beat drags on.'
+    """
     if joins == "tags":
-        return ", ".join(phrase.text for phrase in kept)
+        return ", ".join(phrase.text for phrase in phrases)
     text = ""
-    for phrase in kept:
-        text += (" " if text.endswith(ENDS) else ", " if text else "") + phrase.text
-    if joins == "sentences" and text:
-        # Not "ß", whose capital is two letters.
-        first = text[0].upper() if len(text[0].upper()) == 1 else text[0]
-        text = first + text[1:].rstrip(" ,;") + ("" if text.rstrip("\"')]»”").endswith(ENDS) else ".")
-    return text
+    for phrase in phrases:
+        mark = "" if not text else " " if _ends(text) else ". " if _ends(phrase.text) else ", "
+        text += mark
+        text += _capital(phrase.text) if joins == "sentences" and mark != ", " else phrase.text
+    return text if joins == "text" or not text or _ends(text) else text.rstrip(" ,;") + "."
 
 
 def fit(phrases: Sequence[Phrase], put: Callable[[Sequence[Phrase]], str], fits: Callable[[str], bool]) -> Fitted:
@@ -132,3 +135,12 @@ def fit(phrases: Sequence[Phrase], put: Callable[[Sequence[Phrase]], str], fits:
 
 def _but(phrase: Phrase, text: str) -> Phrase:
     return replace(phrase, text=text.strip().rstrip(",;、，；"))
+
+
+def _ends(text: str) -> bool:
+    return text.rstrip("\"')]»”").endswith(ENDS)
+
+
+def _capital(text: str) -> str:
+    first = text[0].upper()
+    return first + text[1:] if len(first) == 1 else text  # not "ß", whose capital is two letters
