@@ -64,7 +64,7 @@ class Shelf:
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        data = save(whole, {KEY: json.dumps(dict(record), ensure_ascii=False)})
+        data = save(whole, {KEY: json.dumps(dict(record))})  # in ASCII: a path may hold bytes that are no UTF-8
         with replacing(path) as temporary:
             temporary.write_bytes(data)
         return path

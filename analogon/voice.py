@@ -86,10 +86,12 @@ FEW_SECONDS: Final = 5.0
 ORIENTATION: Final[Mapping[str, str]] = {
     "407c8533f645adda6a417f43cfca8015": (
         "between men who read digits (8 kHz, 2 s a recording) the cosine is 0.49 to 0.67, of one man with himself "
-        "0.83 to 0.95; shorter recordings go together whoever speaks"
+        "0.83 to 0.94; shorter recordings go together whoever speaks"
     )
 }
-"""What cosines there are among people, by the hash of an encoder's weights: benchmarks/voice_similarity.py."""
+"""What cosines to expect, by the hash of an encoder's weights; measured by benchmarks/voice_similarity.py."""
+WARM: Final[dict[Space, Encoder]] = {}
+"""Encoders that heard something before: of eight takes that are compared one by one, only the first loads weights."""
 
 
 # -- what is kept ------------------------------------------------------------------------------------------------------
@@ -283,6 +285,8 @@ class Voice:
         try:
             known = kept.record["spaces"]
             spaces = [Space.from_json(one["space"]) for one in known]
+            if not spaces:
+                raise ValueError("it has no vector")
             return cls(
                 name,
                 {space: kept.arrays[f"vector {i}"] for i, space in enumerate(spaces)},
@@ -692,8 +696,9 @@ def measure(
     notes = []
     kept = list(kept)
     if content and (rest := voice.without(content)) is not voice:
-        notes.append("it is one of the takes" + (": measured with the others" if space in rest.vectors else ""))
-        voice = rest if space in rest.vectors else voice
+        more = space in rest.vectors
+        notes.append("it is one of the takes: measured with the others" if more else "it is the only take")
+        voice = rest if more else voice
     own = [take.seconds for take in voice.takes if take.seconds]
     if seconds and own and (seconds < SHORT) != (np.median(own) < SHORT):
         longer = "shorter" if seconds < SHORT else "longer"
@@ -909,7 +914,7 @@ def _loaded(
             remark(f"{_short(space)} cannot be loaded: {error}")
             continue
         if encoder.space == space:
-            found[space] = encoder
+            found[space] = WARM.setdefault(space, encoder)
         else:
             remark(f"{_short(space)} is another model today: its weights or preprocessing changed")
     return found

@@ -198,7 +198,15 @@ def similar(
         if recorded and space.weights in ORIENTATION:
             console.print(ORIENTATION[space.weights], markup=False, style="dim")
     if form == "table":
-        stdout().print("beside each voice: median (5th to 95th percentile) of such cosines with it", markup=False)
+        stdout().print(
+            "beside each voice: such cosines with it, median (5th to 95th percentile)"
+            + (
+                "; above: the share of the others' that are lower"
+                if any(one.above is not None for one in found)
+                else ""
+            ),
+            markup=False,
+        )
     if not found:
         raise typer.Exit(1)
 
@@ -271,6 +279,9 @@ def _keep(made: Made) -> None:
         complain(note)
     made.voice.save()
     _summary(made.voice)
+    stdout().print(
+        f"use it: analogon voice similar ./x.wav, or analogon generate TEXT --voice {made.voice.name}", markup=False
+    )
 
 
 def _summary(one: Voice) -> None:
