@@ -30,19 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Keep people's voices under names: add, list, similar, mix, ...", no_args_is_help=True)
+app = typer.Typer(
+    help=(
+        "Keep people's voices under names, compare and mix them, and let generators speak with them. A speaker "
+        "encoder hears a voice (-e here), a synthesizer speaks with it and a vocoder makes it sound (generate "
+        "--with): three steps, each of which can be another model."
+    ),
+    no_args_is_help=True,
+)
 
 NameArgument = Annotated[str, typer.Argument(help="The voice's name.", show_default=False)]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Put it in the place of the voice that has the name.")]
-
-
-@app.callback()
-def voice() -> None:
-    """Keep people's voices under names, compare and mix them, and let generators speak with them.
-
-    A speaker encoder hears a voice (-e here), a synthesizer speaks with it and a vocoder makes it sound
-    (--with in generate): three steps, each of which can be another model.
-    """
 
 
 @app.command()
@@ -174,6 +172,9 @@ def similar(
         complain("no voice is kept yet: analogon voice add NAME FILE... makes one")
         raise typer.Exit(1)
     found = nearest_voices(about, kept, encoder or (), remark=complain)
+    if not found:
+        complain(f"no other voice is kept in a space that {asked} is kept in")
+        raise typer.Exit(1)
     spaces = list(dict.fromkeys(one.space for one in found))
     recorded = isinstance(about, Media)
     against = "others' takes" if recorded else "with other voices"
@@ -207,8 +208,6 @@ def similar(
             ),
             markup=False,
         )
-    if not found:
-        raise typer.Exit(1)
 
 
 @app.command()

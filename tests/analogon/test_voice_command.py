@@ -75,7 +75,8 @@ def test_similar_and_mix(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
     assert run("similar", "./0.wav") == 1
     for name, takes in {"anna": ("0.wav", "1.wav"), "bert": ("2.wav", "3.wav")}.items():
         assert run("add", name, *takes, "-e", "toy:8") == 0
-    capsys.readouterr()
+        assert run("similar", "anna") == (1 if name == "anna" else 0)  # beside itself there must be another
+    assert "no other voice is kept in a space that anna is kept in" in capsys.readouterr().err
     assert run("similar", "4.wav", "-f", "json") == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     cosines = {"anna": row("0.wav", "1.wav") @ row("4.wav"), "bert": row("2.wav", "3.wav") @ row("4.wav")}
