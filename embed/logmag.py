@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LogMagnitudes"]
+__all__ = ["LogMagnitudes", "mel"]
 
 BLOCK = 256  # frames at once: their spectra fit the cache
 
@@ -63,8 +63,8 @@ class LogMagnitudes:
     def _constants(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The periodic Hann window ``(frame,)`` and the mel filters ``(1 + fft // 2, bins)``, triangles in mel."""
         window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.frame) / self.frame)
-        edges = np.linspace(_mel(self.lowest), _mel(self.highest), self.bins + 2)
-        mels = _mel(np.arange(1 + self.fft // 2) * self.rate / self.fft)[:, None]
+        edges = np.linspace(mel(self.lowest), mel(self.highest), self.bins + 2)
+        mels = mel(np.arange(1 + self.fft // 2) * self.rate / self.fft)[:, None]
         rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
         falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
         filters = np.maximum(0.0, np.minimum(rising, falling))
@@ -76,5 +76,6 @@ class LogMagnitudes:
         return asdict(self)
 
 
-def _mel(frequency: Any) -> Any:
+def mel(frequency: Any) -> Any:
+    """Frequencies in Hz on the HTK mel scale."""
     return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
