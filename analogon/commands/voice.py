@@ -216,7 +216,7 @@ def mix(
     name: Annotated[str | None, typer.Option("--as", help="What to call it; else NAME-NAME.")] = None,
     replace: ReplaceOption = False,
 ) -> None:
-    """A voice between kept ones: their weighted mean. A weight below 0 leads away from a voice (after --)."""
+    """A voice between kept ones: their weighted mean. A weight below 0 leads away from a voice."""
     from analogon.voice import SHELF, Share
     from analogon.voice import mix as mixed
 

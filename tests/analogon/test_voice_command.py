@@ -93,7 +93,7 @@ def test_similar_and_mix(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
     assert run("export", "anna-bert", "mixed.npy") == 0
     total = 0.7 * row("0.wav", "1.wav") + 0.3 * row("2.wav", "3.wav")
     assert np.load("mixed.npy") == pytest.approx(total / np.linalg.norm(total), abs=1e-6)
-    assert run("mix", "--as", "away", "--", "anna:2", "bert:-1") == 0
+    assert run("mix", "anna:2", "bert:-1", "--as", "away") == 0
     assert run("list") == 0
     assert "toy:8, 8-d (mixed: anna:2, bert:-1)" in capsys.readouterr().out
     assert run("mix", "anna:x", "bert") == 2  # with :x: no emoji comes of it
