@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import numbers
 import os
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from embed.errors import AnalogonError
 
 __all__ = ["Registry"]
+
+NUMBERS: Final = {"int": (numbers.Integral, "a whole number"), "float": (numbers.Real, "a number")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class Registry:
             names = ", ".join(accepted)
             raise self.wrong(f"{family} has no setting {unknown[0]!r}; it has: {names or 'none'}")
         settings |= {key: value for key, value in offered.items() if key in accepted and value is not None}
+        for key, value in settings.items():
+            if wanted := _no_number(value, accepted[key].annotation):
+                raise self.wrong(f"{family}: {key} must be {wanted}, not {value!r}")
         lacks = [k for k, p in accepted.items() if p.default is inspect.Parameter.empty and k not in settings]
         if lacks:
             example = f"{family}:MODEL" if lacks == ["model"] else f"a TOML file with {', '.join(lacks)}"
@@ -69,3 +75,12 @@ class Registry:
         # In place, and no more than is named now: a folder that the variable named before has no families any more.
         package.__path__[:] = [own, *(folder for folder in extra if folder != own)]
         return list(package.__path__)
+
+
+def _no_number(value: Any, annotation: Any) -> str | None:
+    """What a value should be that is annotated as a number and is none; None where it is right or not so annotated."""
+    kind, *rest = str(annotation).split(" | ")
+    if kind not in NUMBERS or rest not in ([], ["None"]) or (value is None and rest):
+        return None
+    wanted, words = NUMBERS[kind]
+    return None if isinstance(value, wanted) and not isinstance(value, bool) else words

@@ -32,7 +32,7 @@ from analogon.prompts import Prompt
 from embed import decode, hub
 from embed.encoder import AudioInput
 from embed.errors import EncoderError, GeneratorError, UsageError, one_line
-from embed.media import Media, Modality
+from embed.media import Media, Modality, Span
 
 __all__ = ["DEFAULT_MODEL", "MusicgenGenerator", "chroma", "load"]
 
@@ -117,10 +117,9 @@ class MusicgenGenerator(Generator):
             said.append(f"{self.name} hears the first {self._limit} tokens of a text; not heard: {_short(unheard)}")
         if settings.guide is None:
             return said
-        # Facts of a header may be wrong or absent; what is heard is decided in samples.
-        length = decode.facts(settings.guide).get("duration") if settings.guide.modality == "audio" else None
+        length = _seconds(settings.guide)
         room = LONGEST if self.melody else LONGEST - self._new_samples(settings) / self.rate
-        if isinstance(length, int | float) and length > room + 1 / self.rate:
+        if length is not None and length > room + 1 / self.rate:
             which = "first" if self.melody else "last"
             why = "" if self.melody else f": with what is new it makes {LONGEST:g} s at most"
             said.append(f"{self.name} hears the {which} {room:g} s of {settings.guide.name}, of {length:g} s{why}")
@@ -136,8 +135,10 @@ class MusicgenGenerator(Generator):
         assert settings.guide is not None
         if settings.guide.modality != "audio":
             raise UsageError(f"{self.name} needs a recording for a guide, not {settings.guide.modality}")
-        parts = decode.parts(settings.guide, audio=AudioInput(self.rate, window=None))
-        array = np.concatenate([part.array for part in parts if part.array is not None])
+        guide = _audible(settings.guide, first=self.melody)
+        # One part; asking for another tells of damage behind it.
+        (array,) = (part.array for part in decode.parts(guide, audio=AudioInput(self.rate, window=None)))
+        assert array is not None
         if self.melody:
             return array[: round(LONGEST * self.rate)]
         new = self._new_samples(settings)
@@ -269,6 +270,24 @@ def _read_config(where: Path) -> tuple[Any, bool]:
             f"{path}: MusicGen needs a codec that reads a sound whole, a rate, codebooks and a pad token"
         )
     return config, kind == "musicgen_melody"
+
+
+def _seconds(guide: Media) -> float | None:
+    """How long a guide is, by its header; None where that does not say it."""
+    length = decode.facts(guide).get("duration") if guide.modality == "audio" else None
+    if not isinstance(length, int | float):
+        return None
+    return length if guide.array is not None or guide.span is None else min(length, guide.span.end) - guide.span.start
+
+
+def _audible(guide: Media, *, first: bool) -> Media:
+    """The first or the last minute of a file that is longer by far, so that the rest of it is never in memory."""
+    length = _seconds(guide)
+    if guide.array is not None or length is None or length <= 4 * LONGEST:
+        return guide
+    start, end = (guide.span.start, guide.span.end) if guide.span else (0.0, length + 2 * LONGEST)
+    span = Span(start, start + 2 * LONGEST) if first else Span(start + length - 2 * LONGEST, end)
+    return guide.but(span=span)
 
 
 def _clean(text: str) -> str:

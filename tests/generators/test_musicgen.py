@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import torch
 from safetensors.torch import load_file, save_file
 
 from analogon.generator import Generator, Settings, generate, load
 from analogon.generators.musicgen import chroma
 from embed.errors import AnalogonError, EncoderError, GeneratorError, MediaError, ModelNotFound, UsageError
-from embed.media import Media
+from embed.media import Media, Span
 from tests.generators import tiny_musicgen, tiny_musicgen_melody
 from tests.generators.tiny_musicgen import HOP, RATE
 
@@ -130,6 +131,21 @@ def test_settings_reach_the_model_and_its_identity(plain: Any) -> None:
     json.dumps(plain.identity)
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"top_k": 2.5}, "musicgen: top_k must be a whole number, not 2.5"),
+        ({"top_k": "abc"}, "musicgen: top_k must be a whole number, not 'abc'"),
+        ({"guidance": "x"}, "musicgen: guidance must be a number, not 'x'"),
+        ({"temperature": True}, "musicgen: temperature must be a number, not True"),
+        ({"volume": 1}, "musicgen has no setting 'volume'"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(plain: Any, setting: dict[str, Any], words: str) -> None:
+    with pytest.raises(GeneratorError, match=words):
+        load(plain.name, **setting)
+
+
 @pytest.mark.parametrize("setting", [{"guidance": 0.5}, {"temperature": 0}, {"top_k": -1}, {"guidance": float("nan")}])
 def test_settings_out_of_range_are_refused(plain: Any, setting: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(setting))):
@@ -174,6 +190,27 @@ def test_the_end_of_a_long_guide_is_heard_in_whole_frames(plain: Any, slow: Any,
     soundfile.write(tmp_path / "guide.wav", tone(4000, 1.0, 60), 4000)
     took = generate(plain, TEXT, Settings(seconds=0.4, guide=Media.from_path(tmp_path / "guide.wav")))
     assert took.media.array.shape == (RATE + 320,)
+
+
+def test_of_a_long_file_only_the_end_or_the_beginning_is_read(plain: Any, melody: Any, tmp_path: Path) -> None:
+    rate = tiny_musicgen_melody.RATE
+    sound = np.random.default_rng(0).normal(0, 0.2, 200 * rate).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", sound, rate, subtype="FLOAT")
+    file = Media.from_path(tmp_path / "long.wav")
+    for guide, begin in ((file, 0), (file.but(span=Span(10, 150)), 10)):
+        heard = melody._heard(Settings(guide=guide))
+        assert np.array_equal(heard, sound[begin * rate : (begin + 30) * rate])
+    low = soxr.resample(sound, rate, RATE, quality="HQ")
+    for guide, begin, end in (
+        (file, 171, 200),
+        (file.but(span=Span(10, 150)), 121, 150),
+        (file.but(span=Span(10, 15)), 10, 15),
+    ):
+        heard = plain._heard(Settings(seconds=1.0, guide=guide))
+        expected = low[begin * RATE : end * RATE]
+        # At the ends the resampling filter may hear what lies beyond.
+        assert heard.shape == expected.shape and np.abs(heard - expected)[50:-50].max() < 1e-3
+        assert np.abs(heard[:-1] - expected[1:]).max() > 0.1
 
 
 def test_a_guide_that_cannot_be_continued_is_refused(plain: Any, tmp_path: Path) -> None:
