@@ -8,6 +8,7 @@ from typing import Any
 from tests.encoders.tiny import VOCABULARY, byte_level_bpe, clip_bpe, scatter
 
 RATE = 800
+OPTIONS = {"steps": 2}
 ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0}
 T5: dict[str, Any] = {
     "vocab_size": len(VOCABULARY) + 4,
