@@ -227,7 +227,7 @@ class Library:
 
         ``rerank`` is one of ``analogon.rerank.METHODS``: an order of the content that makes up for items that are near
         to every query; scores stay cosines. ``variety``, from 0 to 1, is how much being unlike the hits before it
-        counts for a hit (MMR).
+        counts for a hit (MMR, where the relevance of the best is one).
         Raises ``UsageError``, ``FilterError``, ``QueryError``, ``SpaceMismatch``, ``MediaError``.
         """
         if k < 1 or offset < 0:
@@ -304,8 +304,10 @@ class Library:
             )
             if variety and found:
                 rows = collection.vectors(space, modality)[[one.row for one in found]]
-                # In the order that was found, on the scale of cosines whatever gave that order.
+                # In the order that was found, on the scale of cosines whatever gave that order. The best counts as one:
+                # cosines of two modalities are small beside those within one, and would hardly count against them.
                 relevance = np.sort([one.score for one in found])[::-1]
+                relevance = relevance / relevance[0] if relevance[0] > 0 else relevance
                 order = mmr(relevance, rows, depth, 1.0 - variety)
                 # An order has to be one by score as well, where several lists are joined.
                 found = [replace(found[at], ranked=-float(place)) for place, at in enumerate(order)]

@@ -191,10 +191,11 @@ def test_a_collection_without_a_bank_answers_without_percentiles(tmp_path: Path,
 def test_variety_chooses_hits_that_are_unlike_each_other(library: analogon.Library) -> None:
     vectors, paths = sound_rows(library)
     cosines, chosen = vectors @ vector("rain"), list[int]()
+    relevance = cosines / cosines.max()
     while len(chosen) < 4:  # Carbonell and Goldstein, written out
         left = [row for row in range(len(paths)) if row not in chosen]
         alike = {row: max((vectors[row] @ vectors[one] for one in chosen), default=0.0) for row in left}
-        chosen.append(max(left, key=lambda row: 0.4 * cosines[row] - 0.6 * alike[row]))
+        chosen.append(max(left, key=lambda row: 0.4 * relevance[row] - 0.6 * alike[row]))
     hits = library.search("rain", to="audio", by="sound", k=4, variety=0.6)
     assert [hit.path for hit in hits] == [paths[row] for row in chosen]
     assert chosen != np.argsort(-cosines)[:4].tolist()
