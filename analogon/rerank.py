@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "beside_best",
     "csls",
     "fold",
     "fold_query",
@@ -115,6 +116,18 @@ def qb_norm(scores: Floats, denominator: Floats, hubs: npt.NDArray[np.bool_], be
     if not len(scores) or not hubs[int(np.argmax(scores))]:
         return scores
     return np.asarray(scores - denominator / beta)
+
+
+def beside_best(scores: Floats) -> Floats:
+    """Cosines ``(n,)`` with a query as relevance for ``mmr``: their share of the best, where that is above zero.
+
+    Cosines of two modalities are small beside those within one, and as they are would hardly count against them.
+
+    >>> beside_best(np.array([0.2, 0.4])).tolist()
+    [0.5, 1.0]
+    """
+    best = scores.max(initial=0.0)
+    return np.asarray(scores / best if best > 0 else scores)
 
 
 def mmr(relevance: Floats, vectors: Floats, k: int, trade: float = 0.7) -> npt.NDArray[np.int64]:

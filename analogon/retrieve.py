@@ -19,7 +19,7 @@ from analogon.doctor import PHRASES
 from analogon.fusion import Ranked, fuse
 from analogon.hits import Hit, Reason
 from analogon.query import Text, excludes, leaves, without_excludes
-from analogon.rerank import METHODS, mmr
+from analogon.rerank import METHODS, beside_best, mmr
 from analogon.rerank import rescore as rescored
 from analogon.show import LOOKS_AT, hits_html
 from embed.encoder import Encoder, resolve
@@ -304,10 +304,8 @@ class Library:
             )
             if variety and found:
                 rows = collection.vectors(space, modality)[[one.row for one in found]]
-                # In the order that was found, on the scale of cosines whatever gave that order. The best counts as one:
-                # cosines of two modalities are small beside those within one, and would hardly count against them.
-                relevance = np.sort([one.score for one in found])[::-1]
-                relevance = relevance / relevance[0] if relevance[0] > 0 else relevance
+                # In the order that was found, on the scale of cosines whatever gave that order.
+                relevance = beside_best(np.sort([one.score for one in found])[::-1])
                 order = mmr(relevance, rows, depth, 1.0 - variety)
                 # An order has to be one by score as well, where several lists are joined.
                 found = [replace(found[at], ranked=-float(place)) for place, at in enumerate(order)]

@@ -348,7 +348,7 @@ def variety(data: Data, figure: str) -> None:
         alike, right = [], []
         for row, relevant in zip(scores, data.relevant, strict=True):
             pool = np.argsort(-row, kind="stable")[:POOL]
-            chosen = pool[rerank.mmr(row[pool], vectors[pool], NEAREST, trade)]
+            chosen = pool[rerank.mmr(rerank.beside_best(row[pool]), vectors[pool], NEAREST, trade)]
             cosines = vectors[chosen] @ vectors[chosen].T
             alike.append(cosines[np.triu_indices(len(chosen), 1)].mean())
             right.append(float(relevant[chosen].any()) if figure == "hit@10" else relevant[chosen].mean())
