@@ -8,7 +8,8 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from rich.table import Table
@@ -20,7 +21,20 @@ from embed.encoder import AudioInput
 from embed.errors import AnalogonError
 from embed.media import Media, Modality, Span
 
-__all__ = ["FORMATS", "LOOKS_AT", "hits_html", "hits_table", "lines", "unseen_lines"]
+if TYPE_CHECKING:
+    from analogon.takes import Take
+
+__all__ = [
+    "FORMATS",
+    "LOOKS_AT",
+    "hits_html",
+    "hits_table",
+    "lines",
+    "model_name",
+    "takes_lines",
+    "takes_table",
+    "unseen_lines",
+]
 
 FORMATS: Final = ("table", "json", "tsv", "paths")
 TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id", "by")
@@ -58,6 +72,62 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         cells += [Text(hit.space)] if len(spaces) > 1 else []
         table.add_row(*cells)
     return table
+
+
+def model_name(model: str) -> str:
+    """A model's name without the folders that it lies in.
+
+    >>> model_name("words:../models/word2vec-8k"), model_name("clap:laion/clap-htsat-unfused")
+    ('words:word2vec-8k', 'clap:clap-htsat-unfused')
+    """
+    family, colon, name = model.partition(":")
+    return family + colon + (Path(name).name if colon else "")
+
+
+ROLES: Final[Mapping[str, str]] = {"choose": "chosen by", "report": "reported by"}
+
+
+def takes_table(takes: Sequence[Take], *, prompts: bool = False) -> Table:
+    """Takes as a table for people, in the order given: scores with who gave them, seed, seconds, file."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right", style="dim")
+    roles = _roles(takes)
+    for role, model in roles.items():
+        table.add_column(f"{ROLES[role]}\n{model_name(model)}", justify="right")
+    near = any(take.score("voice") is not None for take in takes)
+    if near:
+        table.add_column("voice", justify="right")
+    table.add_column("seed", justify="right")
+    table.add_column("s", justify="right")
+    if prompts:
+        table.add_column("prompt", overflow="fold")
+    table.add_column("file", overflow="fold")
+    for rank, take in enumerate(takes, start=1):
+        scores = [take.score(role) for role in (*roles, *(["voice"] if near else []))]
+        cells: list[str | Text] = [str(rank), *("" if score is None else f"{score:.3f}" for score in scores)]
+        cells += [str(take.seed), "" if take.seconds is None else f"{take.seconds:.2f}"]
+        cells += [Text(take.record["prompt"]["text"])] if prompts else []
+        table.add_row(*cells, Text(str(take.path)))
+    return table
+
+
+def takes_lines(takes: Sequence[Take]) -> list[str]:
+    """What to say below a table of one prompt's takes: how near the voice is, what the reporter makes of the choice."""
+    lines = [take.record["voice"]["said"] for take in takes if take.score("voice") is not None][:1]
+    reported = [score for score in (take.score("report") for take in takes) if score is not None]
+    if len(reported) > 1:
+        model, mean = model_name(_roles(takes)["report"]), sum(reported) / len(reported)
+        lines.append(f"{model}: {reported[0]:.3f} for the chosen take, {mean:.3f} for all on average")
+    return lines
+
+
+def _roles(takes: Sequence[Take]) -> dict[str, str]:
+    """Who judged, by role."""
+    found = {
+        role: [take.record["scores"][role]["model"] for take in takes if role in take.record["scores"]]
+        for role in ROLES
+    }
+    return {role: models[0] for role, models in found.items() if models}
 
 
 def _percentile(hit: Hit) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from analogon.commands.terminal import (
     CollectionOption,
@@ -20,7 +19,6 @@ from analogon.commands.terminal import (
     collection_to_fill,
     complain,
     encoders_for,
-    model_name,
     stderr,
     stdout,
 )
@@ -209,6 +207,8 @@ def _judges(
 
 
 def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
+    from analogon import show
+
     if form == "paths":
         for take in takes:
             sys.stdout.write(f"{take.path}\n")
@@ -218,37 +218,9 @@ def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
             line = {"rank": rank, "path": str(take.path), "made": not take.again} | dict(take.record)
             sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         return
-    near = [take.record["voice"]["said"] for take in takes if take.score("voice") is not None]
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    roles = [role for role in ("choose", "report") if any(take.score(role) is not None for take in takes)]
-    models = {
-        role: next(t.record["scores"][role]["model"] for t in takes if role in t.record["scores"]) for role in roles
-    }
-    table.add_column("#", justify="right", style="dim")
-    for role in roles:
-        verb = {"choose": "chosen by", "report": "reported by"}[role]
-        table.add_column(f"{verb}\n{model_name(models[role])}", justify="right")
-    if near:
-        table.add_column("voice", justify="right")
-    table.add_column("seed", justify="right")
-    table.add_column("s", justify="right")
-    if several:
-        table.add_column("prompt", overflow="fold")
-    table.add_column("file", overflow="fold")
-    for rank, take in enumerate(takes, start=1):
-        scores = [take.score(role) for role in (*roles, *(["voice"] if near else []))]
-        cells = [str(rank), *("" if score is None else f"{score:.3f}" for score in scores), str(take.seed)]
-        cells += ["" if take.seconds is None else f"{take.seconds:.2f}"]
-        cells += [take.record["prompt"]["text"]] if several else []
-        table.add_row(*cells, str(take.path))
-    stdout().print(table)
-    if near and not several:
-        stdout().print(near[0], style="dim", markup=False)
-    if len(roles) == 2 and len(takes) > 1 and not several:
-        reported = [score for score in (take.score("report") for take in takes) if score is not None]
-        mean = sum(reported) / len(reported)
-        said = f"{model_name(models['report'])}: {reported[0]:.3f} for the chosen take, {mean:.3f} for all on average"
-        stdout().print(said, style="dim", markup=False)
+    stdout().print(show.takes_table(takes, prompts=several))
+    for line in () if several else show.takes_lines(takes):
+        stdout().print(line, style="dim", markup=False)
 
 
 def _add(name: str, takes: Sequence[Take]) -> None:

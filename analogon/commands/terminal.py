@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
+from analogon.show import model_name
 from embed.errors import AnalogonError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -109,16 +110,6 @@ def check_format(form: str, known: tuple[str, ...] = TABLE_OR_JSON) -> None:
     """Raise ``UsageError`` where ``-f`` names a format that there is not."""
     if form not in known:
         raise UsageError(f"-f {form}: there is no such format; there are: {', '.join(known)}")
-
-
-def model_name(model: str) -> str:
-    """A model's name without the folders that it lies in.
-
-    >>> model_name("words:../models/word2vec-8k"), model_name("clap:laion/clap-htsat-unfused")
-    ('words:word2vec-8k', 'clap:clap-htsat-unfused')
-    """
-    family, colon, name = model.partition(":")
-    return family + colon + (Path(name).name if colon else "")
 
 
 def bars() -> Progress:
