@@ -1,4 +1,4 @@
-"""``analogon eval``: figures that hold up, of analogies and of retrieval."""
+"""``analogon eval``: figures that hold up, of analogies, of retrieval and of sets of recordings."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from analogon.commands.terminal import (
     check_format,
     collection_folder,
     complain,
+    model_name,
     stdout,
 )
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from analogon.audio_distance import Comparison
     from analogon.evaluation import Result, Share, Vocabulary
     from analogon.measure import Estimate, Interval
     from analogon.retrieval_evaluation import Direction
@@ -40,12 +42,18 @@ FIGURES: Final = {
 }
 MORE: Final = {"excluded_pairdirection": "PairDirection", "excluded_3cosavg": "3CosAvg", "excluded_lrcos": "LRCos"}
 
-app = typer.Typer(help="Measure how well analogies and searches are answered.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure how well analogies and searches are answered, and how far recordings are from others.",
+    no_args_is_help=True,
+)
 
 
 @app.callback()
 def evaluate() -> None:
-    """Measure how well analogies and searches are answered: figures with intervals, chance and a baseline."""
+    """Measure how well analogies and searches are answered, and how far recordings are from a reference.
+
+    Figures come with intervals and with what chance gives.
+    """
 
 
 @app.command()
@@ -286,3 +294,102 @@ def _estimate(one: Estimate, name: str) -> list[str]:
     if name == "median rank":
         return [f"{one.value:.4g}", f"{one.interval.low:.4g}-{one.interval.high:.4g}", f"{one.chance:.4g}"]
     return [_percent(one.value), f"{_percent(one.interval.low)}-{_percent(one.interval.high)}", _percent(one.chance)]
+
+
+@app.command()
+def audio(
+    recordings: Annotated[
+        list[Path], typer.Argument(help="Files, and folders with recordings; others are passed over.")
+    ],
+    reference: Annotated[
+        list[Path], typer.Option(help="Files or folders that they are compared with; may be repeated.")
+    ],
+    encoder: EncoderOption = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="One vector for each recording, the mean of its windows; else every window.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the reference's halves, and of other draws.")] = 0,
+    form: FormatOption = "table",
+) -> None:
+    """How far recordings are from a reference as a set: KAD and FAD, lower is nearer, in each encoder's space."""
+    from analogon import config, defaults
+    from analogon.audio_distance import compare, encode_recordings, recordings_in
+    from embed.encoder import load
+    from embed.errors import UsageError
+
+    check_format(form)
+    asked, among = recordings_in(recordings, complain), recordings_in(reference, complain)
+    for files, paths in ((asked, recordings), (among, reference)):
+        if not files:
+            raise UsageError(f"{', '.join(map(str, paths))}: there are no recordings")
+    told: set[str] = set()
+
+    def skipped(line: str) -> None:
+        if line not in told:  # each encoder reads the files anew
+            told.add(line)
+            complain(f"skipped {line}")
+
+    found = []
+    for name in encoder or config.default_encoders() or defaults.settle(frozenset({"audio"}), complain):
+        model = load(name)
+        sets = [encode_recordings(model, files, whole=whole, skipped=skipped) for files in (among, asked)]
+        found.append(compare(sets[0], sets[1], seed=seed))
+    if form == "json":
+        for one in found:
+            sys.stdout.write(json.dumps(one.to_json() | {"whole": whole, "seed": seed}, ensure_ascii=False) + "\n")
+    else:
+        _show_distances(found, whole)
+
+
+def _show_distances(found: Sequence[Comparison], whole: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = stdout()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("encoder", overflow="fold")
+    for title in ("KAD", "FAD"):
+        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("95 %", justify="right", style="dim", no_wrap=True)
+        table.add_column("halves", justify="right", style="dim", no_wrap=True)
+    extrapolated = any(one.fad_infinity is not None for one in found)
+    if extrapolated:
+        table.add_column("FAD inf", justify="right", no_wrap=True)
+    for one in found:
+        cells = []
+        for distance in (one.kad, one.fad):
+            cells += [f"{distance.value:.4g}", _from_to(distance.interval), _from_to(distance.chance)]
+        if extrapolated:
+            cells.append("-" if one.fad_infinity is None else f"{one.fad_infinity:.4g}")
+        table.add_row(Text(model_name(one.space.model)), *cells)
+    console.print(table)
+    for one in found:
+        console.print(
+            f"{model_name(one.space.model)}: {_counted(one.evaluated, one.evaluated_rows, whole)}; reference "
+            f"{_counted(one.reference, one.reference_rows, whole)}; {one.space.dim} dimensions, unit length; KAD's "
+            f"bandwidth {one.bandwidth:.3g}",
+            style="dim",
+            markup=False,
+        )
+    console.print(
+        "Lower is nearer. KAD is 100 times the unbiased squared MMD, 0 on average without a difference; FAD is biased "
+        "upwards, the more so the smaller the sets. Intervals by jackknife over recordings. Halves: chance, what "
+        "95 % of 40 random halvings of the reference give between one half and the other.",
+        style="dim",
+    )
+    for one in found:
+        for remark in one.remarks:
+            complain(f"{model_name(one.space.model)}: {remark}")
+
+
+def _from_to(interval: Interval) -> str:
+    return f"{interval.low:.4g} to {interval.high:.4g}"
+
+
+def _counted(recordings: int, rows: int, whole: bool) -> str:
+    """How many recordings and windows there are.
+
+    >>> _counted(3, 7, False), _counted(3, 3, True)
+    ('3 recordings, 7 windows', '3 whole recordings')
+    """
+    return f"{recordings} whole recordings" if whole else f"{recordings} recordings, {rows} windows"
