@@ -47,7 +47,6 @@ Integers = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.float32]
 
 SILENCE: Final = -70.0  # dB of full scale (RMS) below which nothing is heard
-FAINT: Final = 30.0  # dB below the loudest unit of a recording, from which a unit counts as its silence
 BANDS: Final = 32
 HIGHEST: Final = 12_000.0  # Hz
 DEPTH: Final = 60.0  # dB below its loudest band at which a spectrum ends
@@ -179,12 +178,14 @@ class Units:
     """The units of a recording: ``start`` and ``length`` in samples, int64 ``(n,)``, and what they are like.
 
     ``body`` is all of a unit, ``lead`` the stretch before its start, ``tail`` that before its end: a unit's lead is
-    the tail of the one before it. ``onset`` says whether something begins there.
+    the tail of the one before it. ``onset`` says whether something begins there, ``room`` is how many samples there are
+    until something else begins or the recording ends.
     """
 
     start: Integers
     length: Integers
     onset: npt.NDArray[np.bool_]
+    room: Integers
     body: Sketch
     lead: Sketch
     tail: Sketch
@@ -202,17 +203,15 @@ class Units:
             np.concatenate([one.start for one in units]),
             np.concatenate([one.length for one in units]),
             np.concatenate([one.onset for one in units]),
+            np.concatenate([one.room for one in units]),
             Sketch.join([one.body for one in units]),
             Sketch.join([one.lead for one in units]),
             Sketch.join([one.tail for one in units]),
         )
 
-    @property
-    def loud(self) -> npt.NDArray[np.bool_]:
-        """Which of them are no silence: neither absolutely nor beside the loudest."""
-        if not len(self):
-            return np.zeros(0, np.bool_)
-        heard: npt.NDArray[np.bool_] = self.body.level > max(SILENCE, float(self.body.level.max()) - FAINT)
+    def loud(self, faint: float) -> npt.NDArray[np.bool_]:
+        """Which of them are no silence: neither absolutely, nor ``faint`` dB below the loudest."""
+        heard: npt.NDArray[np.bool_] = self.body.level > max(SILENCE, float(self.body.level.max()) - faint)
         return heard
 
     @property
@@ -234,6 +233,8 @@ def analyse(samples: Samples, rate: int, *, grain: float, fade: int, first: int 
     spectra = ear(padded.astype(np.float32)) * np.float32(20.0 / np.log(10.0))
     edges, onset = cuts(_onsets(spectra, ear.hop, first, last), first, last, max(2, round(grain * rate)))
     start, length = edges[:-1], np.diff(edges)
+    ends = np.append(start[onset], edges[-1])
+    room = ends[np.searchsorted(ends, start, "right")] - start
     power = np.concatenate([np.zeros((1, BANDS)), np.cumsum(10.0 ** (spectra.astype(np.float64) / 10.0), axis=0)])
     energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
     size = 1 << round(0.046 * rate).bit_length() - 1
@@ -253,6 +254,7 @@ def analyse(samples: Samples, rate: int, *, grain: float, fade: int, first: int 
         start,
         length,
         onset,
+        room,
         sketch(start, start + length),
         sketch(start - fade, start),
         sketch(start + length - fade, start + length),
@@ -342,7 +344,7 @@ def chain(
     """The number of one unit for each stage, drawn by its costs, those of its ``futures`` among them.
 
     ``variety`` is what a unit costs for each time it was used before; each use of its group, the recording of each
-    unit in ``groups`` ``(units,)``, costs a tenth of that.
+    unit in ``groups`` ``(units,)``, costs a quarter of that.
     """
     used: dict[int, int] = {}
     lent: dict[int, int] = {}
@@ -354,7 +356,7 @@ def chain(
         if variety and used:
             costs = costs + variety * np.array([used.get(one, 0) for one in stage.ids.tolist()])
             if groups is not None:
-                costs += 0.1 * variety * np.array([lent.get(one, 0) for one in groups[stage.ids].tolist()])
+                costs += 0.25 * variety * np.array([lent.get(one, 0) for one in groups[stage.ids].tolist()])
         if temperature > 0:
             costs = costs - temperature * random.gumbel(size=len(costs))
         before = int(stage.ids[int(costs.argmin())])
@@ -386,10 +388,16 @@ class Piece:
         return out * self.gain
 
 
-def limited(wanted: npt.ArrayLike, most: float) -> Floats:
-    """Gains in dB ``(n,)``, none more than ``most`` above their median: what is quiet shall not become noise."""
+def limited(wanted: npt.ArrayLike, most: float, counted: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """Gains in dB ``(n,)``, none more than ``most`` above their median: what is quiet shall not become noise.
+
+    ``counted`` ``(n,)``, if any, says of which gains the median is taken.
+
+    >>> limited([0.0, 1.0, 30.0], 12.0).tolist()
+    [0.0, 1.0, 13.0]
+    """
     gains = np.asarray(wanted, np.float64)
-    return np.minimum(gains, np.median(gains) + most) if len(gains) else gains
+    return np.minimum(gains, np.median(gains if counted is None else gains[counted]) + most)
 
 
 def crossfade(tail: Floats, lead: Floats) -> Floats:

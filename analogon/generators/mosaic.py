@@ -7,7 +7,7 @@ joined.
 - Without a guide the prompt is read as a search reads it, arithmetic, files and bridges included. The recordings that
   are nearest to it, windows of the collection, are cut where something begins in them and about every 0.3 s, and
   chained: the nearer a recording is, the likelier its grains are chosen, and the better two go together.
-- A guide, a recording, is cut likewise, about every 0.15 s, and each of its grains is replaced by one of the
+- A guide, a recording, is cut likewise, about every 0.1 s, and each of its grains is replaced by one of the
   collection that sounds like it; the take has its loudness, as long as ``envelope`` is on. Grains come from the
   recordings that are nearest to any window of the guide, so that a large collection need not be heard whole, and, where
   there is a prompt beside the guide, from those that are nearest to it: "metal hits", after a melody that was hummed.
@@ -47,13 +47,14 @@ __all__ = ["Grain", "MosaicGenerator", "Tuning", "load"]
 T = TypeVar("T")
 
 SECONDS: Final = 5.0  # where neither the settings nor a guide say how long
-GRAIN, GUIDED_GRAIN = 0.3, 0.15  # s
+GRAIN, GUIDED_GRAIN = 0.3, 0.1  # s
 LONGEST_PASSAGE: Final = 20.0  # s of a window that are listened to
-MOST_UNITS: Final = 1024  # of the nearest recordings, that are chosen among
+MOST_UNITS, GUIDED_UNITS = 1024, 4096  # of the nearest recordings, that are chosen among
+FAINT, FAINT_GUIDED = 20.0, 30.0  # dB below the loudest unit of a recording, from which a unit counts as its silence
 NEAREST: Final = 48  # units that one grain of a guide chooses among
 WINDOWS: Final = 24  # of a guide, that are looked for in the collection
 HORIZON: Final = 12  # joins ahead that a grain is chosen by
-RELEVANCE: Final = 4.0  # the target cost of the farthest candidate, where the nearest has 0
+RELEVANCE: Final = 3.0  # the target cost of the farthest candidate, where the nearest has 0
 BESIDE_GUIDE: Final = 1.0  # the same where sounding like a guide counts too
 LEVEL: Final = -20.0  # dB of full scale (RMS) that recordings are brought to
 BOOST: Final = 12.0  # dB that one may be raised more than the median of all
@@ -74,7 +75,7 @@ class Tuning:
     candidates: int = 64
     join: float = 1.0
     variety: float = 1.0
-    temperature: float = 0.2
+    temperature: float = 0.3
     envelope: bool = True
     where: str | None = None
     rate: int = 44100
@@ -121,10 +122,6 @@ class _Passage:
     samples: npt.NDArray[np.float32]
     units: Units
     note: str | None = None
-
-    @property
-    def level(self) -> float:
-        return self.units[self.units.loud].level
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +205,9 @@ class MosaicGenerator(Generator):
 
     def _walk(self, pool: _Pool, total: int, random: np.random.Generator) -> tuple[list[Piece], list[int]]:
         """Grains of what is near to the prompt, one after another, for ``total`` samples."""
-        stage = Stage(np.arange(len(pool.units)), pool.cost)
+        # Each take leans towards other recordings, so that takes differ as wholes and not in their details alone.
+        leaning = self.tuning.temperature * random.gumbel(size=len(pool.passages))
+        stage = Stage(np.arange(len(pool.units)), pool.cost - leaning[pool.owner])
         every = self._join(pool)(stage.ids, stage.ids)
 
         def join(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -238,6 +237,7 @@ class MosaicGenerator(Generator):
         for at in range(len(wanted)):
             costs = cc.differences(targets[at : at + 1], pool.units.body, bands=bands, level=0.3)[0] + pool.cost
             costs += 0.5 * (pool.units.onset != wanted.onset[at])
+            costs += 2.0 * np.maximum(0.0, 1.0 - pool.units.room / wanted.length[at])
             ids = np.sort(np.argpartition(costs, min(NEAREST, len(costs)) - 1)[:NEAREST])
             stages.append(Stage(ids, costs[ids]))
         join = self._join(pool)
@@ -250,7 +250,7 @@ class MosaicGenerator(Generator):
                 cc.decibels(np.mean(self._piece(pool, number, int(length)).read(0, int(length)) ** 2))
                 for number, length in zip(numbers, wanted.length, strict=True)
             ]
-            gains = cc.limited(wanted.body.level - np.array(levels), BOOST)
+            gains = cc.limited(wanted.body.level - np.array(levels), BOOST, wanted.loud(FAINT_GUIDED))
         return [
             self._piece(pool, number, int(length), float(gain))
             for number, length, gain in zip(numbers, wanted.length, gains, strict=True)
@@ -328,10 +328,12 @@ class MosaicGenerator(Generator):
         scores: list[float | None] = []
         failed: list[str] = []
         costs: list[float] = []
-        count = silent = 0
+        heard: list[Units] = []
+        count = 0
+        most, faint = (MOST_UNITS, FAINT) if guide is None else (GUIDED_UNITS, FAINT_GUIDED)
         relevance = _relative([one.score for one in candidates]) * (RELEVANCE if guide is None else BESIDE_GUIDE)
         for candidate, cost in zip(candidates, relevance, strict=True):
-            if count >= MOST_UNITS:
+            if count >= most:
                 break
             try:
                 passage = self._passage(candidate, guided=guide is not None)
@@ -339,11 +341,12 @@ class MosaicGenerator(Generator):
                 failed.append(str(error))
                 continue
             failed += [passage.note] if passage.note else []
-            if not passage.units.loud.any():
-                silent += 1
+            loud = passage.units[passage.units.loud(faint)]
+            if not len(loud):
                 continue
-            count += int(passage.units.loud.sum())
+            count += len(loud)
             passages.append(passage)
+            heard.append(loud)
             scores.append(candidate.score)
             costs.append(float(cost))
         if not passages:
@@ -351,9 +354,8 @@ class MosaicGenerator(Generator):
             raise GeneratorError(f"none of the {len(candidates)} recordings of {name} that are nearest sounds{why}")
         lines = [f"a recording of {name} was passed over: {reason}" for reason in failed[:TOLD]]
         lines += [f"{len(failed) - TOLD} more were passed over"] if len(failed) > TOLD else []
-        heard = [passage.units[passage.units.loud] for passage in passages]
         owner = np.repeat(np.arange(len(heard)), [len(units) for units in heard])
-        gains = cc.limited([LEVEL - passage.level for passage in passages], BOOST)
+        gains = cc.limited([LEVEL - units.level for units in heard], BOOST)
         return _Pool(
             passages,
             scores,
@@ -374,9 +376,10 @@ class MosaicGenerator(Generator):
             lists.append(self._near_prompt(text, known))
         if guide is not None:
             lists.append(self._near_guide(guide, known))
-        found: dict[int, _Candidate] = {}
-        for one in _in_turns(lists):
-            found.setdefault(one.item, one)
+        found = {one.item: one for one in _in_turns(lists)}
+        if guide is not None:
+            own = collection.catalog.content_of_hash(content_hash(guide))
+            found = {item: one for item, one in found.items() if one.content != own} or found
         if asked is not None and guide is not None:
             target = asked.vector(known, "audio")
             found = {
@@ -419,7 +422,7 @@ class MosaicGenerator(Generator):
         return [_Candidate(hit.id, items[hit.id].content, hit.paths, hit.span, hit.score) for hit in hits]
 
     def _near_guide(self, guide: Media, known: KnownSpace) -> list[_Candidate]:
-        """What is nearest to each window of a guide, in turns; the guide itself only where there is nothing else."""
+        """What is nearest to each window of a guide, in turns."""
         collection = self.library.collection
         vectors = []
         for result in encode_stream(collection.encoder(known), [guide.but(modality="audio")]):
@@ -428,17 +431,11 @@ class MosaicGenerator(Generator):
             elif result.error is not None and not result.parts:
                 raise result.error
         rows = [vectors[at] for at in np.unique(np.linspace(0, len(vectors) - 1, WINDOWS).round().astype(int))]
-        own = frozenset({collection.catalog.content_of_hash(content_hash(guide)) or 0})
         where = collection.filter(self.tuning.where) if self.tuning.where else None
-        for without in (own, frozenset[int]()):
-            lists = [
-                collection.nearest(
-                    known.space, "audio", row, self.tuning.candidates, where=where, without=without, parts=True
-                )
-                for row in rows
-            ]
-            if any(lists):
-                break
+        lists = [
+            collection.nearest(known.space, "audio", row, self.tuning.candidates, where=where, parts=True)
+            for row in rows
+        ]
         return [
             _Candidate(one.item.id, one.item.content, tuple(source.path for source in one.item.sources), one.item.span)
             for one in islice(_in_turns(lists), 4 * self.tuning.candidates)
@@ -574,14 +571,14 @@ def load(
     candidates: int = 64,
     join: float = 1.0,
     variety: float = 1.0,
-    temperature: float = 0.2,
+    temperature: float = 0.3,
     envelope: bool = True,
     where: str | None = None,
     rate: int = 44100,
 ) -> MosaicGenerator:
     """``mosaic``: of the recordings in ``library``, an open collection.
 
-    ``grain`` is about how long grains are, in seconds: 0.3, or 0.15 with a guide. ``overlap`` is the share of a grain
+    ``grain`` is about how long grains are, in seconds: 0.3, or 0.1 with a guide. ``overlap`` is the share of a grain
     that it is faded in over. ``candidates`` are the windows of recordings that are chosen from; ``where`` filters them
     as it does a search. ``join`` is how much it counts that a grain goes on as the one before it would, and
     ``variety`` that grains and recordings are not used again and again. ``temperature`` is how far from the cheapest
