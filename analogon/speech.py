@@ -47,6 +47,7 @@ __all__ = [
     "fundamental",
     "render",
     "stretch",
+    "trimmed",
 ]
 
 Samples = npt.NDArray[np.float32]
@@ -100,9 +101,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """So many seconds without a sound."""
+    """So many seconds without a sound: a break that was asked for, what stands between sentences and paragraphs
+    (``structure``), or what joins segments where the document has nothing between them.
+    """
 
     seconds: float
+    why: Literal["break", "structure", "join"] = "break"
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +326,7 @@ class _Composer:
             rest = max(self.structure, _join(last.text, self.blank))
             if rest:
                 assert self.last is not None
-                self.done.insert(self.last + 1, Silence(rest))
+                self.done.insert(self.last + 1, Silence(rest, "structure" if self.structure else "join"))
         self.last = len(self.done)
         self.done.append(_Draft(draft.style, text))
         self.asked, self.structure, self.blank = False, 0.0, draft.text[-1] == " "
@@ -336,7 +340,7 @@ class _Composer:
             start = 0
             for text in _parted(piece.text):
                 if start:
-                    yield Silence(_join(piece.text[:start].rstrip(" "), piece.text[start - 1] == " "))
+                    yield Silence(_join(piece.text[:start].rstrip(" "), piece.text[start - 1] == " "), "join")
                 marks = tuple(replace(m, at=m.at - start) for m in piece.marks if start <= m.at < start + len(text) + 1)
                 yield replace(piece.style, text=text.strip(" "), marks=marks)
                 start += len(text)
@@ -505,7 +509,7 @@ class _Rendering:
         """A segment, trimmed, with its rate, pitch and volume."""
         if segment.phoneme is not None:
             self.remarks.append(f"{self.engine.name} reads no phonemes: the text is spoken as it is written")
-        samples = _trimmed(self.made(segment), self.rate)
+        samples = trimmed(self.made(segment), self.rate)
         stress = EMPHASIS.get(segment.emphasis or "none", Stress())
         rate, pitch = segment.rate * stress.rate, self.factor(segment, samples) * stress.pitch
         if len(samples) * self.rate and len(samples) / rate > LONGEST * self.rate:
@@ -577,7 +581,7 @@ class _Rendering:
 # -- samples -----------------------------------------------------------------------------------------------------------
 
 
-def _trimmed(samples: Samples, rate: int) -> Samples:
+def trimmed(samples: Samples, rate: int) -> Samples:
     """Without what is silent at both ends: ``BELOW_PEAK`` dB below the peak. Silence alone stays as it is."""
     level = np.abs(samples)
     loud = np.flatnonzero(level > level.max(initial=0.0) * 10 ** (-BELOW_PEAK / 20))
