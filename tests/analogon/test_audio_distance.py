@@ -193,7 +193,7 @@ def test_intervals_are_those_of_leaving_each_recording_out_with_all_its_windows(
         assert distance.interval.to_json() == pytest.approx(interval.to_json(), rel=1e-6)
 
 
-@pytest.mark.parametrize(("shift", "windows"), [(0.0, 1), (0.5, 1), (0.5, 3)])
+@pytest.mark.parametrize(("shift", "windows"), [(0.0, 1), (0.5, 3)])
 def test_intervals_hold_what_they_are_about_in_95_of_100_simulations(shift: float, windows: int) -> None:
     """KAD's interval holds the true distance; FAD's the mean over such samples, which is above the true distance."""
     random = np.random.default_rng(9)

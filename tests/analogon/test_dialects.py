@@ -104,6 +104,14 @@ def test_elsewhere_the_heaviest_come_first_and_that_is_told() -> None:
     assert made.remarks == ("stable-diffusion reads no weights: the heaviest phrases come first",)
 
 
+def test_weights_take_no_room_among_the_tokens() -> None:
+    phrases = [Prompt(f"x{i}", 1.0 + i / 100) for i in range(60)]
+    made = compose(phrases, "automatic1111", tokenizer=lambda text: len(re.findall(r"\w+|,", text)))
+    # A word and a comma each but for the last: the 38 heaviest are 75 tokens, in their order.
+    assert re.findall(r"x\d+", made.text) == [f"x{i}" for i in range(22, 60)]
+    assert "(x59:1.23)" in made.text  # 1.59 of a mean of 1.295
+
+
 def test_a_phrase_is_said_once_with_its_greatest_weight() -> None:
     made = compose(prompts(("Piano, drums", 0.5), ("piano", 2.0), ("flute", 1.0)), "stable-audio")
     assert made.text == "Piano, flute, drums"
@@ -316,12 +324,18 @@ def test_fields_hold_only_the_input_within_limits_and_what_was_cut_is_named(
 @given(st.sampled_from(names()), PROMPTS)
 @example("automatic1111", [Prompt("cat", 3.0), Prompt("fog (thick", 0.1)])
 @example("automatic1111", [Prompt("0[", 2.0), Prompt("fog (thick", 0.5), Prompt("0]", 1.0), Prompt("a)", 0.7)])
+@example("automatic1111", [Prompt("0 (. )")])
+@example("automatic1111", [Prompt(".)0"), Prompt("(a) b (c:1.2)")])
 @example("musiclm", [Prompt("a"), Prompt("b."), Prompt("c")])
+@example("stable-audio", [Prompt("00.."), Prompt("b,."), Prompt("c...")])
 def test_what_was_composed_stays_as_it_is(name: str, asked: list[Prompt]) -> None:
     made = said(name, asked, [], "")
     if made is None:
         return
     pieces = [text for field, text in made.fields.items() if field != "lyrics"]
     again = compose([Prompt(text) for text in pieces], name)
-    assert again.fields == made.fields
+    if dialect(name).spoken:  # a sentence cut into pieces may find room beside the one before it
+        assert " ".join(again.fields.values()) == " ".join(made.fields.values())
+    else:
+        assert again.fields == made.fields
     assert not [remark for remark in again.remarks if "cut" in remark]

@@ -13,7 +13,7 @@ from typing import Final
 
 from analogon.prompts import Prompt
 from analogon.prompts.dialects.dialect import Composed, Dialect, Limit, estimated_tokens
-from analogon.prompts.dialects.phrases import Phrase, clean, clean_lines, fit, join, split
+from analogon.prompts.dialects.phrases import Phrase, balanced, clean, clean_lines, enclosed, fit, join, split
 from embed.errors import UsageError
 
 __all__ = ["Request", "write"]
@@ -89,7 +89,8 @@ def _phrases(prompts: Sequence[Prompt], dialect: Dialect, remarks: list[str]) ->
     for prompt in prompts:
         if not math.isfinite(prompt.weight):
             raise UsageError(f'a prompt has the weight {prompt.weight}: "{clean(prompt.text)[:60]}"')
-        found += split(clean(prompt.text), dialect.joins, prompt.weight)
+        text = clean(prompt.text)
+        found += split(balanced(text) if dialect.weights else text, dialect.joins, prompt.weight)
     found = [phrase for phrase in found if _says(phrase)]
     if dialect.spoken:
         return found  # a sentence may be said twice, and is said when its turn comes
@@ -127,7 +128,7 @@ def _absolute(phrases: Sequence[Phrase], mean: float, remarks: list[str]) -> lis
         remarks.append("weights that are not above 0 cannot be written: no weight is")
     found = []
     for phrase in phrases:
-        written = WEIGHTED.fullmatch(phrase.text)
+        written = WEIGHTED.fullmatch(phrase.text) if enclosed(phrase.text) else None
         text = _unescaped(written[1] if written else phrase.text)
         weight = float(written[2]) if written else phrase.weight / mean if shares else 1.0
         kept = min(max(weight, LIGHTEST), HEAVIEST)

@@ -121,7 +121,7 @@ def estimated_tokens(text: str) -> int:
     MusicCaps' captions and 3 % of PartiPrompts, which are shorter and have rarer words.
 
     >>> estimated_tokens("warm rhodes chords, vinyl crackle")
-    9
+    7
     """
     return sum(_tokens(found.group()) for found in TOKEN.finditer(text))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-__all__ = ["Fitted", "Joins", "Phrase", "clean", "clean_lines", "fit", "join", "split"]
+__all__ = ["Fitted", "Joins", "Phrase", "balanced", "clean", "clean_lines", "enclosed", "fit", "join", "split"]
 
 Joins = Literal["text", "sentences", "tags"]
 """How phrases stand together: as they were written, as whole sentences, or as tags with commas between."""
@@ -16,9 +16,7 @@ Joins = Literal["text", "sentences", "tags"]
 # A full stop after a single letter ("e.g.", "J. S. Bach") ends no sentence, nor does one inside a number.
 SENTENCE: Final = re.compile(r"(?:(?<!\b\w)[.]|[!?…])[\"')\]»”]*\s+|[。！？]\s*")
 CLAUSE: Final = re.compile(r"[,;]\s+|[、，；]\s*")
-# Escaped ones, as AUTOMATIC1111 reads them, are letters like others.
-OPENS: Final = re.compile(r"(?<!\\)\(")
-CLOSES: Final = re.compile(r"(?<!\\)\)")
+MARK: Final = re.compile(r"(?:[,;、，；\s]+|(?<!\b\w)(?<![.。])[.。])$")
 ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
 # Marks that turn the direction of writing: they have no width, and hide what is really pasted.
 TURNS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -73,21 +71,52 @@ def split(text: str, joins: Joins, weight: float = 1.0) -> list[Phrase]:
 
 
 def _bare(piece: str) -> str:
-    """A piece without the comma or the full stop that ended it; an abbreviation's stays."""
-    piece = piece.strip().strip(",;、，； ")
-    return piece[:-1].rstrip() if re.search(r"(?<!\b\w)[.。]$", piece) and not piece.endswith("...") else piece
+    """A piece without the comma or the full stop that ended it; an abbreviation's stays, and so does an ellipsis."""
+    piece = piece.lstrip(",;、，； ")
+    while (shorter := MARK.sub("", piece)) != piece:
+        piece = shorter
+    return piece
 
 
 def _pieces(text: str, end: re.Pattern[str]) -> Iterator[str]:
-    """The text cut after each end that stands outside of parentheses; one that never closes protects nothing."""
-    start = 0
+    """The text cut after each end that stands outside of parentheses; one that has no other protects nothing."""
+    pairs = sorted(_pairs(text))
+    start = closed = 0
     for found in end.finditer(text):
-        piece, rest = text[start : found.end()], text[found.end() :]
-        if len(OPENS.findall(piece)) > len(CLOSES.findall(piece)) and CLOSES.search(rest):
-            continue
-        yield piece
-        start = found.end()
+        while pairs and pairs[0][0] < found.start():
+            closed = max(closed, pairs.pop(0)[1])
+        if found.start() >= closed:
+            yield text[start : found.end()]
+            start = found.end()
     yield text[start:]
+
+
+def balanced(text: str) -> str:
+    """The text with a blank for each parenthesis that has no other.
+
+    >>> balanced("a (b) c) (d")
+    'a (b) c d'
+    """
+    kept = {place for pair in _pairs(text) for place in pair}
+    return " ".join("".join(one if one not in "()" or place in kept else " " for place, one in enumerate(text)).split())
+
+
+def enclosed(text: str) -> bool:
+    """Whether one pair of parentheses stands around the whole text."""
+    return (0, len(text) - 1) in _pairs(text)
+
+
+def _pairs(text: str) -> list[tuple[int, int]]:
+    """Where parentheses open and close; those escaped, as AUTOMATIC1111 reads them, belong to each other alone."""
+    found = []
+    waiting: dict[bool, list[int]] = {True: [], False: []}
+    for one in re.finditer(r"[()]", text):
+        escaped = text[one.start() - 1 : one.start()] == "\\"
+        if one[0] == "(":
+            waiting[escaped].append(one.start())
+        elif waiting[escaped]:
+            found.append((waiting[escaped].pop(), one.start()))
+    return found
 
 
 def join(phrases: Iterable[Phrase], joins: Joins) -> str:
