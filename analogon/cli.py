@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from analogon import config
-from analogon.commands import analogy, bridge, evaluate, generate, label, train, voice
+from analogon.commands import analogy, bridge, evaluate, generate, label, prompts, train, voice
 from analogon.commands.terminal import (
     CollectionOption,
     EncoderOption,
@@ -374,7 +374,7 @@ def demo(
 
 
 def _guide(tour: Demo, console: Console) -> list[str]:
-    """Show what a demonstration makes, asks and finds; give the queries that did not find what they should."""
+    """Show what a demonstration makes, asks, finds and generates; give the commands that did not do so well."""
     from analogon import show
     from analogon.progress import progress
 
@@ -393,12 +393,20 @@ def _guide(tour: Demo, console: Console) -> list[str]:
             complain(note)
         if answer.wrong:
             wrong.append(f"{answer.command}: {answer.wrong}")
-    return wrong
+    made = tour.generate()
+    if made is None:
+        return wrong
+    console.print(f"\n$ {made.command}", markup=False)
+    console.print(show.takes_table([replace(take, path=Path(show.short(str(take.path)))) for take in made.takes]))
+    for line in made.remarks:
+        complain(line)
+    return [*wrong, *([f"{made.command}: {made.wrong}"] if made.wrong else [])]
 
 
 analogy.register(app)
 label.register(app)
 generate.register(app)
+prompts.register(app)
 
 
 def main() -> None:

@@ -23,14 +23,19 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from analogon import query as expressions
+from analogon.generator import Settings
+from analogon.generator import load as load_generator
+from analogon.judge import Judges, at_hand
+from analogon.prompts import Prompt
 from analogon.retrieve import Hits, Library
 from analogon.show import short
 from analogon.synthesis import synthesise
+from analogon.takes import Run, Take, ranked
 from embed.encoder import load, resolve
 from embed.errors import UsageError
 from indexes.build import Listener, Report
 
-__all__ = ["KINDS", "Answer", "Demo", "Question", "place"]
+__all__ = ["KINDS", "Answer", "Demo", "Made", "Question", "place"]
 
 KINDS: Final = (
     *("rain", "sea", "thunder", "fire", "cricket", "bird", "dog", "baby", "heartbeat", "applause", "broken glass"),
@@ -38,6 +43,8 @@ KINDS: Final = (
     *("explosion", "machine gun", "flute", "trumpet", "organ", "guitar", "church bell", "drum loop"),
 )
 TAKES: Final = 3
+MOSAICS: Final = 4
+SECONDS: Final = 3.0
 PHRASES: Final = (
     "Remember to buy bread, milk and apples on the way home.",
     "The meeting was moved to Thursday at half past nine.",
@@ -90,6 +97,21 @@ QUESTIONS: Final = (
     Question("the sun sets over the sea", ("sunset",), least=1, first=1, options={"to": "image", "by": "name"}),
     Question("a bike", ("bicycle",), least=1, first=1, options={"to": "image", "by": "name"}),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Takes of a prompt, best first, the command that makes them, and what is wrong (empty where nothing is)."""
+
+    command: str
+    takes: tuple[Take, ...]
+    remarks: tuple[str, ...]
+    wrong: str
+
+
+PROMPT: Final = "a dog barking"
+MADE: Final = "dog"
+"""What the best take of ``PROMPT`` has to sound like."""
 
 
 @contextmanager
@@ -204,6 +226,27 @@ class Demo:
             for question in QUESTIONS:
                 if set(question.kinds) <= set(self.kinds.values()):  # without espeak-ng there is no speech
                     yield self._ask(library, question)
+
+    def generate(self) -> Made | None:
+        """Make new sound of the collection's own, and hear whether the chosen take is what was asked for.
+
+        None where nothing like it was made.
+        """
+        if MADE not in self.kinds.values():
+            return None
+        out = self.folder / "takes"
+        words = ["analogon", "generate", PROMPT, "--with", "mosaic", "-c", _typed(self.collection)]
+        command = shlex.join([*words, "-n", str(MOSAICS), "--seconds", f"{SECONDS:g}", "-o", _typed(out)])
+        with Library.open(self.collection) as library:
+            text = expressions.text(PROMPT)
+            judges = Judges.among(at_hand(text, "audio", library.collection))
+            generator = load_generator("mosaic", library=library)
+            run = Run(generator, Prompt(PROMPT), out, Settings(seconds=SECONDS), MOSAICS, judges)
+            takes = ranked(list(run.takes()))
+            hits = library.search(takes[0].path, by="sound", to="audio", k=3)
+        found = [self.kinds[Path(hit.path)] for hit in hits]
+        wrong = "" if MADE in found else f"the chosen take should sound like a {MADE}; it does like {', '.join(found)}"
+        return Made(command, tuple(takes), tuple(line for line in (judges.remark, *run.remarks) if line), wrong)
 
     def _ask(self, library: Library, question: Question) -> Answer:
         query = question.query

@@ -215,8 +215,8 @@ def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
         return
     if form == "json":
         for rank, take in enumerate(takes, start=1):
-            line = {"rank": rank, "path": str(take.path), "made": not take.again} | dict(take.record)
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+            fields = {"rank": rank, "path": str(take.path), "new": take.again} | dict(take.record)
+            sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
         return
     stdout().print(show.takes_table(takes, prompts=several))
     for line in () if several else show.takes_lines(takes):

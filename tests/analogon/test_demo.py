@@ -155,3 +155,20 @@ def test_the_starter_finds_everything_without_torch() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_take_of_the_demo_sounds_like_what_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "KINDS", ("dog", "rain", "church bell"))
+    tour = demo.Demo(tmp_path)
+    tour.make()
+    tour.index()
+    made = tour.generate()
+    assert made is not None and made.wrong == "" and len(made.takes) == demo.MOSAICS
+    assert made.command.startswith("analogon generate 'a dog barking' --with mosaic -c ")
+    scores = [take.score("choose") for take in made.takes]
+    assert scores == sorted(scores, key=lambda score: -(score or 0.0))
+    assert any("only starter" in line for line in made.remarks)
+    # It is held to account: where a bell is asked for, dogs are wrong.
+    monkeypatch.setattr(demo, "MADE", "church bell")
+    wrong = tour.generate()
+    assert wrong is not None and "should sound like a church bell" in wrong.wrong
