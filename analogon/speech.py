@@ -63,6 +63,8 @@ WORD: Final = 0.02
 OWN: Final = Pitch()
 LONGEST_TEXT: Final = 400
 """Characters that an engine gets at once: longer texts are parted between sentences, else between words."""
+MOST_SEGMENTS: Final = 2000
+"""Texts of one document that an engine speaks one by one."""
 LONGEST: Final = 3600.0
 """Seconds that a document may take to be spoken."""
 BELOW_PEAK: Final = 50.0  # dB
@@ -441,6 +443,10 @@ def render(
         if any(isinstance(item, Mark) or (isinstance(item, Segment) and item.marks) for item in script.items):
             remarks.append(f"{engine.name} does not say when it reaches a mark; with native=false that is measured")
         return Spoken(_checked(spoken.media, engine), (), tuple(dict.fromkeys([*remarks, *spoken.remarks])))
+    if len(script.segments) > MOST_SEGMENTS:
+        raise SsmlError(
+            document.name, f"has {len(script.segments)} pieces to speak one by one; {MOST_SEGMENTS} are the most"
+        )
     return _Rendering(engine, settings, document.language, [*script.remarks, *remarks]).render(script)
 
 

@@ -488,12 +488,21 @@ def _plain(text: str) -> str:
     return SPACE.sub(" ", kept).strip(" ")
 
 
-ENCODINGS: Final = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "iso8859-15", "cp1252"})
+ENCODINGS: Final[Mapping[str, str]] = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1252": "cp1252",
+}
 DECLARED: Final = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
 
 def _decoded(source: bytes, name: str) -> str:
-    """The text of a file. Expat would ask Python for any codec that a document names; only these six are meant."""
+    """The text of a file. Expat would ask Python for any codec that a document names; only these are read."""
     if source.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise SsmlError(name, "is UTF-32, which XML processors need not read: save it as UTF-8")
     encoding = "utf-8"
@@ -504,11 +513,8 @@ def _decoded(source: bytes, name: str) -> str:
         encoding = "utf-16"
     elif declared and not source.startswith(codecs.BOM_UTF8):
         label = declared[1].decode("ascii")
-        try:
-            encoding = codecs.lookup(label).name
-        except (LookupError, ValueError):
-            encoding = ""
-        if encoding not in ENCODINGS or encoding == "utf-16":
+        encoding = ENCODINGS.get(label.lower(), "")
+        if not encoding:
             raise SsmlError(name, f"says that it is {label!r}: save it as UTF-8", 1)
     try:
         return source.decode(encoding)
@@ -653,8 +659,10 @@ class _Reader:
 
 def _append(parts: list[Node], part: Node) -> None:
     """Add a part, so that text stands beside text nowhere and blanks are single."""
+    if not part:
+        return
     if isinstance(part, str) and parts and isinstance(parts[-1], str):
-        parts[-1] = SPACE.sub(" ", parts[-1] + part)
+        parts[-1] += part[1:] if part[0] == " " and parts[-1].endswith(" ") else part
     else:
         parts.append(part)
 

@@ -2,13 +2,14 @@
 
 ``espeak:en-us``, ``espeak:de+f3``: a voice or a language as ``espeak-ng --voices`` lists them, and a variant.
 
-It reads SSML itself, but by its own lights. Measured on 1.51: a break inside a changed rate is changed with it; decibels
-are read as percent; pitch is a setting from 0 to 99, whatever the unit; what is louder than its default is clipped; a
-full stop after an element can be spoken as "dot"; ``xml:lang``, ``phoneme`` and most of ``voice`` and ``say-as`` are
-passed over; ``audio`` opens files. So it never gets a document as it was written. It gets SSML that is written anew from
-the compiled script: breaks outside of rates, volumes as its own amplitudes under one exact gain, pitches by what its
-settings were measured to do, and another process where the voice changes. Its intonation runs on over all of that, which
-it cannot where segments are spoken one by one (``native=false``); there rate, pitch and volume are exact.
+It reads SSML itself, but by its own lights. Measured on 1.51: a break inside a changed rate is changed with it;
+decibels are read as percent; pitch is a setting from 0 to 99, whatever the unit; what is louder than its default is
+clipped; a full stop after an element can be spoken as "dot"; ``xml:lang``, ``phoneme`` and most of ``voice`` and
+``say-as`` are passed over; ``audio`` opens files. So it never gets a document as it was written. It gets SSML that is
+written anew from the compiled script: breaks outside of rates, volumes as its own amplitudes under one exact gain,
+pitches by what its settings were measured to do, and another process where the voice changes. Its intonation runs on
+over all of that, which it cannot where segments are spoken one by one (``native=false``); there rate, pitch and volume
+are exact.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ PITCHES: Final = (
 """Times the voice's fundamental frequency at pitch 50, by pitch setting: measured on the voice "en", 1.51."""
 QUIETEST: Final = 0.03
 """Below this share of the loudest segment's amplitude espeak-ng's whole percents say little."""
+MOST_RUNS: Final = 500
+"""Processes for one document."""
 PROBE: Final = "The north wind and the sun were disputing which was the stronger."
 
 
@@ -193,10 +196,12 @@ class _Reading:
             if isinstance(item, Segment):
                 voice = self.voice(item)
             voiced.append((voice, item))
+        runs = [(voice, [item for _, item in group]) for voice, group in groupby(voiced, key=lambda one: one[0])]
+        if len(runs) > MOST_RUNS:
+            raise UsageError(f"{document.name}: the voice changes {len(runs)} times; {MOST_RUNS} are the most")
         parts: list[Samples | float] = []
         rate = 0
-        for voice, group in groupby(voiced, key=lambda one: one[0]):
-            run = [item for _, item in group]
+        for voice, run in runs:
             first = next((i for i, item in enumerate(run) if isinstance(item, Segment)), len(run))
             last = next((i for i in range(len(run), 0, -1) if isinstance(run[i - 1], Segment)), first)
             parts += [item.seconds for item in run[:first] if isinstance(item, Silence)]
