@@ -33,7 +33,7 @@ from embed.space import Space
 from indexes.collection import Collection, KnownSpace, Writer, replacing
 from indexes.faiss import fingerprint
 
-__all__ = ["Background", "Hubness", "Table"]
+__all__ = ["Background", "Hubness", "Table", "phrase_vectors"]
 
 Rows = npt.NDArray[np.float32]
 BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
@@ -173,7 +173,7 @@ class Background:
             encoder = collection.encoder(known)
             if "text" not in encoder.modalities:
                 return None
-            vector_of |= _encode(encoder, missing)
+            vector_of |= phrase_vectors(encoder, missing)
             # Plain arrays: what numpy would have to pickle it could not read back safely.
             arrays = {"phrases": np.array(list(vector_of)), "vectors": np.stack(list(vector_of.values()))}
             _save(collection, file, arrays, writer)
@@ -336,7 +336,7 @@ def _plain(text: str) -> str:
 # -- caches ------------------------------------------------------------------------------------------------------------
 
 
-def _encode(encoder: Encoder, texts: Sequence[str]) -> dict[str, Rows]:
+def phrase_vectors(encoder: Encoder, texts: Sequence[str]) -> dict[str, Rows]:
     """A unit vector of each text as a query; zeros of one of which the encoder knows no word."""
     found = {text: np.zeros(encoder.space.dim, np.float32) for text in texts}
     for result in encode_stream(encoder, [encoder.embed_query(Media.from_text(text)) for text in texts]):

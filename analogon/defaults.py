@@ -10,16 +10,17 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Final
 
+from analogon import config
 from embed import hub
 from embed.errors import ModelNotFound
 from embed.media import Modality, modalities_of
 
-__all__ = ["DEADLINE", "LARGE", "SMALL", "Candidate", "kinds", "look", "settle", "usual"]
+__all__ = ["DEADLINE", "LARGE", "SMALL", "Candidate", "at_hand", "kinds", "look", "settle", "usual"]
 
 LARGE: Final[Mapping[Modality, str]] = {"audio": "clap", "image": "clip"}
 SMALL: Final = "starter"
@@ -75,6 +76,12 @@ def usual(modality: Modality) -> Candidate:
     """The large model for sounds or pictures, whether it can be had or not."""
     family = LARGE[modality]
     return Candidate(modality, family, str(importlib.import_module(f"embed.encoders.{family}").DEFAULT_MODEL))
+
+
+def at_hand(modalities: Iterable[Modality]) -> list[str]:
+    """The encoders that need no download, best first: those of the settings, large ones on disk, the small one."""
+    large = [usual(modality) for modality in LARGE if modality in set(modalities)]
+    return [*config.default_encoders(), *(one.name for one in large if hub.whole(one.model) is not None), SMALL]
 
 
 def look(modalities: Sequence[Modality], *, deadline: float = DEADLINE) -> list[Candidate]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analogon import config
+from analogon import defaults
 from analogon import query as q
 from analogon.ask import media_of
-from analogon.defaults import LARGE, SMALL, usual
 from analogon.query import Item, Leaf, Query
 from analogon.relation import Relation
-from embed import hub
 from embed.encoder import Encoder
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError, UnsupportedModality, UsageError
@@ -127,11 +124,7 @@ def _encoders(makes: Modality, collection: Collection | None) -> Iterator[Encode
                 yield collection.encoder(known)
             except EncoderError:
                 continue
-    names: list[Any] = [*config.default_encoders()]
-    if makes in LARGE:
-        large = usual(makes)
-        names += [large.name] if hub.whole(large.model) is not None else []
-    for name in [*names, SMALL]:
+    for name in defaults.at_hand([makes]):
         try:
             yield load_encoder(name)
         except EncoderError:

@@ -240,7 +240,7 @@ def test_phrases_are_encoded_once_for_a_collection(library: analogon.Library, mo
         asked.extend(texts)
         return {text: np.zeros(encoder.space.dim, np.float32) for text in texts}
 
-    monkeypatch.setattr("analogon.background._encode", recorded)
+    monkeypatch.setattr("analogon.background.phrase_vectors", recorded)
     assert len(tag.tag(library.collection, LABELS).tagged) == 4 and not asked
     monkeypatch.setattr("analogon.phrases.bank", lambda modality: ("zephyr",))
     with pytest.raises(UsageError, match="toy:512 knows no word of the phrases"):
