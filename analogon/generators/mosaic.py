@@ -82,7 +82,7 @@ class Tuning:
 
     def __post_init__(self) -> None:
         bounds = {
-            "grain": (self.grain or GRAIN, 0.02, 5.0),
+            "grain": (GRAIN if self.grain is None else self.grain, 0.02, 5.0),
             "overlap": (self.overlap, 0.01, 1.0),
             "candidates": (self.candidates, 1, 10_000),
             "join": (self.join, 0.0, 1000.0),
@@ -91,11 +91,8 @@ class Tuning:
             "rate": (self.rate, 8000, 192_000),
         }
         for name, (value, least, most) in bounds.items():
-            whole = name in ("candidates", "rate")
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                raise UsageError(f"mosaic: {name} is a {'whole ' if whole else ''}number, not {value!r}")
             if not (math.isfinite(value) and least <= value <= most):
-                raise UsageError(f"mosaic: {name} is a number from {least:g} to {most:g}, not {value:g}")
+                raise UsageError(f"mosaic: {name} must be from {least:g} to {most:g}, not {value:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +316,12 @@ class MosaicGenerator(Generator):
         name = self.library.collection.name
         if not text and guide is None:
             raise UsageError("mosaic needs a prompt or a guide: what shall it sound like?")
+        if guide is not None:
+            self._guide(guide)  # one that cannot be used is told before anything is looked for
         candidates = self._candidates(text, guide)
         if not candidates:
-            raise UsageError(
-                f"{name} holds no recordings" + (" that its filter lets through" if self.tuning.where else "")
-            )
+            through = " that its filter lets through" if self.tuning.where else ""
+            raise UsageError(f"{name} holds no recordings{through}")
         passages: list[_Passage] = []
         scores: list[float | None] = []
         failed: list[str] = []
@@ -497,7 +495,7 @@ class MosaicGenerator(Generator):
         return cc.analyse(samples, self.tuning.rate, grain=self._grain(guided), fade=self._fade_of(guided))
 
     def _grain(self, guided: bool) -> float:
-        return self.tuning.grain or (GUIDED_GRAIN if guided else GRAIN)
+        return (GUIDED_GRAIN if guided else GRAIN) if self.tuning.grain is None else self.tuning.grain
 
     def _fade_of(self, guided: bool) -> int:
         return max(2, round(self.tuning.overlap * self._grain(guided) * self.tuning.rate))
@@ -510,7 +508,9 @@ def _decoded(media: Media, rate: int) -> tuple[npt.NDArray[np.float32], str | No
     """Mono samples, as many as can be read, and what is wrong with the rest."""
     found: list[npt.NDArray[np.float32]] = []
     try:
-        found += [part.array for part in decode.parts(media, audio=AudioInput(rate, None)) if part.array is not None]
+        for part in decode.parts(media, audio=AudioInput(rate, None)):
+            assert part.array is not None
+            found.append(part.array)
     except MediaError as error:
         if not found:
             raise

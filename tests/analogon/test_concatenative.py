@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def _all_chains(stages: list[Stage], joins: np.ndarray) -> dict[tuple[int, ...],
     for places in product(*(range(len(stage.ids)) for stage in stages)):
         ids = tuple(int(stage.ids[place]) for stage, place in zip(stages, places, strict=True))
         cost = sum(float(stage.costs[place]) for stage, place in zip(stages, places, strict=True))
-        found[ids] = cost + sum(float(joins[a, b]) for a, b in zip(ids, ids[1:], strict=False))
+        found[ids] = cost + sum(float(joins[a, b]) for a, b in pairwise(ids))
     return found
 
 
@@ -63,7 +63,7 @@ def test_without_temperature_the_chain_is_the_cheapest_of_all(seed: int) -> None
     stages, joins = _problem(seed, (3, 5, 4, 2, 5))
 
     def join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return joins[np.ix_(a, b)]
+        return np.asarray(joins[np.ix_(a, b)])
 
     ahead = futures(stages, join, 0.0)
     found = tuple(chain(stages, ahead, join, temperature=0.0, random=np.random.default_rng(0)))
@@ -77,7 +77,7 @@ def test_with_a_temperature_chains_are_drawn_as_boltzmann_has_it() -> None:
     temperature = 0.7
 
     def join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return joins[np.ix_(a, b)]
+        return np.asarray(joins[np.ix_(a, b)])
 
     ahead = futures(stages, join, temperature)
     costs = _all_chains(stages, joins)
@@ -127,7 +127,7 @@ def test_variety_counts_recordings_a_quarter() -> None:
 def test_consecutive_pieces_of_a_recording_restore_it(reach: int) -> None:
     samples = noise(1, 30000) + tone(220.0, 30000 / RATE)
     edges = [0, 3000, 4100, 9000, 9500, 21000, 30000]
-    pieces = [Piece(samples, a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [Piece(samples, a, b - a) for a, b in pairwise(edges)]
     sound, moved = overlap_add(pieces, 1500, reach)
     assert moved == [0] * len(pieces)
     assert np.abs(sound - samples).max() < 1e-6
@@ -242,9 +242,7 @@ def test_differences_are_those_of_their_definition() -> None:
 
     def sketch(count: int) -> Sketch:
         bands = random.uniform(-70, -20, (count, 32))
-        return Sketch(
-            bands, random.uniform(-60, 0, count), random.uniform(40, 80, count), random.uniform(0, 1, count)
-        )
+        return Sketch(bands, random.uniform(-60, 0, count), random.uniform(40, 80, count), random.uniform(0, 1, count))
 
     a, b = sketch(3), sketch(4)
     found = differences(a, b, bands=20, level=0.5, pitch=0.7)
