@@ -44,6 +44,8 @@ STEPS: Final = 15
 """So many sizes of sample FAD-infinity is extrapolated from."""
 LEAST: Final = 3
 """Recordings of each set: with one left out there are still two to differ."""
+MANY_WINDOWS: Final = 1.2
+"""So many windows for each recording, on average, are worth a remark."""
 SAMPLE: Final = 4000  # rows whose pairwise distances have their median taken
 BLOCK: Final = 1024  # rows whose kernels with all others are held at a time
 
@@ -408,17 +410,19 @@ def _chance(distances: Sequence[float]) -> Interval:
 
 def _remarks(reference: Recordings, evaluated: Recordings) -> Iterable[str]:
     dim = reference.space.dim
-    for name, recordings in (("evaluated", evaluated), ("reference", reference)):
-        if len(recordings.rows) <= dim:
+    sets = (("evaluated", evaluated), ("reference", reference))
+    few = [f"{len(recordings.rows)} {name}" for name, recordings in sets if len(recordings.rows) <= dim]
+    if few:
+        yield (
+            f"{' and '.join(few)} vectors in {dim} dimensions give no covariance of full rank: FAD is far above what "
+            "more would give; KAD has no such bias"
+        )
+    for name, recordings in sets:
+        windows = len(recordings.rows) / len(recordings)
+        if windows >= MANY_WINDOWS:
             yield (
-                f"{len(recordings.rows)} {name} vectors in {dim} dimensions: their covariance has not full rank, and "
-                "FAD is far above what more would give; KAD has no such bias"
-            )
-        if len(recordings.rows) > len(recordings):
-            yield (
-                f"{name} recordings have {len(recordings.rows) / len(recordings):.3g} windows on average, which "
-                "resemble each other: KAD of windows is above 0 even where there is no difference; that of whole "
-                "recordings is not"
+                f"{name} recordings have {windows:.3g} windows on average, which resemble each other: KAD of windows "
+                "is above 0 even where there is no difference; that of whole recordings is not"
             )
     both = {str(Path(path).resolve()) for path in reference.paths} & {str(Path(p).resolve()) for p in evaluated.paths}
     if both:

@@ -374,7 +374,8 @@ def _show_distances(found: Sequence[Comparison], whole: bool) -> None:
     console.print(
         "Lower is nearer. KAD is 100 times the unbiased squared MMD, 0 on average without a difference; FAD is biased "
         "upwards, the more so the smaller the sets. Intervals by jackknife over recordings. Halves: chance, what "
-        "95 % of 40 random halvings of the reference give between one half and the other.",
+        "95 % of 40 random halvings of the reference give, one half against the other; small as they are, their FAD is "
+        "biased more.",
         style="dim",
     )
     for one in found:

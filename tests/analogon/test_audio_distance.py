@@ -235,7 +235,7 @@ def test_what_to_know_is_told() -> None:
     found = compare(x, recordings(random.normal(size=(50, 40)), 1, "x"))
     assert found.fad_infinity is None
     assert [remark.split(":")[0] for remark in found.remarks] == [
-        "30 reference vectors in 40 dimensions",
+        "30 reference vectors in 40 dimensions give no covariance of full rank",
         "reference recordings have 3 windows on average, which resemble each other",
         "10 recordings are in both sets, which makes both distances too small",
     ]
