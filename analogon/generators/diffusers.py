@@ -171,9 +171,10 @@ class DiffusersGenerator(Generator):
         if guide is not None and seconds is None:
             seconds = len(guide) / self.rate
         asked = self._asked(prompt.text, seconds)
-        cuda = [torch.device(self.device)] if self.device.startswith("cuda") else []
+        with _quiet():
+            pipeline = self._pipeline
+        cuda = [pipeline.device] if pipeline.device.type == "cuda" else []
         with _quiet(), torch.random.fork_rng(devices=cuda), torch.inference_mode():
-            pipeline = self._pipeline  # diffusers draws weights before it reads them: inside the fork
             torch.manual_seed(settings.seed)  # whatever draws without the generator that it is given
             asked["generator"] = torch.Generator("cpu").manual_seed(settings.seed)
             try:
@@ -309,11 +310,13 @@ class DiffusersGenerator(Generator):
     @cached_property
     def _pipeline(self) -> Any:
         import diffusers
+        import torch
 
         parts = dict(self._tokenizers)
-        for name, (library, kind) in self.layout.parts.items():
-            if name not in parts:
-                parts[name] = _part(self.layout.where / name, library, kind)
+        with torch.random.fork_rng(devices=[]):  # diffusers draws weights before it reads them
+            for name, (library, kind) in self.layout.parts.items():
+                if name not in parts:
+                    parts[name] = _part(self.layout.where / name, library, kind)
         try:
             cls = getattr(diffusers, self.layout.pipeline)
             pipeline = cls.from_pretrained(self.layout.where, local_files_only=True, **parts)
@@ -360,6 +363,9 @@ def load(
         raise UsageError(f"diffusers: {layout.pipeline} takes no negative prompt")
     if negative is not None and guidance <= 1:
         raise UsageError("diffusers: a negative prompt counts only with guidance above 1")
+    for key, value in (("negative", negative), ("device", device)):
+        if not isinstance(value, str | None):
+            raise UsageError(f"diffusers: {key} must be a text, not {value!r}")
     for side in (width, height):
         if side is not None and kind.modality != "image":
             raise UsageError(f"diffusers: {layout.pipeline} makes sound, which has no width and no height")

@@ -17,6 +17,7 @@ import soundfile
 pytest.importorskip("diffusers")
 
 from analogon.generator import Settings, generate, load
+from analogon.generators.diffusers import KINDS
 from analogon.prompts import Prompt
 from embed.errors import EncoderError, GeneratorError, MissingPackage, ModelNotFound, UsageError
 from embed.media import Media
@@ -30,7 +31,12 @@ MAKERS = {
     "stable_audio": tiny.stable_audio,
     "stable_diffusion": tiny.stable_diffusion,
     "stable_diffusion_xl": tiny.stable_diffusion_xl,
+    "stable_diffusion_3": tiny.stable_diffusion_3,
+    "latent_consistency": tiny.latent_consistency,
+    "flux": tiny.flux,
 }
+SOUNDS = ("audioldm2", "stable_audio")
+WITHOUT_NEGATIVE = ("latent_consistency", "flux")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def settings_of(kind: str) -> dict[str, Any]:
-    return {"steps": STEPS} | (PICTURE if "diffusion" in kind else {})
+    return {"steps": STEPS} | ({} if kind in SOUNDS else PICTURE)
 
 
 def own(name: str, text: str, seed: int, **asked: Any) -> npt.NDArray[Any]:
@@ -55,11 +61,13 @@ def own(name: str, text: str, seed: int, **asked: Any) -> npt.NDArray[Any]:
     return np.asarray(made.images[0] if hasattr(made, "images") else made.audios[0])
 
 
-@pytest.mark.parametrize("kind", ["stable_diffusion", "stable_diffusion_xl"])
+@pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind not in SOUNDS])
 def test_pictures_are_the_pipelines_own(names: dict[str, str], kind: str) -> None:
-    generator = load(names[kind], steps=STEPS, **PICTURE, negative="red", guidance=4.0)
+    negative = {} if kind in WITHOUT_NEGATIVE else {"negative": "red"}
+    generator = load(names[kind], steps=STEPS, **PICTURE, **negative, guidance=4.0)
     media = generate(generator, RAIN, Settings(seed=5)).media
-    expected = own(names[kind], RAIN.text, 5, **PICTURE, negative_prompt="red", guidance_scale=4.0)
+    asked = {f"{key}_prompt": text for key, text in negative.items()}
+    expected = own(names[kind], RAIN.text, 5, **PICTURE, **asked, guidance_scale=4.0)
     assert media.array is not None
     assert media.array.shape == (48, 32, 3)
     assert media.array.std() > 20, "a picture of one colour would be equal whatever was asked"
@@ -95,6 +103,19 @@ def test_stable_audio_is_the_pipelines_own_in_stereo(names: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("kind", MAKERS)
+def test_customary_settings_are_the_pipelines_own(names: dict[str, str], kind: str) -> None:
+    import inspect
+
+    import diffusers
+
+    generator = load(names[kind])
+    defaults = inspect.signature(getattr(diffusers, generator.identity["pipeline"]).__call__).parameters
+    assert generator.identity["steps"] == defaults["num_inference_steps"].default
+    assert generator.identity["guidance"] == defaults["guidance_scale"].default
+    assert KINDS[generator.identity["pipeline"]].negative == ("negative_prompt" in defaults and kind != "flux")
+
+
+@pytest.mark.parametrize("kind", ["audioldm2", "stable_audio", "stable_diffusion_xl"])
 def test_seeds_words_and_settings_decide(names: dict[str, str], kind: str) -> None:
     import torch
 
@@ -137,7 +158,8 @@ def test_a_guide_is_kept_the_more_the_less_noise_it_is_given(names: dict[str, st
 
     kept = []
     for noise in (0.31, 1.0, 3.0, 30.0):
-        array = load(names["stable_audio"], steps=8, noise=noise).make(RAIN, Settings(seed=3, guide=hum)).array
+        changed = load(names["stable_audio"], steps=8, guidance=1.0, noise=noise)
+        array = changed.make(RAIN, Settings(seed=3, guide=hum)).array
         assert array is not None
         assert array.shape == (len(wave), 2), "as long as its guide"
 
@@ -152,11 +174,13 @@ def test_a_guide_is_kept_the_more_the_less_noise_it_is_given(names: dict[str, st
         expected = pipeline(
             RAIN.text,
             num_inference_steps=8,
+            guidance_scale=1.0,
             generator=torch.Generator().manual_seed(3),
             latents=begun,
             audio_end_in_s=len(wave) / tiny.RATE,
         ).audios[0]
-        np.testing.assert_allclose(array, expected.T.numpy(), atol=2e-4 * float(expected.abs().max()))
+        # The last bit of a sum of latents is 2e-5 of the loudest sample after eight steps and a random codec.
+        np.testing.assert_allclose(array, expected.T.numpy(), rtol=0, atol=5e-5 * float(expected.abs().max()))
         kept.append(float(np.corrcoef(array.ravel(), rendered.ravel())[0, 1]))
     assert kept == sorted(kept, reverse=True), kept
     assert kept[0] > 0.8 > 0.3 > kept[-1], kept
@@ -287,10 +311,15 @@ def test_settings_out_of_range_are_refused(names: dict[str, str], tmp_path: Path
         load(picture, width=33)
     with pytest.raises(UsageError, match="no width"):
         load(sound, width=64)
+    with pytest.raises(UsageError, match="takes no negative"):
+        load(names["flux"], negative="noise")
     with pytest.raises(UsageError, match="guidance above 1"):
         load(sound, negative="noise", guidance=1.0)
-    with pytest.raises(EncoderError, match="on nowhere"):
-        load(sound, device="nowhere").make(RAIN, Settings())
+    with pytest.raises(UsageError, match="device must be a text, not 5"):
+        load(sound, device=5)
+    for device in ("nowhere", "cuda:99"):
+        with pytest.raises(EncoderError, match=f"on {device}"):
+            load(sound, device=device).make(RAIN, Settings())
     with pytest.raises(ModelNotFound):
         load(f"diffusers:{tmp_path / 'none'}")
     with pytest.raises(ModelNotFound):

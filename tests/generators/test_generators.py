@@ -260,7 +260,7 @@ def test_a_tokenizer_without_its_vocabulary_is_one_clear_error(tiny: Tiny, tmp_p
 def test_loading_reads_configuration_only(saved: Callable[[str], Tiny]) -> None:
     """A generator is loaded to be asked what it can do, too: no weights and no code of models before the first take."""
     names = []
-    for kind in TINY:
+    for kind in (kind for kind in TINY if "_" not in kind):
         with contextlib.suppress(pytest.skip.Exception):
             names += [saved(kind).name] if saved(kind).library is None else []
     said = subprocess.run([sys.executable, "-c", LIGHT, json.dumps(names)], capture_output=True, text=True, timeout=120)

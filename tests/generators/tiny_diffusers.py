@@ -56,7 +56,7 @@ def t5_tokenizer(model_max_length: int) -> Any:
     return T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=model_max_length)
 
 
-def vae(channels: int) -> Any:
+def vae(channels: int, **changes: Any) -> Any:
     from diffusers import AutoencoderKL
 
     return scatter(
@@ -68,6 +68,7 @@ def vae(channels: int) -> Any:
             latent_channels=4,
             down_block_types=["DownEncoderBlock2D"] * 2,
             up_block_types=["UpDecoderBlock2D"] * 2,
+            **changes,
         )
     )
 
@@ -228,6 +229,78 @@ def stable_diffusion_xl() -> Any:
         unet=scatter(UNet2DConditionModel(**UNET, cross_attention_dim=32, **added)),
         scheduler=EulerDiscreteScheduler(timestep_spacing="leading", steps_offset=1),
         add_watermarker=False,
+    )
+
+
+def latent_consistency() -> Any:
+    from diffusers import LatentConsistencyModelPipeline, LCMScheduler, UNet2DConditionModel
+
+    return LatentConsistencyModelPipeline(
+        vae=vae(3),
+        text_encoder=clip_text(),
+        tokenizer=clip_bpe(16),
+        unet=scatter(UNet2DConditionModel(**UNET, cross_attention_dim=16, time_cond_proj_dim=8)),
+        scheduler=LCMScheduler(**BETA, set_alpha_to_one=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def stable_diffusion_3() -> Any:
+    """Two CLIPs and T5 read the text, a diffusion transformer denoises."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+    from transformers import T5Config, T5EncoderModel
+
+    transformer = SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=4,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=16,
+        pooled_projection_dim=32,
+        out_channels=4,
+    )
+    return StableDiffusion3Pipeline(
+        transformer=scatter(transformer),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae(3, shift_factor=0.06),
+        text_encoder=clip_text(projected=True),
+        tokenizer=clip_bpe(16),
+        text_encoder_2=clip_text(projected=True),
+        tokenizer_2=clip_bpe(16),
+        text_encoder_3=scatter(T5EncoderModel(T5Config(**T5 | {"d_model": 32}))),
+        tokenizer_3=t5_tokenizer(512),
+    )
+
+
+def flux() -> Any:
+    """CLIP's summary and T5's tokens of the text, a diffusion transformer on 2 by 2 latents at once."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+    from transformers import T5Config, T5EncoderModel
+
+    transformer = FluxTransformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        pooled_projection_dim=16,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=True,
+    )
+    return FluxPipeline(
+        transformer=scatter(transformer),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae(3, shift_factor=0.06),
+        text_encoder=clip_text(),
+        tokenizer=clip_bpe(16),
+        text_encoder_2=scatter(T5EncoderModel(T5Config(**T5))),
+        tokenizer_2=t5_tokenizer(512),
     )
 
 

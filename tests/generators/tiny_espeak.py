@@ -13,4 +13,4 @@ SAMPLES = False
 def save(folder: Path) -> str:
     if shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed")
-    return "espeak"
+    return "espeak:en-us"
