@@ -49,9 +49,9 @@ LIGHT = """
 import json, os, sys
 import transformers
 from analogon.generator import load
-for name in json.loads(sys.argv[1]):
+for name, options in json.loads(sys.argv[1]).items():
     if not os.fork():
-        load(name)
+        load(name, **options)
         heavy = ["transformers.modeling_utils", "diffusers", "librosa", "matplotlib"]
         if "transformers.configuration_utils" not in sys.modules:
             heavy.append("torch")
@@ -74,8 +74,12 @@ class Tiny:
     def generator(self) -> Generator:
         return self.load()
 
+    @property
+    def options(self) -> dict[str, Any]:
+        return getattr(self.module, "OPTIONS", {})
+
     def load(self, name: str | None = None) -> Generator:
-        return load(name or self.name, library=self.library, **getattr(self.module, "OPTIONS", {}))
+        return load(name or self.name, library=self.library, **self.options)
 
     def settings(self, **changes: Any) -> Settings:
         short = SECONDS if "seconds" in self.generator.abilities else None
@@ -259,10 +263,12 @@ def test_a_tokenizer_without_its_vocabulary_is_one_clear_error(tiny: Tiny, tmp_p
 
 def test_loading_reads_configuration_only(saved: Callable[[str], Tiny]) -> None:
     """A generator is loaded to be asked what it can do, too: no weights and no code of models before the first take."""
-    names = []
+    found: dict[str, Any] = {}
     for kind in (kind for kind in TINY if "_" not in kind):
         with contextlib.suppress(pytest.skip.Exception):
-            names += [saved(kind).name] if saved(kind).library is None else []
-    said = subprocess.run([sys.executable, "-c", LIGHT, json.dumps(names)], capture_output=True, text=True, timeout=120)
+            tiny = saved(kind)
+            if tiny.library is None:
+                found[tiny.name] = tiny.options
+    said = subprocess.run([sys.executable, "-c", LIGHT, json.dumps(found)], capture_output=True, text=True, timeout=120)
     assert said.stderr == ""
-    assert said.stdout.split("\n")[:-1] == names
+    assert said.stdout.split("\n")[:-1] == list(found)
