@@ -42,6 +42,8 @@ SPLITS: Final = 40
 """So often the reference is halved for the chance level."""
 STEPS: Final = 15
 """So many sizes of sample FAD-infinity is extrapolated from."""
+DRAWS: Final = 4
+"""So many samples of each size."""
 LEAST: Final = 3
 """Recordings of each set: with one left out there are still two to differ."""
 MANY_WINDOWS: Final = 1.2
@@ -93,22 +95,32 @@ def fad(reference: npt.ArrayLike, evaluated: npt.ArrayLike) -> float:
     return _Gaussian.of(reference).distance(_Gaussian.of(evaluated))
 
 
-def fad_infinity(reference: npt.ArrayLike, evaluated: npt.ArrayLike, *, seed: int = 0) -> float | None:
+def fad_infinity(
+    reference: npt.ArrayLike,
+    evaluated: npt.ArrayLike,
+    *,
+    owners: tuple[Numbers, Numbers] | None = None,
+    seed: int = 0,
+) -> float | None:
     """FAD of samples without end, extrapolated over 1 / n (Gui et al. 2024); None where the sets are too small.
 
     Unlike there, both sets shrink by the same share, since both have a bias, and samples are drawn without
-    replacement, which would narrow them. A line over 1 / n holds only where covariances have full rank: half of
-    either set must have more rows than dimensions.
+    replacement, which would narrow them. ``owners`` says for both sets which recording each row is of: recordings are
+    drawn then, with all their rows. A line over 1 / n holds only where covariances have full rank: half of either set
+    must have more rows than dimensions.
     """
     first, second = _matrix(reference), _matrix(evaluated)
     if min(len(first), len(second)) // 2 <= first.shape[1]:
         return None
+    numbers = owners or (np.arange(len(first)), np.arange(len(second)))
     random = np.random.default_rng(seed)
-    shares = np.linspace(0.5, 1.0, STEPS)
-    found = [
-        fad(*(rows[random.permutation(len(rows))[: round(share * len(rows))]] for rows in (first, second)))
-        for share in shares
-    ]
+
+    def drawn(rows: Floats, of: Numbers, share: float) -> Floats:
+        count = int(of.max()) + 1
+        return rows[np.isin(of, random.permutation(count)[: max(2, round(share * count))])]
+
+    shares = np.repeat(np.linspace(0.5, 1.0, STEPS), DRAWS)
+    found = [fad(drawn(first, numbers[0], share), drawn(second, numbers[1], share)) for share in shares]
     return float(np.polyfit(1 / shares, found, 1)[1])
 
 
@@ -293,16 +305,16 @@ def encode_recordings(
 class Distance:
     """A distance of two sets, its 95 % interval, and what chance gives.
 
-    ``chance`` is the range of 95 % of 40 distances between two random halves of the reference. (Their mean would say
+    ``halves`` is the range of 95 % of 40 distances between two random halves of the reference. (Their mean would say
     less: over all halvings KAD's is 0 whatever the reference is.)
     """
 
     value: float
     interval: Interval
-    chance: Interval
+    halves: Interval
 
     def to_json(self) -> dict[str, Any]:
-        return {"value": self.value, "interval": self.interval.to_json(), "chance": self.chance.to_json()}
+        return {"value": self.value, "interval": self.interval.to_json(), "halves": self.halves.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +369,9 @@ def compare(reference: Recordings, evaluated: Recordings, *, seed: int = 0, spli
         bandwidth=sigma,
         kad=_kad_estimate(reference, evaluated, sigma, halves),
         fad=_fad_estimate(reference, evaluated, seed, halves),
-        fad_infinity=fad_infinity(reference.rows, evaluated.rows, seed=seed),
+        fad_infinity=fad_infinity(
+            reference.rows, evaluated.rows, owners=(reference.owners, evaluated.owners), seed=seed
+        ),
         remarks=tuple(_remarks(reference, evaluated)),
     )
 
@@ -374,7 +388,7 @@ def _kad_estimate(
     without_evaluated = first.total / first.pairs + second.without / second.left - 2 * back.without / back.left
     value = SCALE * (first.total / first.pairs + second.total / second.pairs - 2 * both)
     interval = jackknife(value, SCALE * without_reference, SCALE * without_evaluated)
-    return Distance(value, interval, _chance([kad(one, other, bandwidth=sigma) for one, other in halves]))
+    return Distance(value, interval, _range([kad(one, other, bandwidth=sigma) for one, other in halves]))
 
 
 def _fad_estimate(
@@ -386,7 +400,7 @@ def _fad_estimate(
         for recordings, whole in ((reference, second), (evaluated, first))
     ]
     value = first.distance(second)
-    return Distance(value, jackknife(value, *left_out), _chance([fad(one, other) for one, other in halves]))
+    return Distance(value, jackknife(value, *left_out), _range([fad(one, other) for one, other in halves]))
 
 
 def _without_each_group(recordings: Recordings, seed: int) -> Iterable[Floats]:
@@ -403,7 +417,7 @@ def _halves(recordings: Recordings, seed: int, splits: int) -> list[tuple[Floats
     return [(recordings.of(order[:half]), recordings.of(order[half:])) for order in orders]
 
 
-def _chance(distances: Sequence[float]) -> Interval:
+def _range(distances: Sequence[float]) -> Interval:
     low, high = np.quantile(distances, [0.025, 0.975])
     return Interval(float(low), float(high))
 

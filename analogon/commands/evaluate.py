@@ -358,7 +358,7 @@ def _show_distances(found: Sequence[Comparison], whole: bool) -> None:
     for one in found:
         cells = []
         for distance in (one.kad, one.fad):
-            cells += [f"{distance.value:.4g}", _from_to(distance.interval), _from_to(distance.chance)]
+            cells += [f"{distance.value:.4g}", _from_to(distance.interval), _from_to(distance.halves)]
         if extrapolated:
             cells.append("-" if one.fad_infinity is None else f"{one.fad_infinity:.4g}")
         table.add_row(Text(model_name(one.space.model)), *cells)

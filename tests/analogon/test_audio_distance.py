@@ -91,6 +91,26 @@ def test_fad_of_gaussians_comes_to_the_closed_form_and_extrapolation_sooner() ->
     assert fad_infinity(random.normal(size=(41, 20)), random.normal(size=(400, 20))) is None
 
 
+def test_extrapolation_draws_recordings_where_windows_resemble_each_other() -> None:
+    """Windows of a recording are no samples of their own: drawn by the row they hide a part of the bias."""
+    random = np.random.default_rng(13)
+    owners = np.repeat(np.arange(60), 3)
+
+    def drawn(at: float, spread: float) -> Floats:
+        rows = math.sqrt(0.7) * random.normal(size=(60, 1, 10)) + math.sqrt(0.3) * random.normal(size=(60, 3, 10))
+        return (rows * spread + at).reshape(-1, 10)
+
+    by_recording, by_row = [], []
+    for _ in range(12):
+        x, y = drawn(0.0, 1.0), drawn(0.2, 1.5)
+        by_recording.append(fad_infinity(x, y, owners=(owners, owners)) or math.nan)
+        by_row.append(fad_infinity(x, y) or math.nan)
+    truth = 10 * 0.2**2 + 10 * 0.5**2
+    error = np.std(by_recording) / math.sqrt(12)
+    assert np.mean(by_recording) == pytest.approx(truth, abs=3 * error) and error < 0.25
+    assert np.mean(by_row) - np.mean(by_recording) > 0.4
+
+
 @pytest.mark.parametrize(("n", "m"), [(7, 12), (12, 3)])
 def test_kad_is_its_definition(n: int, m: int) -> None:
     random = np.random.default_rng(3)
@@ -223,10 +243,10 @@ def test_halves_of_the_reference_are_what_chance_gives() -> None:
     random = np.random.default_rng(10)
     x = random.normal(size=(40, 3))
     found = compare(recordings(x, 2, "x"), recordings(random.normal(size=(40, 3)) + 3, 2, "y"))
-    assert found.kad.chance.low < 0 < found.kad.chance.high < found.kad.interval.low
-    assert 0 < found.fad.chance.low < found.fad.chance.high < found.fad.interval.low
+    assert found.kad.halves.low < 0 < found.kad.halves.high < found.kad.interval.low
+    assert 0 < found.fad.halves.low < found.fad.halves.high < found.fad.interval.low
     again = compare(recordings(x, 2, "x"), recordings(random.normal(size=(40, 3)), 2, "y"))
-    assert again.kad.chance == found.kad.chance  # of the reference alone
+    assert again.kad.halves == found.kad.halves  # of the reference alone
 
 
 def test_what_to_know_is_told() -> None:
