@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -314,8 +315,11 @@ def _program() -> str:
 def _run(command: Sequence[str], text: bytes, name: str) -> bytes:
     """What a command writes, of a bounded length in a bounded time."""
     limit = HEADER + LONGEST * 2 * 22050
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    # Even to write to a pipe it calls on the sound server first, which may be another machine: here it finds none.
+    environment = os.environ | {"PULSE_SERVER": "unix:/dev/null"}
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, **pipes, env=environment)
     except OSError as error:
         raise GeneratorError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
     assert process.stdin and process.stdout and process.stderr
@@ -331,7 +335,7 @@ def _run(command: Sequence[str], text: bytes, name: str) -> bytes:
         with contextlib.suppress(BrokenPipeError):  # its exit status and what it said tell why
             process.stdin.write(text)
             process.stdin.close()
-        content = process.stdout.read(limit + 1)
+        content: bytes = process.stdout.read(limit + 1)
         if len(content) > limit:
             raise UsageError(f"{name}: the text takes longer than {LONGEST // 60} minutes to speak: part it")
         said = process.stderr.read(4096).decode(errors="replace")
