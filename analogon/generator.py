@@ -47,8 +47,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
             raise UsageError(f"seconds must be a positive number, not {self.seconds}")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"a seed is a whole number from 0 to 2^63 - 1, not {self.seed}")
+        if not 0 <= self.seed < 2**32:  # torch's generator on the CPU reads no more bits of it
+            raise UsageError(f"a seed is a whole number from 0 to 2^32 - 1, not {self.seed}")
 
 
 class Generator(ABC):
