@@ -10,7 +10,7 @@ TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,diffusers,heif,minilm,mms,notebook,siglip,tflite,train]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,diffusers,heif,minilm,notebook,siglip,speecht5,tflite,train,vits]'
 	# resemblyzer declares the package webrtcvad, which webrtcvad-wheels replaces: without its dependencies, then.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps resemblyzer webrtcvad-wheels
 	touch .venv/ready
