@@ -22,6 +22,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import islice, repeat, zip_longest
 from typing import Any, Final, TypeVar
 
@@ -53,7 +54,7 @@ MOST_UNITS, GUIDED_UNITS = 1024, 4096  # of the nearest recordings, that are cho
 FAINT, FAINT_GUIDED = 20.0, 30.0  # dB below the loudest unit of a recording, from which a unit counts as its silence
 NEAREST: Final = 48  # units that one grain of a guide chooses among
 WINDOWS: Final = 24  # of a guide, that are looked for in the collection
-HORIZON: Final = 12  # joins ahead that a grain is chosen by
+HORIZON: Final = 6  # joins ahead that a grain is chosen by
 RELEVANCE: Final = 3.0  # the target cost of the farthest candidate, where the nearest has 0
 BESIDE_GUIDE: Final = 1.0  # the same where sounding like a guide counts too
 LEVEL: Final = -20.0  # dB of full scale (RMS) that recordings are brought to
@@ -121,9 +122,12 @@ class _Passage:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Pool:
-    """The units to choose among, and what they cost: number, ``(units,)``, of passage, gain in dB, target cost."""
+    """The units to choose among: number, ``(units,)``, of their passage, gain in dB, target cost.
+
+    ``weight`` is what join costs are multiplied by.
+    """
 
     passages: Sequence[_Passage]
     scores: Sequence[float | None]
@@ -131,7 +135,22 @@ class _Pool:
     units: Units
     gain: npt.NDArray[np.float64]
     cost: npt.NDArray[np.float64]
+    weight: float
     remarks: tuple[str, ...]
+
+    def join(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """What it costs that units ``b`` come after units ``a``; nothing where they do so in their recording."""
+        lead, tail = self.units.lead[b].louder(self.gain[b]), self.units.tail[a].louder(self.gain[a])
+        cost = self.weight * cc.differences(tail, lead, pitch=0.5)
+        ends = self.units.start[a] + self.units.length[a]
+        cost[(self.owner[a][:, None] == self.owner[b]) & (ends[:, None] == self.units.start[b])] = 0.0
+        return cost
+
+    @cached_property
+    def joins(self) -> npt.NDArray[np.float64]:
+        """What it costs that any unit comes after any other: ``(units, units)``."""
+        every = np.arange(len(self.units))
+        return self.join(every, every)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,10 +224,9 @@ class MosaicGenerator(Generator):
         # Each take leans towards other recordings, so that takes differ as wholes and not in their details alone.
         leaning = self.tuning.temperature * random.gumbel(size=len(pool.passages))
         stage = Stage(np.arange(len(pool.units)), pool.cost - leaning[pool.owner])
-        every = self._join(pool)(stage.ids, stage.ids)
 
         def join(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-            return every if len(a) == len(every) else every[a]
+            return pool.joins if len(a) == len(pool.joins) else pool.joins[a]
 
         ahead = cc.futures([stage] * (HORIZON + 1), join, self.tuning.temperature)[0]
         pieces: list[Piece] = []
@@ -237,9 +255,8 @@ class MosaicGenerator(Generator):
             costs += 2.0 * np.maximum(0.0, 1.0 - pool.units.room / wanted.length[at])
             ids = np.sort(np.argpartition(costs, min(NEAREST, len(costs)) - 1)[:NEAREST])
             stages.append(Stage(ids, costs[ids]))
-        join = self._join(pool)
-        ahead = cc.futures(stages, join, self.tuning.temperature)
-        numbers = list(self._chain(pool, stages, ahead, join, random))
+        ahead = cc.futures(stages, pool.join, self.tuning.temperature)
+        numbers = list(self._chain(pool, stages, ahead, pool.join, random))
         gains = pool.gain[numbers] + (wanted.level - LEVEL)
         if self.tuning.envelope:
             # A grain is as loud as it will be heard, cut to the guide's.
@@ -256,8 +273,8 @@ class MosaicGenerator(Generator):
     def _chain(
         self,
         pool: _Pool,
-        stages: Any,
-        ahead: Any,
+        stages: Iterable[Stage],
+        ahead: Iterable[npt.NDArray[np.float64]],
         join: cc.Join,
         random: np.random.Generator,
     ) -> Iterator[int]:
@@ -270,20 +287,6 @@ class MosaicGenerator(Generator):
             groups=pool.owner,
             variety=self.tuning.variety,
         )
-
-    def _join(self, pool: _Pool) -> cc.Join:
-        lead, tail = pool.units.lead.louder(pool.gain), pool.units.tail.louder(pool.gain)
-
-        def join(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-            # What follows a unit in its recording has that unit's own tail for a lead: it costs nothing.
-            cost = self.tuning.join * cc.differences(tail[a], lead[b], pitch=0.5)
-            follows = (pool.owner[a][:, None] == pool.owner[b]) & (
-                (pool.units.start[a] + pool.units.length[a])[:, None] == pool.units.start[b]
-            )
-            cost[follows] = 0.0
-            return cost
-
-        return join
 
     def _piece(self, pool: _Pool, number: int, length: int, gain: float = 0.0) -> Piece:
         samples = pool.passages[pool.owner[number]].samples
@@ -318,7 +321,8 @@ class MosaicGenerator(Generator):
             raise UsageError("mosaic needs a prompt or a guide: what shall it sound like?")
         if guide is not None:
             self._guide(guide)  # one that cannot be used is told before anything is looked for
-        candidates = self._candidates(text, guide)
+        notes: list[str] = []
+        candidates = self._candidates(text, guide, notes)
         if not candidates:
             through = " that its filter lets through" if self.tuning.where else ""
             raise UsageError(f"{name} holds no recordings{through}")
@@ -338,7 +342,7 @@ class MosaicGenerator(Generator):
             except MediaError as error:
                 failed.append(str(error))
                 continue
-            failed += [passage.note] if passage.note else []
+            notes += [passage.note] if passage.note else []
             loud = passage.units[passage.units.loud(faint)]
             if not len(loud):
                 continue
@@ -351,7 +355,8 @@ class MosaicGenerator(Generator):
             why = f"; {failed[0]}" if failed else ": they are silent"
             raise GeneratorError(f"none of the {len(candidates)} recordings of {name} that are nearest sounds{why}")
         lines = [f"a recording of {name} was passed over: {reason}" for reason in failed[:TOLD]]
-        lines += [f"{len(failed) - TOLD} more were passed over"] if len(failed) > TOLD else []
+        lines += [f"so were {len(failed) - TOLD} more"] if len(failed) > TOLD else []
+        lines += notes
         owner = np.repeat(np.arange(len(heard)), [len(units) for units in heard])
         gains = cc.limited([LEVEL - units.level for units in heard], BOOST)
         return _Pool(
@@ -361,17 +366,21 @@ class MosaicGenerator(Generator):
             Units.join(heard),
             gains[owner],
             np.array(costs)[owner],
+            self.tuning.join,
             tuple(lines),
         )
 
-    def _candidates(self, text: str, guide: Media | None) -> list[_Candidate]:
-        """The windows of the collection that are nearest to the prompt and to the guide, in turns, best first."""
+    def _candidates(self, text: str, guide: Media | None, notes: list[str]) -> list[_Candidate]:
+        """The windows of the collection that are nearest to the prompt and to the guide, in turns, best first.
+
+        ``notes`` get what the search remarks, of a bridge that was crossed for one.
+        """
         collection = self.library.collection
         asked = Asked.of(collection, text) if text else None
         known = self._space(asked, guide)
         lists = []
         if asked is not None:
-            lists.append(self._near_prompt(text, known))
+            lists.append(self._near_prompt(text, known, notes))
         if guide is not None:
             lists.append(self._near_guide(guide, known))
         found = {one.item: one for one in _in_turns(lists)}
@@ -400,7 +409,7 @@ class MosaicGenerator(Generator):
         self.library.search(asked.query if asked else guide or "", to="audio", k=1, by="sound")
         raise UsageError(f"{collection.name} holds no recordings that could be asked for")
 
-    def _near_prompt(self, text: str, known: KnownSpace) -> list[_Candidate]:
+    def _near_prompt(self, text: str, known: KnownSpace, notes: list[str]) -> list[_Candidate]:
         collection = self.library.collection
         several = len(collection.spaces) > 1
         for include_self in (False, True):
@@ -416,6 +425,7 @@ class MosaicGenerator(Generator):
             )
             if hits:
                 break
+        notes += hits.notes
         items = collection.catalog.items([hit.id for hit in hits])
         return [_Candidate(hit.id, items[hit.id].content, hit.paths, hit.span, hit.score) for hit in hits]
 

@@ -96,7 +96,7 @@ def test_it_lasts_as_long_as_it_shall_to_the_sample(corpus: Corpus) -> None:
     assert len(take(generator)) == 5 * RATE
     assert len(take(generator, guide=guide(noise(3, 1.2345)))) == round(1.2345 * RATE)
     assert len(take(generator, guide=guide(noise(3, 1.0)), seconds=0.4)) == round(0.4 * RATE)
-    made = generate(generator, "a", Settings(guide=guide(noise(3, 1.0)), seconds=2.0))
+    made = generate(generator, "", Settings(guide=guide(noise(3, 1.0)), seconds=2.0))
     assert made.media.array is not None and len(made.media.array) == RATE
     assert made.remarks == ("the guide lasts 1.00 s, and so does the take, not 2 s",)
 
@@ -246,7 +246,7 @@ def test_a_recording_that_is_gone_or_damaged_is_passed_over_and_said(corpus: Cor
     generator: Any = load("mosaic", library=library)
     made = generate(generator, "anything", Settings(seconds=1.0))
     assert {file_of(grain) for grain in generator.grains} == {"c"}
-    assert len(made.remarks) == 2
+    assert sum("was passed over" in line for line in made.remarks) == 2
     assert any("a.wav: no such file" in line for line in made.remarks)
     assert any("b.wav" in line for line in made.remarks)
     (tmp_path / "sounds" / "c.wav").unlink()
@@ -260,7 +260,7 @@ def test_of_a_recording_that_is_cut_short_what_is_there_is_used(corpus: Corpus, 
     path.write_bytes(path.read_bytes()[: 4 * RATE])
     generator: Any = load("mosaic", library=library)
     made = generate(generator, "anything", Settings(seconds=2.0))
-    assert "cut short" in made.remarks[0]
+    assert any("a.wav: cut short: 1.0 s" in line for line in made.remarks)
     assert all(grain.end <= 1.01 for grain in generator.grains)
 
 
