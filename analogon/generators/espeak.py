@@ -164,6 +164,8 @@ class Espeak(Generator):
             raise UsageError(f"{self.name}: a text of {len(text)} characters; {LONGEST_TEXT} are the most")
         command = [self.program, "-v", voice, "-s", str(self.speed), "-p", str(self.pitch), "-b", "1", *flags]
         wave = _run([*command, "--stdin", "--stdout"], text.encode(), self.name)
+        if not wave:  # not even a header: it met no word
+            raise UsageError(f"{self.name} has nothing to say of {_shown(text)}")
         if len(wave) < HEADER or wave[:4] != b"RIFF":
             raise GeneratorError(f"{self.name}: espeak-ng gave no sound")
         rate = int.from_bytes(wave[24:28], "little")
