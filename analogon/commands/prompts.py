@@ -169,6 +169,9 @@ def interrogate(
     ] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", help="How many phrases at most.")] = 8,
     words: Annotated[int | None, typer.Option(help="How many words at most.")] = None,
+    least: Annotated[
+        float, typer.Option(help="The share of the score that a further phrase has to gain; 0 goes on to -n.")
+    ] = 0.04,
     part: Annotated[str | None, typer.Option(help="Hear only this part of the recording: 0:10-0:20.")] = None,
     collection: CollectionOption = None,
     encoder: OneEncoder = None,
@@ -200,6 +203,7 @@ def interrogate(
                 against=other,
                 limit=limit,
                 words=words,
+                least=least,
             )
     name = _name(asked) + (f", {part}" if part else "")
     against = None if held is None else _name(held)
@@ -244,7 +248,7 @@ def _show_interrogation(found: Interrogation, name: str, against: str | None) ->
 
 
 ENDINGS: Final[Mapping[Ending, str]] = {
-    "gain": "no other phrase would raise it",
+    "gain": "no other phrase raises it enough",
     "phrases": "as many phrases as were asked for (-n)",
     "words": "as many words as were asked for (--words)",
     "full": "the text encoder reads no further",
@@ -347,10 +351,16 @@ def _phrases(kinds: frozenset[Modality], files: Sequence[Path], only: Sequence[s
 @contextmanager
 def _opened_list(query: str, path: Path, column: str | None, encoder: str | None) -> Iterator[tuple[Library, Any]]:
     """The collection of a list, and what names the encoder that it is asked with; its making is shown on stderr."""
+    from analogon.bridge import leading_to
     from analogon.progress import progress
     from analogon.prompts.selection import open_list
+    from embed.encoder import load
 
-    name, _ = _pick(_kinds([as_query(query)], None), encoder, None)
+    kinds = _kinds([as_query(query)], None)
+    if encoder is not None and leading_to(load(encoder).space):
+        name: str | Mapping[str, Any] = encoder  # what it does not take itself a bridge may carry
+    else:
+        name, _ = _pick(kinds, encoder, None)
     with ExitStack() as stack:
         with progress(stderr()) as listener:
             library = stack.enter_context(open_list(path, name, column=column, listener=listener))

@@ -79,6 +79,12 @@ def select(
     each wording once. Raises what ``Library.search`` does, and ``UsageError`` where the collection has no such column.
     """
     if caption is None:
+        held = library.collection.catalog.kinds()
+        if held and "text" not in held:
+            raise UsageError(
+                f"{library.collection.name} holds {', '.join(sorted(held))}, no texts: --caption COLUMN makes "
+                "prompts of what is said of them in their metadata"
+            )
         hits = library.search(
             query, to="text", by="sound", k=k, variety=variety, where=where, bridge=bridge, encoders=encoders
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,11 @@ KINDS = {
     "places": ("a street at night", "an empty hall", "a forest", "under a tin roof"),
     "moods": ("calm", "sad and slow", "joyful", "tense"),
 }
+
+
+@cache
+def direction(seed: int, word: str) -> np.ndarray:
+    return np.random.default_rng([seed, zlib.crc32(word.encode())]).normal(size=DIM)
 
 
 class Words(Encoder):
@@ -46,7 +52,7 @@ class Words(Encoder):
         return np.tanh(0.4 * sum((self.word(word) for word in words), np.zeros(DIM)))
 
     def word(self, word: str) -> np.ndarray:
-        return np.random.default_rng([self.seed, zlib.crc32(word.encode())]).normal(size=DIM) * (word != ",")
+        return direction(self.seed, word) * (word != ",")
 
     def unit(self, text: str) -> np.ndarray:
         return self.one(text) / np.linalg.norm(self.one(text))

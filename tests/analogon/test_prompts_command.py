@@ -143,6 +143,7 @@ def test_wrong_use_is_told_in_one_line(
     picture, sound = str(tmp_path / "red.png"), str(write(tmp_path / "x.wav", 1))
     monkeypatch.chdir(tmp_path)
     deaf = family(monkeypatch, tmp_path / "plugins", "voices_only", ["audio"])
+    mute = family(monkeypatch, tmp_path / "plugins", "words_only", ["text"])
     wrong = {
         ("prompts", "x", "-c", "a", "--list", str(captions)): (2, "say one of the two"),
         ("prompts", "x", "-c", "a", "--text-column", "caption"): (2, "--list"),
@@ -152,6 +153,7 @@ def test_wrong_use_is_told_in_one_line(
         ("prompts", "x", "--list", str(captions), "-e", TOY, "-f", "yaml"): (2, "no such format"),
         ("prompts", "x", "--list", str(captions), "-e", TOY, "--variety", "2"): (2, "a share from 0 to 1"),
         ("prompts", picture, "--list", str(captions)): (2, "compares image with words: name one with -e, such as clip"),
+        ("prompts", sound, "--list", str(captions), "-e", mute): (2, "takes text: it cannot compare audio with words"),
         ("interrogate", picture): (2, "compares image with words: name one with -e, such as clip"),
         ("interrogate", sound, "-e", deaf): (2, "takes audio: it cannot compare audio with words"),
         ("interrogate", sound, "-e", TOY, "--against", sound): (2, "nothing tells one from the other"),
@@ -164,3 +166,21 @@ def test_wrong_use_is_told_in_one_line(
         assert exit_code(monkeypatch, *arguments) == code, arguments
         told = capsys.readouterr()
         assert told.out == "" and line in told.err and len(told.err.strip().splitlines()) == 1, (arguments, told.err)
+
+
+def test_a_list_of_another_space_is_asked_over_a_bridge(
+    captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from analogon import bridge
+    from embed import load
+    from embed.encoder import resolve
+
+    monkeypatch.setenv("ANALOGON_HOME", str(tmp_path / "home"))  # other tests should see no bridge of this one
+    words = family(monkeypatch, tmp_path / "plugins", "only_words", ["text"], model="16")
+    texts = [f"{a} {b} {c}" for a in ("slow", "warm", "sad") for b in ("rain", "dog", "tin") for c in ("a", "on", "of")]
+    tables = [resolve(TOY), resolve(words)]
+    bridge.fit("carry", *((load(table), table) for table in tables), texts=texts).save()
+    sound = str(write(tmp_path / "x.wav", 1))
+    assert exit_code(monkeypatch, "prompts", sound, "--list", str(captions), "-e", words, "-f", "text", "-k", "4") == 0
+    told = capsys.readouterr()
+    assert set(told.out.splitlines()) == set(CAPTIONS) and "carry" in told.err

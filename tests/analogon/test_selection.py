@@ -98,6 +98,8 @@ def test_captions_of_recordings_stand_for_them_each_wording_once(tmp_path: Path)
         found = select(library, str(files[4]), k=3, variety=0.0, caption="says")
         with pytest.raises(UsageError, match="no column 'mood'; its columns: .*says"):
             select(library, "rain", caption="mood")
+        with pytest.raises(UsageError, match="holds audio, no texts: --caption COLUMN"):
+            select(library, "rain")
     vectors = encode(load(TOY), [Media.from_path(file) for file in files]).array
     order = [at for at in np.argsort(-(vectors @ vectors[4]), kind="stable") if at != 4]
     expected = list(dict.fromkeys(" ".join(said[at].split()) for at in order if said[at]))
