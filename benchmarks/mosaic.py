@@ -3,11 +3,12 @@
     python benchmarks/mosaic.py --data ../shared/data --models ../shared/models
 
 Indexes ESC-10 and Sonic Pi's samples in two spaces, the starter's and that of a bridge of YAMNet and potion, makes
-eight takes of 5 s for each of twenty prompts from either collection, and prints, for each judge, the cosine of prompt
-and take: of the one that the other judge chose, of one drawn by lot, of all eight on average, and of the best by this
-very judge, which no choice can beat. Beside them the takes of the nineteen other prompts (chance), and the one
-recording that is nearest to the prompt in the space that made the takes. Differences are paired by prompt, with 95 %
-intervals from the bootstrap over prompts.
+takes of 5 s for each of twenty prompts from either collection, and prints, for each judge, the cosine of prompt and
+take: of the one of eight that the other judge chooses, of one drawn by lot, of all on average, and of the best of eight
+by this very judge, which no choice can beat. Where more than eight takes are made, what is chosen of eight is the mean
+over all ways to draw eight of them: the same figure with less chance in it. Beside them the takes of the nineteen other
+prompts (chance), and the one recording that is nearest to the prompt in the space that made the takes. Differences are
+paired by prompt, with 95 % intervals from the bootstrap over prompts.
 
 The two judges are not independent: the starter learnt from a bridge of YAMNet too (its model card says how), so that
 each is a milder judge of the other's choice than listeners would be. Cosines of different spaces cannot be compared.
@@ -19,6 +20,7 @@ import argparse
 import tempfile
 import time
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +56,7 @@ PROMPTS: Final = (
     "tabla drums from India",
     "vinyl crackle and hiss",
 )
-TAKES: Final = 8
+CHOOSE: Final = 8  # takes that one is chosen of
 SEED: Final = 0  # of the draw by lot and of the bootstrap
 Floats = npt.NDArray[np.floating]
 
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a folder with esc10/ and sonic-pi/")
     parser.add_argument("--models", type=Path, required=True, help="a folder with yamnet/ and potion-base-4m-int8/")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a take")
+    parser.add_argument("--takes", type=int, default=24, help="of each prompt, 8 or more")
     arguments = parser.parse_args()
     folders = [arguments.data / "esc10", arguments.data / "sonic-pi"]
     with tempfile.TemporaryDirectory() as name:
@@ -88,14 +91,14 @@ def main() -> None:
             report = libraries[space].index(*folders, encoders=[encoder], only=["audio"])
             print(f"{space}: {report.encoded} recordings indexed in {report.seconds:.0f} s", flush=True)
         for maker in spaces:
-            measure(maker, libraries, arguments.seconds)
+            measure(maker, libraries, arguments.seconds, max(CHOOSE, arguments.takes))
 
 
-def measure(maker: str, libraries: dict[str, analogon.Library], seconds: float) -> None:
+def measure(maker: str, libraries: dict[str, analogon.Library], seconds: float, count: int) -> None:
     """Make takes of one collection, let each judge hear them, print what they say."""
     started = time.monotonic()
-    takes = made(libraries[maker], seconds)
-    print(f"\nmade of the collection in {maker}: {len(PROMPTS)} x {TAKES} takes, {time.monotonic() - started:.0f} s")
+    takes = made(libraries[maker], seconds, count)
+    print(f"\nmade of the collection in {maker}: {len(PROMPTS)} x {count} takes, {time.monotonic() - started:.0f} s")
     files = nearest(libraries[maker])
     heard = {}
     for judge, library in libraries.items():
@@ -104,10 +107,10 @@ def measure(maker: str, libraries: dict[str, analogon.Library], seconds: float) 
         show(chooser, judge, heard[chooser], heard[judge], each=maker == chooser)
 
 
-def made(library: analogon.Library, seconds: float) -> list[list[Media]]:
+def made(library: analogon.Library, seconds: float, count: int) -> list[list[Media]]:
     """The takes of each prompt."""
     generator = load("mosaic", library=library)
-    return [[generate(generator, prompt, Settings(seed, seconds)).media for seed in range(TAKES)] for prompt in PROMPTS]
+    return [[generate(generator, prompt, Settings(seed, seconds)).media for seed in range(count)] for prompt in PROMPTS]
 
 
 def nearest(library: analogon.Library) -> list[Media]:
@@ -133,10 +136,10 @@ def show(chooser: str, judge: str, chooses: Heard, reports: Heard, *, each: bool
     """The table for one judge of what the other chose; ``each`` prompt, or the means alone."""
     every = np.arange(len(PROMPTS))
     columns = {
-        "chosen": reports.own[every, chooses.own.argmax(axis=1)],
-        "by lot": reports.own[every, np.random.default_rng(SEED).integers(TAKES, size=len(PROMPTS))],
-        f"mean of {TAKES}": reports.own.mean(axis=1),
-        "its best": reports.own.max(axis=1),
+        "chosen": chosen(reports.own, chooses.own),
+        "by lot": reports.own[every, np.random.default_rng(SEED).integers(reports.own.shape[1], size=len(PROMPTS))],
+        "mean": reports.own.mean(axis=1),
+        "its best": chosen(reports.own, reports.own),
         "others'": reports.others,
         "1 file": reports.file,
     }
@@ -151,6 +154,16 @@ def show(chooser: str, judge: str, chooses: Heard, reports: Heard, *, each: bool
     print(f"  mean - others': {difference(reports.own.mean(axis=1) - reports.others)}")
     chance = 1 / len(PROMPTS)
     print(f"  takes whose own prompt is the nearest of the {len(PROMPTS)}: {reports.right:.3f} (chance {chance:.3f})")
+
+
+def chosen(values: Floats, by: Floats) -> Floats:
+    """The value of the take that is the best of eight by another, on average over all ways to draw eight, ``(n,)``."""
+    count = values.shape[1]
+    # The take of rank r is the best where the other seven are drawn from those behind it.
+    shares = np.array([comb(count - 1 - rank, CHOOSE - 1) / comb(count, CHOOSE) for rank in range(count)])
+    ordered: Floats = np.take_along_axis(values, np.argsort(-by, axis=1), axis=1)
+    found: Floats = ordered @ shares
+    return found
 
 
 def difference(values: Floats) -> str:
