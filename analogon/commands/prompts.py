@@ -214,7 +214,7 @@ def interrogate(
     composed = [_composed(prompt, dialect)] if dialect else []
     if form == "json":
         told = {"composed": composed[0].to_json()} if composed else {}
-        _print_json({"query": name, "against": against} | found.to_json() | told)
+        _print_json({"query": name, "against": against} | prompt.to_json() | found.to_json() | told)
     elif composed:
         _print_composed(composed)
     elif form == "text":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import analogon
+from analogon.prompts import Prompt
 from tests.command_line import exit_code, family
 from tests.sounds import write
 
@@ -62,7 +63,6 @@ def test_prompts_of_a_collection_for_a_recording_and_for_arithmetic(
 def test_a_dialect_prints_what_is_pasted_and_remarks_on_stderr(
     captions: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from analogon.prompts import Prompt
     from analogon.prompts.dialects import compose
 
     asked = ("prompts", "pads", "--list", str(captions), "-e", TOY, "--for", "suno")
@@ -87,6 +87,7 @@ def test_interrogate_as_table_json_and_text(
     assert exit_code(monkeypatch, *asked, "-f", "json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["text"] == "sad, rain" and [one["kind"] for one in told["phrases"]] == ["moods", "things"]
+    assert Prompt.from_json(told).because[0].name == "sad, sad rain"  # what "analogon generate -" reads
     assert told["score"] == pytest.approx(sum(one["gain"] for one in told["phrases"]), abs=1e-5)
     assert exit_code(monkeypatch, *asked, "--kind", "moods", "-f", "text") == 0
     assert capsys.readouterr().out == "sad\n"
