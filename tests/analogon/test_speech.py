@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -377,6 +378,21 @@ def test_plain_text_is_spoken_the_same_way() -> None:
     one = render(ssml.from_text("One.\n\nTwo < three."), Hums())
     assert [cue.text for cue in one.timeline] == ["One.", "", "Two < three."]
     assert silences(one) == [pytest.approx(speech.PARAGRAPH, abs=0.005)]
+
+
+def test_a_model_that_reads_no_ssml_speaks_the_example(tmp_path: Path) -> None:
+    from analogon.generator import load
+    from tests.analogon.hostile_ssml import GOOD
+    from tests.generators import tiny_vits
+
+    one = render(ssml.parse(GOOD), load(tiny_vits.save(tmp_path / "vits")))
+    sound = samples(one)
+    breaks = [cue for cue in one.timeline if cue.kind == "silence"]
+    assert [round(cue.end - cue.start, 4) for cue in breaks] == [0.3, 0.5, 0.02, 0.02, 1.0, 0.02]
+    for cue in breaks:
+        assert not np.any(sound[round(cue.start * one.rate) : round(cue.end * one.rate)])
+    # Its noise may be quiet by chance, but not for long: the longest silences are those that were asked for.
+    assert sorted(silences(one))[-2:] == [pytest.approx(0.5, abs=0.005), pytest.approx(1.0, abs=0.005)]
 
 
 # -- samples -----------------------------------------------------------------------------------------------------------

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analogon import speech, ssml
+from analogon import ssml
 from analogon.generator import Settings, generate, load
 from analogon.generators import espeak
 from analogon.speech import Spoken, fundamental, render
 from embed.errors import GeneratorError, UsageError
-from embed.media import Media
 from tests.analogon.hostile_ssml import GOOD
 from tests.analogon.test_speech import level, runs, samples, silences
 
@@ -103,7 +102,7 @@ def test_speed_and_pitch(engine: Any) -> None:
     assert spans[0] / spans[1] == pytest.approx(2.0, rel=0.1)
     own, moved = fundamental(plain, 22050), fundamental(high, 22050)
     assert own is not None and moved is not None
-    assert moved / own == pytest.approx(np.interp(80, *zip(*espeak.PITCHES, strict=True)), rel=0.06)
+    assert moved / own == pytest.approx(np.interp(80, *zip(*espeak.PITCHES, strict=True)), rel=0.03)
     assert load("espeak", speed=350).identity["speed"] == 350
     assert load("espeak").identity["version"].count(".") >= 1
 
@@ -169,7 +168,7 @@ def test_pitch_natively(engine: Any, pitch: str) -> None:
     )
     assert plain is not None and changed is not None
     expected = 130.0 if pitch.endswith("Hz") else plain * 2 ** (float(pitch.removesuffix("st")) / 12)
-    assert changed == pytest.approx(expected, rel=0.06)
+    assert changed == pytest.approx(expected, rel=0.03)
 
 
 def test_compiled_it_is_exact(engine: Any) -> None:
@@ -255,5 +254,3 @@ def test_a_kept_voice_is_refused(engine: Any) -> None:
 
     with pytest.raises(UsageError, match="its own voices only"):
         take(engine, "a", voice=Kept())
-    assert speech.Speaker.__name__ == "Speaker" and isinstance(engine, speech.Speaker)
-    assert isinstance(generate(engine, "a").media, Media)
