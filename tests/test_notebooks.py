@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+
+from tests.conftest import SHARED
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 
@@ -75,3 +78,38 @@ def test_arithmetic(monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
     assert [page.count("<audio controls") for page in pages] == [3, 0, 3] and pages[1].count("<img src='data") == 4
     drawn = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(drawn) == (4 if shutil.which("espeak-ng") else 3)
+
+
+def test_from_sound_to_prompt_to_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = run("03-from-sound-to-prompt-to-sound.ipynb", monkeypatch, SHARED)
+    printed = "".join(output.get("text", "") for output in outputs)
+    real = "a second space to judge with: True" in printed
+    assert real == (SHARED / "data").is_dir()
+
+    gains = [float(one) for one in re.findall(r"^([+-]\d\.\d{3}) -> ", printed, re.MULTILINE)]
+    scores = [float(one) for one in re.findall(r"^[+-]\d\.\d{3} -> (\d\.\d{3})", printed, re.MULTILINE)]
+    assert len(gains) >= 2 and scores == sorted(scores)
+    np.testing.assert_allclose(np.cumsum(gains), scores, atol=0.003)  # both rounded
+    assert re.search(r"^[+-]\d\.\d{3} -> \d\.\d{3}   .*(rain|water|storm|drizzle)", printed, re.MULTILINE)
+    assert re.search(r"^\d\.\d{3}  .*rain.*<- 0[01]\.txt", printed, re.MULTILINE)
+
+    chosen = [float(one) for one in re.findall(r"^seed \d: (-?\d\.\d{3})", printed, re.MULTILINE)]
+    assert len(chosen) == 8 and chosen == sorted(chosen, reverse=True)
+    if real:
+        best, mean, most = (
+            float(one) for one in re.findall(r"chosen (\S+), mean (\S+), best (\S+)", printed.replace("\n", " "))[0]
+        )
+        assert most >= best and most > mean
+    assert re.search(r"^KAD \S+ \(\S+ to \S+\); random halves of the reference \S+ to \S+$", printed, re.MULTILINE)
+
+    speaks = shutil.which("espeak-ng") is not None
+    if speaks:
+        cues = re.findall(r"^ *(\d+\.\d{3}) +(\d+\.\d{3})  silence", printed, re.MULTILINE)
+        lasting = [round(float(end) - float(start), 3) for start, end in cues]
+        assert lasting.count(0.5) == 1 and lasting.count(1.0) == 1  # to the sample, whatever espeak says between
+    else:
+        assert printed.count("espeak-ng is not installed") == 1
+    players = sum("<audio" in output.get("data", {}).get("text/html", "") for output in outputs)
+    assert players == (7 if speaks else 4)  # the last is the table of hits
+    drawn = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(drawn) == (3 if speaks else 2)
