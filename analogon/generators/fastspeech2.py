@@ -44,7 +44,7 @@ PIECE: Final = 500  # characters
 PAUSE: Final = 0.25  # s
 NAMED: Final = 5  # words that a message names
 CORPORA: Final = ("corpora/cmudict.zip", "taggers/averaged_perceptron_tagger.zip")
-NEWER: Final = "taggers/averaged_perceptron_tagger_eng"  # NLTK 3.9 and later read this, g2p_en looks for the older one
+NEWER: Final = "taggers/averaged_perceptron_tagger_eng/"  # NLTK 3.9 and later read this, g2p_en looks for the older one
 
 Samples = npt.NDArray[np.float32]
 
@@ -183,17 +183,20 @@ class FastSpeech2Generator(Generator):
         """g2p_en would try to download what it lacks, and say so on the screen."""
         from transformers.utils import is_g2p_en_available
 
-        if not is_g2p_en_available():
+        try:
+            import nltk  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        except ImportError:
+            nltk = None
+        if nltk is None or not is_g2p_en_available():
             raise MissingPackage("g2p-en", "fastspeech2", f"{self.name} reads phonemes; to make them of a text")
-        import nltk  # type: ignore[import-untyped, import-not-found, unused-ignore]
-
         wanted = CORPORA if tuple(map(int, nltk.__version__.split(".")[:2])) < (3, 9) else (*CORPORA, NEWER)
         lacking = [name for name in wanted if not _has(nltk, name)]
         if lacking:
             names = " ".join(Path(name).stem for name in lacking)
+            archives = ", ".join(name.rstrip("/").removesuffix(".zip") + ".zip" for name in lacking)
             raise EncoderError(
                 f"{self.name}: g2p_en needs data of NLTK: python -m nltk.downloader {names}; or put "
-                f"{', '.join(name.removesuffix('.zip') + '.zip' for name in lacking)} into {nltk.data.path[0]}"
+                f"{archives} into {nltk.data.path[0]}"
             )
 
     @cached_property

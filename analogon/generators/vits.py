@@ -264,7 +264,7 @@ class VitsGenerator(Generator):
     @cached_property
     def _romanizer(self) -> Any:
         """The tokenizer would read uroman's tables again for every text, which takes seconds."""
-        import uroman  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import uroman
 
         return uroman.Uroman()
 

@@ -232,6 +232,10 @@ def test_without_g2p_it_names_the_extra(whole: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("transformers.utils.is_g2p_en_available", lambda: False)
     with pytest.raises(MissingPackage, match=r"needs the package g2p-en: pip install 'analogon\[fastspeech2\]'"):
         generate(whole, TEXT)
+    monkeypatch.setattr("transformers.utils.is_g2p_en_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "nltk", None)
+    with pytest.raises(MissingPackage, match="needs the package g2p-en"):
+        generate(whole, TEXT)
 
 
 def test_without_nltks_data_it_says_what_to_put_where(whole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
