@@ -43,7 +43,8 @@ LIMIT: Final = 8
 LEAST: Final = 0.04
 """The smallest gain for which a phrase is appended, as a share of the score before it: some spaces' cosines are small.
 
-Chosen on recordings with descriptions: phrases that gain less make a prompt less like the description.
+Chosen on recordings with descriptions (benchmarks/interrogation_settings.py): phrases that gain less make a prompt less
+like the description.
 """
 UNREAD: Final = 1e-6  # change of a vector that is float32's rounding: the encoder did not see what was appended
 BANKS: Final = Shelf("bank")
