@@ -45,6 +45,7 @@ __all__ = [
     "Stress",
     "compile",
     "fundamental",
+    "language_of",
     "render",
     "stretch",
     "trimmed",
@@ -459,6 +460,15 @@ def _checked(media: Media, engine: Generator) -> Media:
     return media
 
 
+def language_of(segment: Segment, document: str | None, settings: Settings) -> str | None:
+    """The language that an engine is asked for: a voice that is named counts more than what the document is in."""
+    if segment.language != (document or settings.language):
+        return segment.language
+    if segment.voice:
+        return None
+    return segment.language if settings.voice is None else settings.language
+
+
 class _Rendering:
     """One script, spoken by an engine that reads plain text."""
 
@@ -555,9 +565,9 @@ class _Rendering:
     def asked(self, segment: Segment) -> Media:
         """The engine's take, with the document's voice and language as far as it has them."""
         settings, able = self.settings, self.engine.abilities
-        language = segment.language if segment.language != self.settings.language else None
+        language = language_of(segment, self.language, settings)
         if language and "language" not in able:
-            if language != self.language:
+            if language not in (self.language, settings.language):
                 self.remarks.append(
                     f"{self.engine.name} has no choice of language: {printable(language)[:40]} is not done"
                 )
@@ -566,16 +576,12 @@ class _Rendering:
         if voices and "voice" not in able:
             self.remarks.append(f"{self.engine.name} has no choice of voice: {printable(voices[0])[:40]} is not done")
             voices = ()
-        for voice in voices:
+        tried = [(voice, language) for voice in voices] + ([(None, language)] if language else [])
+        for voice, tongue in tried:
             try:
-                return self.take(segment, replace(settings, voice=voice, language=language or settings.language))
+                return self.take(segment, replace(settings, voice=voice or settings.voice, language=tongue))
             except UsageError as error:
-                self.remarks.append(f"another voice is not done: {error}")
-        if language:
-            try:
-                return self.take(segment, replace(settings, language=language))
-            except UsageError as error:
-                self.remarks.append(f"another language is not done: {error}")
+                self.remarks.append(f"another {'voice' if voice else 'language'} is not done: {error}")
         return self.take(segment, settings)
 
     def take(self, segment: Segment, settings: Settings) -> Media:

@@ -188,11 +188,13 @@ class _Reading:
         self.remarks: list[str] = []
         self.frequencies: dict[str, float | None] = {}
         self.loudest = 0.0
+        self.language: str | None = None
 
     def read(self, document: Document) -> Generated:
         from analogon.speech import Mark, Segment, Silence, compile, trimmed
 
         script = compile(document, self.settings.language)
+        self.language = document.language
         self.remarks += script.remarks
         items = [item for item in script.items if not isinstance(item, Mark)]
         self.loudest = max((s.volume for s in script.segments if math.isfinite(s.volume)), default=0.0)
@@ -232,7 +234,9 @@ class _Reading:
 
     def voice(self, segment: Any) -> str:
         """A segment's voice: the first that is here of those it names, else one of its language, else the usual one."""
-        wanted = replace(self.settings, language=segment.language or self.settings.language)
+        from analogon.speech import language_of
+
+        wanted = replace(self.settings, language=language_of(segment, self.language, self.settings))
         for settings in (*(replace(wanted, voice=name) for name in segment.voice), wanted):
             try:
                 return self.engine._chosen(settings)
@@ -413,7 +417,7 @@ def _language(known: Known, tag: str) -> str:
 
 
 def _near(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.lower()[:40], names, n=4, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower()[:40], names, n=4, cutoff=0.6)
     return f"; near are {', '.join(dict.fromkeys(near))}" if near else "; espeak-ng --voices lists what there is"
 
 

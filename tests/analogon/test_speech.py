@@ -329,11 +329,25 @@ def test_an_engine_is_asked_for_the_voice_and_language_that_it_can_do() -> None:
     asked = [(text, settings.voice, settings.language, settings.seed) for text, settings in engine.asked]
     assert asked == [
         ("a", "bert", "en", 3),
-        ("b", "nobody", "en", 3),
-        ("b", "anna", "en", 3),
+        ("b", "nobody", None, 3),
+        ("b", "anna", None, 3),
         ("c", "bert", "de", 3),
     ]
     assert one.remarks == ("another voice is not done: hums has no voice 'nobody'",)
+
+
+def test_a_voice_that_is_named_counts_more_than_the_documents_language() -> None:
+    document = ssml.parse('<speak xml:lang="en-US">a <voice name="anna">b</voice> <lang xml:lang="de">c</lang></speak>')
+    asked = []
+    for settings in (Settings(), Settings(voice="bert"), Settings(language="fr")):
+        engine = Hums(abilities=frozenset({"voice", "language"}))
+        render(document, engine, settings)
+        asked.append([(one.voice, one.language) for _, one in engine.asked])
+    assert asked == [
+        [(None, "en-US"), ("anna", None), (None, "de")],
+        [("bert", None), ("anna", None), ("bert", "de")],
+        [(None, "en-US"), ("anna", None), (None, "de")],
+    ]
 
 
 def test_an_engine_that_reads_ssml_is_left_to_it() -> None:

@@ -207,6 +207,9 @@ def test_espeak_never_gets_a_document_as_it_was_written() -> None:
     assert written("One <lang xml:lang='de'>Haus</lang> two") == (
         "en-us: <speak>One</speak> | de: <speak>Haus</speak> | en-us: <speak>two</speak>"
     )
+    assert (
+        written("a <voice name='en-gb+f3'>b</voice>", voice="de") == "de: <speak>a</speak> | en-gb+f3: <speak>b</speak>"
+    )
     assert written("a &lt;audio src='x'/&gt; [[x]]") == "en-us: <speak>a &lt;audio src='x'/&gt; ((x))</speak>"
     assert written("<emphasis level='strong'>a</emphasis> <say-as interpret-as='digits'>12</say-as>") == (
         'en-us: <speak><emphasis level="strong">a</emphasis> one two</speak>'
