@@ -53,6 +53,7 @@ DEPTH: Final = 60.0  # dB below its loudest band at which a spectrum ends
 ONSET: Final = 6.0  # dB by which the bands rise within 20 ms, on average, where something begins
 BAND_DB, LEVEL_DB, SEMITONES = 10.0, 20.0, 6.0  # differences that cost 1
 FURTHEST: Final = 3.0  # the most that any one of them costs
+MEMORY: Final = 0.9  # the share of a use that is remembered at the next stage
 PITCHES: Final = (60.0, 1500.0)  # Hz
 
 
@@ -343,27 +344,35 @@ def chain(
 ) -> Iterator[int]:
     """The number of one unit for each stage, drawn by its costs, those of its ``futures`` among them.
 
-    ``variety`` is what a unit costs for each time it was used before; each use of its group, the recording of each
-    unit in ``groups`` ``(units,)``, costs a quarter of that.
+    ``variety`` is what a unit costs for having just been used, and each use of its group, the recording of each unit
+    in ``groups`` ``(units,)``, costs a quarter of that. With each stage after it a use counts ``MEMORY`` times as much,
+    so that a recording can be left and come back to.
     """
-    used: dict[int, int] = {}
-    lent: dict[int, int] = {}
+    used: dict[int, float] = {}
+    lent: dict[int, float] = {}
     before: int | None = None
     for stage, future in zip(stages, ahead, strict=False):
         costs = stage.costs + future
         if before is not None:
             costs = costs + join(np.array([before]), stage.ids)[0]
         if variety and used:
-            costs = costs + variety * np.array([used.get(one, 0) for one in stage.ids.tolist()])
+            costs = costs + variety * np.array([used.get(one, 0.0) for one in stage.ids.tolist()])
             if groups is not None:
-                costs += 0.25 * variety * np.array([lent.get(one, 0) for one in groups[stage.ids].tolist()])
+                costs += 0.25 * variety * np.array([lent.get(one, 0.0) for one in groups[stage.ids].tolist()])
         if temperature > 0:
             costs = costs - temperature * random.gumbel(size=len(costs))
         before = int(stage.ids[int(costs.argmin())])
-        used[before] = used.get(before, 0) + 1
+        _remember(used, before)
         if groups is not None:
-            lent[int(groups[before])] = lent.get(int(groups[before]), 0) + 1
+            _remember(lent, int(groups[before]))
         yield before
+
+
+def _remember(uses: dict[int, float], one: int) -> None:
+    """Count a use; it and those before it weigh less from now on."""
+    uses[one] = uses.get(one, 0.0) + 1.0
+    for known in uses:
+        uses[known] *= MEMORY
 
 
 # -- how they are joined -----------------------------------------------------------------------------------------------

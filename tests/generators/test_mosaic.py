@@ -200,7 +200,7 @@ def test_levels_are_matched_but_what_is_very_quiet_is_not_blown_up(corpus: Corpu
 
 def test_joins_do_not_click(corpus: Corpus) -> None:
     sounds = {f"t{number}": tone(150.0 + 37 * number, 1.5) for number in range(6)}
-    generator: Any = load("mosaic", library=corpus(sounds), temperature=2.0, variety=3.0)
+    generator: Any = load("mosaic", library=corpus(sounds), temperature=2.0, variety=3.0, join=0.2)
     samples = take(generator, seconds=6.0, seed=2)
     assert len({grain.path for grain in generator.grains}) >= 4
     # A second difference shows a jump in the samples and one in their slope. Two waves that are faded into each other
