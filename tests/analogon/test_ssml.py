@@ -327,7 +327,7 @@ DOCUMENTS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS)
 def test_a_document_prints_itself(document: Document) -> None:
     assert ssml.parse(str(document)) == document
