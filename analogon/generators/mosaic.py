@@ -385,8 +385,8 @@ class MosaicGenerator(Generator):
             lists.append(self._near_guide(guide, known))
         found = {one.item: one for one in _in_turns(lists)}
         if guide is not None:
-            own = collection.catalog.content_of_hash(content_hash(guide))
-            found = {item: one for item, one in found.items() if one.content != own} or found
+            own = {collection.catalog.content_of_hash(content_hash(guide))} | (asked.own if asked else set())
+            found = {item: one for item, one in found.items() if one.content not in own} or found
         if asked is not None and guide is not None:
             target = asked.vector(known, "audio")
             found = {

@@ -365,3 +365,16 @@ def test_from_the_command_line(
     assert exit_code(monkeypatch, *line, "--seconds", "0.5", "--set", "grain=0.1", "-f", "paths") == 0
     paths = capsys.readouterr().out.split()
     assert sorted(paths) == sorted(str(path) for path in out.glob("*.wav")) and len(paths) == 2
+
+
+def test_of_several_spaces_the_first_that_takes_the_prompt_is_asked(corpus: Corpus, tmp_path: Path) -> None:
+    library = corpus({f"n{number}": noise(number, 1.0) * np.linspace(0, 1 + number, RATE) for number in range(4)})
+    library.index(tmp_path / "sounds", encoders=["toy:4"])
+    asked = str(tmp_path / "sounds" / "n0.wav")
+    generator: Any = load("mosaic", library=library)
+    take(generator, asked)
+    hits = library.search(asked, to="audio", by="sound", encoders=[library.collection.spaces[0].encoder])
+    cosines = {Path(hit.path).stem: hit.score for hit in hits}
+    assert all(grain.score == pytest.approx(cosines[file_of(grain)], abs=1e-6) for grain in generator.grains)
+    take(generator, asked, guide=guide(noise(9, 1.0)))
+    assert all(grain.score == pytest.approx(cosines[file_of(grain)], abs=1e-6) for grain in generator.grains)
