@@ -21,6 +21,7 @@ BLOCK = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>[a-z]+)\n(
 SECONDS = re.compile(r"in \d+\.\d s")
 SCORE = re.compile(r"\b\d\.\d{3}\b")
 PERCENTILE = re.compile(r"(?<=\d\.\d{3})  +\d{1,3}\.\d\b")
+RUN = re.compile(r"-[0-9a-f]{6}-(?=\d+\.wav)")  # a run is told by the vectors of what it was made of
 TODAY = re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?")
 
 
@@ -84,7 +85,7 @@ def shown(body: str) -> list[tuple[str, list[str]]]:
 
 def bare(line: str) -> str:
     """A line without its figures and dates, and with the blanks that they line up with made one."""
-    return re.sub(" +", " ", SCORE.sub("S", TODAY.sub("D", PERCENTILE.sub(" P", line)))).strip()
+    return re.sub(" +", " ", SCORE.sub("S", TODAY.sub("D", PERCENTILE.sub(" P", RUN.sub("-", line))))).strip()
 
 
 def test_console_examples(folder: Path, shared: Path) -> None:
