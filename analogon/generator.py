@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from analogon.retrieve import Library
     from analogon.voice import Voice
 
-__all__ = ["Ability", "Generated", "Generator", "Settings", "families", "generate", "load"]
+__all__ = ["Ability", "Generated", "Generator", "Settings", "Stage", "families", "generate", "load"]
 
 REGISTRY: Final = Registry("analogon.generators", "ANALOGON_GENERATORS", "generator", UnknownGenerator, GeneratorError)
 Ability = Literal["seconds", "guide", "voice", "language"]
@@ -49,6 +49,18 @@ class Settings:
             raise UsageError(f"seconds must be a positive number, not {self.seconds}")
         if not 0 <= self.seed < 2**32:  # torch's generator on the CPU reads no more bits of it
             raise UsageError(f"a seed is a whole number from 0 to 2^32 - 1, not {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One of the stages of a take: what it is called, which model does it, and what it makes of what."""
+
+    name: str
+    model: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.model} ({self.what})"
 
 
 class Generator(ABC):
@@ -80,6 +92,11 @@ class Generator(ABC):
         """One take, in memory: audio as float32 ``(n,)`` or ``(n, channels)`` with its ``rate``; image as uint8
         ``(height, width, 3)``. Raises ``UsageError`` for a prompt or setting that it cannot serve.
         """
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The models that a take goes through, in order, where there are several that can be swapped."""
+        return ()
 
     def fed(self, voice: Voice) -> Space | None:
         """The space whose vector of a kept voice it goes by, if it does: no judge of how well it met that voice."""

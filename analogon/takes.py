@@ -127,7 +127,9 @@ class Run:
 
     def path(self, seed: int) -> Path:
         """Where the take of a seed lies or would lie."""
-        words = re.findall(r"\w+", self.prompt.text.lower())
+        guide = self.settings.guide
+        said = self.prompt.text if self.prompt.text.strip() or guide is None else Path(guide.name).stem
+        words = re.findall(r"\w+", said.lower())
         name = ""
         for word in words:
             if len(name) + len(word) >= LONGEST_NAME:

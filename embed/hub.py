@@ -29,7 +29,7 @@ __all__ = [
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".tflite", ".npy")
 OLDER: Final = (".bin", ".pt", ".pth")  # what nothing reads where there are safetensors beside it
 REST: Final = (".json", ".txt", ".model", ".csv")
-VOCABULARIES: Final = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+VOCABULARIES: Final = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "spm_char.model")
 HUB_PATTERNS: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.json", "*/*.safetensors"]
 
 

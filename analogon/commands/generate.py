@@ -25,13 +25,12 @@ from analogon.commands.terminal import (
 from embed.errors import UsageError
 
 if TYPE_CHECKING:
-    from analogon.generator import Generator
+    from analogon.generator import Generator, Settings
     from analogon.judge import Judges
     from analogon.prompts import Prompt
     from analogon.retrieve import Library
     from analogon.ssml import Document
     from analogon.takes import Take
-    from indexes.collection import Collection
 
 __all__ = ["generate", "register"]
 
@@ -87,7 +86,7 @@ def generate(
     check_format(form, FORMATS)
     if not with_:
         raise UsageError(f"--with names a generator; there are: {', '.join(families())}")
-    prompts = list(_prompts(prompt or [], ssml))
+    prompts = list(_prompts(prompt or [], ssml, guide))
     options = dict(_setting(text) for text in setting or [])
     with ExitStack() as stack:
         library: Library | None = None
@@ -98,10 +97,12 @@ def generate(
         document = _document(ssml)
         done: list[Take] = []
         told: set[str] = set()
+        for stage in generator.stages:
+            complain(str(stage))
         with bars() as shown:
             bar = shown.add_task("takes", total=takes * len(prompts))
             for one in prompts:
-                judges = _judges(generator, one, library.collection if library else None, like, choose, report)
+                judges = _judges(generator, one, settings, library, like, choose, report)
                 run = Run(generator, one, out, settings, takes, judges, document)
                 found = []
                 for take in run.takes():
@@ -120,7 +121,7 @@ def generate(
         raise typer.Exit(1)
 
 
-def _prompts(words: Sequence[str], ssml: Path | None) -> Iterator[Prompt]:
+def _prompts(words: Sequence[str], ssml: Path | None, guide: Path | None) -> Iterator[Prompt]:
     """The prompts that were typed, or come from stdin: plain lines, or JSON as ``analogon prompts`` prints it."""
     from analogon.prompts import Prompt
 
@@ -129,8 +130,10 @@ def _prompts(words: Sequence[str], ssml: Path | None) -> Iterator[Prompt]:
             raise UsageError("--ssml says what to speak: no prompt beside it")
         yield Prompt(ssml.stem)
         return
-    if not words:
+    if not words and guide is None:
         raise UsageError("a prompt is needed: a text, or - for lines from stdin")
+    if not words:
+        yield Prompt("")  # to go by the guide alone
     for word in words:
         if word != "-":
             yield Prompt(word)
@@ -182,24 +185,34 @@ def _document(path: Path | None) -> Document | None:
 def _judges(
     generator: Generator,
     prompt: Prompt,
-    collection: Collection | None,
+    settings: Settings,
+    library: Library | None,
     like: str | None,
     choose: str | None,
     report: str | None,
 ) -> Judges:
-    """Who scores the takes. What is spoken is not what it sounds like: speech is scored only by what ``like`` says."""
+    """Who scores the takes, by what ``like`` says, else by the prompt, else by the guide.
+
+    What is spoken is not what it sounds like: speech is judged by ``like`` alone, and its voice by speaker encoders.
+    """
     from analogon.ask import as_query
     from analogon.judge import Judge, Judges, at_hand
-    from analogon.query import Query, Text
+    from analogon.query import File, Query, Text
     from embed.encoder import load as load_encoder
 
-    if like is None and generator.speaks:
+    guide = settings.guide.path if settings.guide is not None else None
+    query: Query
+    if like is not None:
+        query = as_query(like)
+    elif generator.speaks or (guide and settings.voice is not None):
         if choose or report:
-            raise UsageError(f"{generator.name} speaks its prompt: say with --like what it should sound like")
+            raise UsageError(f"{generator.name} speaks: say with --like what it should sound like")
         return Judges()
-    query: Query = Text(prompt.text)
-    if like is not None or generator.asks:
-        query = as_query(like or prompt.text)
+    elif guide is not None and not prompt.text.strip():
+        query = File(guide)
+    else:
+        query = as_query(prompt.text) if generator.asks else Text(prompt.text)
+    collection = library.collection if library else None
     chooses, reports = (
         None if name is None else Judge.of(load_encoder(name), query, collection) for name in (choose, report)
     )

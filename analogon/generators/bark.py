@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.generator import Ability, Generator, Settings
+from analogon.pieces import pieces
 from analogon.prompts import Prompt
 from analogon.voice import Near, Voice, nearest
 from embed import hub
@@ -40,7 +41,7 @@ from embed.errors import EncoderError, GeneratorError, UsageError, one_line
 from embed.media import Media, Modality
 from embed.space import Space
 
-__all__ = ["DEFAULT_MODEL", "BarkGenerator", "load", "pieces"]
+__all__ = ["DEFAULT_MODEL", "BarkGenerator", "load"]
 
 DEFAULT_MODEL: Final = "suno/bark-small"
 GENERATION: Final = "generation_config.json"
@@ -297,45 +298,6 @@ def load(
     return BarkGenerator(
         model, where, temperature=temperature, waveform_temperature=waveform_temperature, min_eos_p=min_eos_p
     )
-
-
-# Sentences, clauses, words; a tag in brackets is one word. White space is single blanks.
-CUTS: Final = (
-    re.compile(r".+?(?:[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+|$)"),
-    re.compile(r".+?(?:[,;:–—]+(?=\s|$)|[，、；：]+|$)"),
-    re.compile(r"(?:\[[^\[\]]{1,40}\]|\S)+"),
-)
-WIDE: Final = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-
-
-def pieces(text: str, most: int = PIECE, cuts: Sequence[re.Pattern[str]] = CUTS) -> list[str]:
-    """A text in pieces of ``most`` characters at most, cut where it is least heard; white space single blanks.
-
-    A character of Chinese, Japanese or Korean takes as long as three letters and counts as such.
-
-    >>> pieces("One. Two, three! Four five six seven.", 17)
-    ['One. Two, three!', 'Four five six', 'seven.']
-    """
-    if _length(text) <= most:
-        return [text]
-    if not cuts:
-        step = max(1, most // 3) if WIDE.search(text) else most
-        return [text[at : at + step] for at in range(0, len(text), step)]
-    packed: list[str] = []
-    room = 0
-    for part in cuts[0].findall(text):
-        for piece in pieces(part.strip(), most, cuts[1:]):
-            if packed and (length := _length(piece) + 1) <= room:
-                packed[-1] += f" {piece}"
-                room -= length
-            elif piece:
-                packed.append(piece)
-                room = most - _length(piece)
-    return packed
-
-
-def _length(text: str) -> int:
-    return len(text) + 2 * len(WIDE.findall(text))
 
 
 def _language(preset: str) -> str | None:

@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.generator import Ability, Generator, Settings
-from analogon.generators.bark import pieces
-from analogon.generators.speecht5 import Step
+from analogon.generators.speecht5 import Stage
+from analogon.pieces import excerpt, pieces
 from analogon.prompts import Prompt
 from embed import hub
-from embed.errors import EncoderError, GeneratorError, MissingPackage, UsageError, one_line, printable
+from embed.errors import EncoderError, GeneratorError, MissingPackage, UsageError, one_line
 from embed.media import Media, Modality
 
 __all__ = ["DEFAULT_MODEL", "FastSpeech2Generator", "load"]
@@ -103,11 +103,11 @@ class FastSpeech2Generator(Generator):
         return max(1, int(self.config.num_speakers or 1))
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The two steps to a take, in order."""
+    def stages(self) -> tuple[Stage, ...]:
+        """The two stages of a take, in order."""
         return (
-            Step("synthesizer", self.model, f"phonemes to {self.config.num_mel_bins} log-mel bands"),
-            Step("vocoder", self.vocoder, f"the bands to sound at {self.rate} Hz"),
+            Stage("synthesizer", self.model, f"phonemes to {self.config.num_mel_bins} log-mel bands"),
+            Stage("vocoder", self.vocoder, f"the bands to sound at {self.rate} Hz"),
         )
 
     def make(self, prompt: Prompt, settings: Settings) -> Media:
@@ -118,7 +118,7 @@ class FastSpeech2Generator(Generator):
         self._check_language(settings)
         tokens = [found for text in self._pieces(prompt.text) if (found := self._tokens(text)) is not None]
         if not tokens:
-            raise UsageError(f"{self.name} finds no English word to speak in {_short(prompt.text)}")
+            raise UsageError(f"{self.name} finds no English word to speak in {excerpt(prompt.text)}")
         pause = np.zeros(round(PAUSE * self.rate), np.float32)
         spoken: list[Samples] = []
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
@@ -141,7 +141,7 @@ class FastSpeech2Generator(Generator):
         if lost := [word for word in dict.fromkeys(prompt.text.split()) if any(map(_foreign, word))]:
             more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
             said.append(
-                f"{self.name} leaves out letters that are not Latin, in {', '.join(map(_short, lost[:NAMED]))}{more}"
+                f"{self.name} leaves out letters that are not Latin, in {', '.join(map(excerpt, lost[:NAMED]))}{more}"
             )
         if (many := len(self._pieces(prompt.text))) > 1:
             said.append(f"{self.name}: the text became {many} pieces, {PAUSE} s apart")
@@ -308,8 +308,3 @@ def _has(nltk: Any, name: str) -> bool:
 def _foreign(one: str) -> bool:
     """Whether a letter or digit is none that g2p_en keeps: it drops accents, and all but a to z and numbers."""
     return one.isalnum() and not unicodedata.normalize("NFD", one)[0].isascii()
-
-
-def _short(text: str) -> str:
-    text = printable(text)
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.generator import Ability, Generator, Settings
+from analogon.pieces import excerpt
 from analogon.prompts import Prompt
 from embed import decode, hub
 from embed.encoder import AudioInput
@@ -114,7 +115,7 @@ class MusicgenGenerator(Generator):
         if not prompt.text.strip():
             said.append(f"{self.name} was given no words: what it plays is up to the seed")
         elif unheard := self._unheard(prompt.text):
-            said.append(f"{self.name} hears the first {self._limit} tokens of a text; not heard: {_short(unheard)}")
+            said.append(f"{self.name} hears the first {self._limit} tokens of a text; not heard: {excerpt(unheard)}")
         if settings.guide is None:
             return said
         length = _seconds(settings.guide)
@@ -293,7 +294,3 @@ def _audible(guide: Media, *, first: bool) -> Media:
 def _clean(text: str) -> str:
     """Half of a surrogate pair is not UTF-8, and the tokenizer would refuse it."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")

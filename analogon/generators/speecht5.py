@@ -1,6 +1,6 @@
 """speecht5: speech of a text, or of another's recording, in a voice of one's own, by SpeechT5 (Ao et al. 2022).
 
-Three steps, each of which can be seen (``steps``) and swapped:
+Three stages, each of which can be seen (``stages``) and swapped:
 
 - a speaker encoder makes 512 numbers of somebody's recordings, an x-vector. It worked when the voice was kept
   (``analogon voice add``), or hears the recording that is named instead of a voice (``speaker_encoder``).
@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon.generator import Ability, Generator, Settings
-from analogon.generators.bark import pieces
+from analogon.generator import Ability, Generator, Settings, Stage
+from analogon.pieces import excerpt, pieces
 from analogon.prompts import Prompt
 from analogon.voice import SPEECHBRAIN, Voice, hear
 from embed import decode, hub
@@ -44,7 +44,7 @@ from embed.space import Space
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DEFAULT_MODEL", "GRIFFIN_LIM", "SpeechT5Generator", "Step", "griffin_lim", "load"]
+__all__ = ["DEFAULT_MODEL", "GRIFFIN_LIM", "SpeechT5Generator", "Stage", "griffin_lim", "load"]
 
 DEFAULT_MODEL: Final = "microsoft/speecht5_tts"
 HIFIGAN: Final = "microsoft/speecht5_hifigan"
@@ -59,18 +59,6 @@ MOMENTUM: Final = 0.99
 UNMIXING: Final = 100  # multiplicative updates from mel bands to frequencies
 
 Samples = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One of the steps to a take: what it is called, which model does it, and what it makes of what."""
-
-    name: str
-    model: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.model} ({self.what})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +120,15 @@ class SpeechT5Generator(Generator):
         return int(self.config.speaker_embedding_dim)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The three steps to a take, in order."""
+    def stages(self) -> tuple[Stage, ...]:
+        """The three stages of a take, in order."""
         heard = self.speaker_encoder
         encoder = heard if isinstance(heard, str) else "that of the kept voice" if heard is None else str(dict(heard))
         made_of = "a recording" if self.converts else "a text"
         return (
-            Step("speaker encoder", encoder, f"a voice's recordings to {self.dim} numbers"),
-            Step("synthesizer", self.model, f"{made_of} and these to {self.config.num_mel_bins} log-mel bands"),
-            Step("vocoder", self.vocoder, f"the bands to sound at {self.rate} Hz"),
+            Stage("speaker encoder", encoder, f"a voice's recordings to {self.dim} numbers"),
+            Stage("synthesizer", self.model, f"{made_of} and these to {self.config.num_mel_bins} log-mel bands"),
+            Stage("vocoder", self.vocoder, f"the bands to sound at {self.rate} Hz"),
         )
 
     def fed(self, voice: Voice) -> Space | None:
@@ -183,7 +171,7 @@ class SpeechT5Generator(Generator):
             texts = self._pieces(prompt.text)
             if lost := self._lost(texts):
                 more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-                words = ", ".join(map(_short, lost[:NAMED]))
+                words = ", ".join(map(excerpt, lost[:NAMED]))
                 said.append(f"{self.name} has no characters for some of {words}{more}: what it says there is up to it")
             if len(texts) > 1:
                 said.append(f"{self.name}: the text became {len(texts)} pieces, {PAUSE} s apart")
@@ -272,7 +260,9 @@ class SpeechT5Generator(Generator):
     def _tokens(self, text: str) -> torch.Tensor:
         tokens: torch.Tensor = self._tokenizer(text, return_tensors="pt")["input_ids"]
         if tokens.shape[1] > self.config.max_text_positions:
-            raise UsageError(f"{self.name} reads {self.config.max_text_positions} characters at a time: {_short(text)}")
+            raise UsageError(
+                f"{self.name} reads {self.config.max_text_positions} characters at a time: {excerpt(text)}"
+            )
         return tokens
 
     def _lost(self, texts: Sequence[str]) -> list[str]:
@@ -493,8 +483,3 @@ def _shortest(config: Any) -> int:
     for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
         samples = (samples - 1) * stride + kernel
     return samples
-
-
-def _short(text: str) -> str:
-    text = printable(text)
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.generator import Ability, Generator, Settings
-from analogon.generators.bark import pieces
+from analogon.pieces import excerpt, pieces
 from analogon.prompts import Prompt
 from embed import hub
 from embed.errors import EncoderError, GeneratorError, MissingPackage, UsageError, one_line, printable
@@ -122,7 +122,7 @@ class VitsGenerator(Generator):
         texts = [kept for text in self._pieces(prompt.text) if (kept := self._kept(self._spelled(text)))]
         if not texts:
             raise UsageError(
-                f"{self.name} can spell nothing of {_short(prompt.text)}; its characters are {self._alphabet}"
+                f"{self.name} can spell nothing of {excerpt(prompt.text)}; its characters are {self._alphabet}"
             )
         pause = np.zeros(round(PAUSE * self.rate), np.float32)
         spoken: list[Samples] = []
@@ -147,7 +147,7 @@ class VitsGenerator(Generator):
         spelled = " ".join(self._spelled(text) for text in texts)
         if lost := self._lost(spelled):
             more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
-            words = ", ".join(map(_short, lost[:NAMED]))
+            words = ", ".join(map(excerpt, lost[:NAMED]))
             line = f"{self.name} leaves out what it has no characters for, in {words}{more}"
             said.append(line + ("; write numbers out in words" if any(map(str.isdecimal, "".join(lost))) else ""))
         if len(texts) > 1:
@@ -339,8 +339,3 @@ def _three_letters(tag: str) -> str:
     """The language of a tag, without script and region: "eng" of "en-GB" and of "eng"."""
     primary = re.split("[-_]", tag)[0].lower()
     return THREE_LETTERS.get(primary, primary)
-
-
-def _short(text: str) -> str:
-    text = printable(text)
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -295,3 +295,19 @@ def test_wrong_use_is_one_line(
     assert says in error
     assert len(error.splitlines()) == 1
     assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_a_guide_alone_is_enough_and_takes_are_compared_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("hum.wav", _noise(9), RATE)
+    assert (
+        exit_code(monkeypatch, "generate", "--with", "noise", "--guide", "hum.wav", "--choose", "toy", "-f", "json")
+        == 0
+    )
+    (line,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert line["scores"]["choose"]["asked"] == "./hum.wav"
+    assert Path(line["path"]).name.startswith("hum-")
+    rows = encode(load_encoder("toy"), [Media.from_path("hum.wav"), Media.from_path(line["path"])]).array
+    assert line["scores"]["choose"]["score"] == pytest.approx(float(rows[0] @ rows[1]), abs=1e-5)

@@ -123,7 +123,7 @@ def test_a_vocoder_beside_it(folder: Path) -> None:
         generator: Any = load(f"fastspeech2:{folder / 'without'}", vocoder=str(folder / name))
         takes.append(made(generator))
         assert np.array_equal(takes[-1], theirs(folder / "without", TEXT, folder / name))
-        assert generator.steps[1].model == str(folder / name)
+        assert generator.stages[1].model == str(folder / name)
     assert takes[0].shape == takes[1].shape and np.abs(takes[0] - takes[1]).max() > 0.01
 
 
@@ -131,7 +131,7 @@ def test_a_vocoder_of_ones_own_is_swapped(whole: Any, folder: Path) -> None:
     swapped = load(whole.name, vocoder=str(folder / "other"))
     assert len(made(swapped)) == len(made(whole)) and np.abs(made(swapped) - made(whole)).max() > 0.01
     assert swapped.identity["vocoder_weights"] and not whole.identity["vocoder_weights"]
-    assert [str(step) for step in whole.steps] == [
+    assert [str(step) for step in whole.stages] == [
         f"synthesizer: {folder / 'with'} (phonemes to 8 log-mel bands)",
         f"vocoder: {folder / 'with'} (the bands to sound at 22050 Hz)",
     ]

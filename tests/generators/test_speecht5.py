@@ -296,14 +296,14 @@ def test_a_speaker_encoder_hears_a_recording(speaks: Any, tmp_path: Path) -> Non
     assert np.allclose(made(generator, voice=str(recording)), made(generator, voice=expected), atol=1e-5)
     with pytest.raises(SpaceMismatch, match="the voice narrator is kept in speechbrain"):
         made(generator, voice=kept())
-    assert generator.steps[0].model == encoder
+    assert generator.stages[0].model == encoder
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_three_steps_are_named(speaks: Any, folder: Path) -> None:
-    assert [str(step) for step in speaks.steps] == [
+    assert [str(step) for step in speaks.stages] == [
         "speaker encoder: that of the kept voice (a voice's recordings to 512 numbers)",
         f"synthesizer: {folder / 'tts'} (a text and these to 80 log-mel bands)",
         f"vocoder: {folder / 'one'} (the bands to sound at 16000 Hz)",
@@ -319,7 +319,7 @@ def test_a_vocoder_is_swapped(speaks: Any, folder: Path) -> None:
     for a, b in ((0, 1), (0, 2), (1, 2)):
         assert np.abs(takes[a] - takes[b]).max() > 0.01
     assert len({json.dumps(g.identity["vocoder_weights"]) for g in (speaks, other, plain)}) == 3
-    assert plain.steps[2].model == "griffin-lim" and plain.rate == RATE
+    assert plain.stages[2].model == "griffin-lim" and plain.rate == RATE
     assert np.array_equal(made(plain, seed=4), made(plain, seed=4))
 
 
