@@ -307,7 +307,7 @@ def test_a_guide_alone_is_enough_and_takes_are_compared_with_it(
         == 0
     )
     (line,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert line["scores"]["choose"]["asked"] == "./hum.wav"
+    assert line["scores"]["choose"]["asked"] == "file:hum.wav"
     assert Path(line["path"]).name.startswith("hum-")
     rows = encode(load_encoder("toy"), [Media.from_path("hum.wav"), Media.from_path(line["path"])]).array
     assert line["scores"]["choose"]["score"] == pytest.approx(float(rows[0] @ rows[1]), abs=1e-5)
