@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -28,7 +29,7 @@ from analogon.commands.terminal import (
 from analogon.judge import Judge
 from analogon.retrieve import Library
 from embed.errors import EncoderError, UnsupportedModality, UsageError, printable
-from embed.media import Span
+from embed.media import Span, check_readable
 from embed.pipeline import encode
 from indexes.collection import Collection
 
@@ -55,6 +56,43 @@ DialectOption = Annotated[
     str | None,
     typer.Option("--for", help="Print what can be pasted there: musicgen, suno, bark, stable-diffusion, ..."),
 ]
+NegativeOption = Annotated[
+    list[str] | None, typer.Option("--negative", help="With --for: what is not wanted; may be repeated.")
+]
+LyricsOption = Annotated[Path | None, typer.Option("--lyrics", help="With --for: a file with the words to sing.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """What ``--for``, ``--negative`` and ``--lyrics`` ask for. Raises ``UsageError`` before anything is encoded."""
+
+    name: str | None
+    negative: tuple[str, ...]
+    lyrics: str | None
+
+    @classmethod
+    def of(cls, name: str | None, negative: Sequence[str] | None, lyrics: Path | None) -> _Dialect:
+        from analogon.prompts.dialects import dialect
+
+        if name is None:
+            if negative or lyrics:
+                raise UsageError("--negative and --lyrics go with --for, which names what the prompt is for")
+            return cls(None, (), None)
+        dialect(name)
+        if lyrics is not None:
+            check_readable(lyrics)
+        return cls(name, tuple(negative or ()), None if lyrics is None else lyrics.read_text("utf-8", "replace"))
+
+    def composed(self, prompts: Sequence[Prompt]) -> list[Composed]:
+        """The prompts as one, in the dialect, where there is one; what was cut is said on stderr."""
+        from analogon.prompts.dialects import compose
+
+        if self.name is None:
+            return []
+        composed = compose(prompts, self.name, negative=self.negative, lyrics=self.lyrics)
+        for remark in composed.remarks:
+            complain(remark)
+        return [composed]
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +122,9 @@ def prompts(
     bridge: Annotated[str | None, typer.Option(help="The bridge to cross into another space.")] = None,
     encoder: OneEncoder = None,
     dialect: DialectOption = None,
+    together: Annotated[bool, typer.Option("--together", help="With --for: all -k prompts as one.")] = False,
+    negative: NegativeOption = None,
+    lyrics: LyricsOption = None,
     form: PromptFormat = "table",
 ) -> None:
     """Choose the prompts of a list that say best what a recording, a picture, a text or an expression is like.
@@ -93,13 +134,16 @@ def prompts(
     from analogon.prompts.selection import select
 
     check_format(form, FORMATS)
+    said = _Dialect.of(dialect, negative, lyrics)
+    if together and (dialect is None or form == "json"):
+        raise UsageError("--together makes one prompt of several: it goes with --for, and not with -f json")
     if collection is not None and listed is not None:
         raise UsageError("-c names a collection of prompts, --list a file of them: say one of the two")
     if listed is None and text_column is not None:
         raise UsageError("--text-column says where the prompts of --list FILE stand")
     if listed is not None and caption is not None:
         raise UsageError("--caption reads the metadata of a collection's recordings and pictures; --list has texts")
-    count = k if k is not None else 1 if dialect else 5
+    count = k if k is not None else 1 if dialect and not together else 5
     with ExitStack() as stack:
         if listed is not None:
             library, name = stack.enter_context(_opened_list(query, listed, text_column, encoder))
@@ -122,7 +166,10 @@ def prompts(
     if not found.chosen:
         stderr().print("no prompt found" + (" that fulfils the filter" if where else ""))
         raise typer.Exit(1)
-    composed = [_composed(one.prompt, dialect) for one in found.chosen] if dialect else []
+    chosen = [one.prompt for one in found.chosen]
+    composed = [
+        one for group in ([chosen] if together else [[prompt] for prompt in chosen]) for one in said.composed(group)
+    ]
     if form == "json":
         for at, one in enumerate(found.chosen):
             told = {"composed": composed[at].to_json()} if composed else {}
@@ -176,6 +223,8 @@ def interrogate(
     collection: CollectionOption = None,
     encoder: OneEncoder = None,
     dialect: DialectOption = None,
+    negative: NegativeOption = None,
+    lyrics: LyricsOption = None,
     form: PromptFormat = "table",
 ) -> None:
     """Make a prompt that describes a recording or a picture, of the phrases of a bank, and say what each one gains.
@@ -185,6 +234,7 @@ def interrogate(
     from analogon.prompts import interrogation
 
     check_format(form, FORMATS)
+    said = _Dialect.of(dialect, negative, lyrics)
     asked, held = as_query(query), None if against is None else as_query(against)
     with ExitStack() as stack:
         opened = None
@@ -211,7 +261,7 @@ def interrogate(
         stderr().print(f"no phrase is nearer to {printable(name)} than to {printable(against or '')}", markup=False)
         raise typer.Exit(1)
     prompt = found.prompt(name)
-    composed = [_composed(prompt, dialect)] if dialect else []
+    composed = said.composed([prompt])
     if form == "json":
         told = {"composed": composed[0].to_json()} if composed else {}
         _print_json({"query": name, "against": against} | prompt.to_json() | found.to_json() | told)
@@ -368,16 +418,6 @@ def _opened_list(query: str, path: Path, column: str | None, encoder: str | None
 
 
 # -- how prompts leave -------------------------------------------------------------------------------------------------
-
-
-def _composed(prompt: Prompt, dialect: str) -> Composed:
-    """A prompt in a dialect; what was cut is said on stderr."""
-    from analogon.prompts.dialects import compose
-
-    composed = compose([prompt], dialect)
-    for remark in composed.remarks:
-        complain(remark)
-    return composed
 
 
 def _print_composed(composed: Sequence[Composed]) -> None:

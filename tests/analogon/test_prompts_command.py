@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,23 @@ def test_a_dialect_prints_what_is_pasted_and_remarks_on_stderr(
     assert json.loads(capsys.readouterr().out)["composed"] == composed.to_json()
     assert exit_code(monkeypatch, *asked, "-k", "2") == 0
     assert capsys.readouterr().out.count("\n---\n") == 1
-    assert exit_code(monkeypatch, "prompts", "pads", "--list", str(captions), "-e", TOY, "--for", "nonsense") == 2
+    # Words to sing, what is not wanted, and several prompts as one.
+    lyrics = captions.with_name("lyrics.txt")
+    lyrics.write_text("[Verse]\nover the hill\n")
+    assert exit_code(monkeypatch, *asked, "-k", "2", "--together", "--lyrics", str(lyrics)) == 0
+    pasted = capsys.readouterr().out
+    assert "over the hill" in pasted and "\n---\n" not in pasted
+    assert exit_code(monkeypatch, *asked[:-1], "stable-diffusion", "--negative", "blurry", "--negative", "text") == 0
+    assert re.search(r"negative prompt:\n?.*blurry.*text", capsys.readouterr().out, re.DOTALL)
+    for wrong in (
+        ["--for", "nonsense"],
+        ["--negative", "x"],
+        ["--together"],
+        ["--for", "suno", "--lyrics", "none.txt"],
+    ):
+        gone = captions.with_name("gone.csv")  # nothing is read before what is asked for is known to make sense
+        assert exit_code(monkeypatch, "prompts", "pads", "--list", str(gone), "-e", TOY, *wrong) in (2, 3)
+        assert "gone.csv" not in capsys.readouterr().err
 
 
 def test_interrogate_as_table_json_and_text(
