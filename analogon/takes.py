@@ -116,11 +116,13 @@ class Run:
     @cached_property
     def id(self) -> str:
         """Twelve hex digits of all that decides the takes but their seeds."""
+        guide = self.settings.guide
         asked = {
             "prompt": self.prompt.text,
             "document": None if self.document is None else str(self.document),
             "generator": dict(self.generator.identity),
-            "settings": self._settings(),
+            # A guide is what is heard of it, wherever it lies.
+            "settings": self._settings() | {"guide": None if guide is None else content_hash(guide)},
         }
         text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
@@ -141,7 +143,7 @@ class Run:
         """Each take as soon as it is on disk, in the order of seeds.
 
         Where a generator makes the same of every seed, one take is all. Raises ``AnalogonError`` where the first cannot
-        be made; of later ones that cannot, a remark tells.
+        be made; of later ones that cannot, and of files that are not as they were made, a remark tells.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +152,12 @@ class Run:
         contents: set[str] = set()
         for seed in range(self.settings.seed, self.settings.seed + self.count):
             try:
-                take = self._found(seed) or self._made(seed, contents)
+                take = self._found(seed)
+            except GeneratorError as error:
+                self._say(str(error))
+                continue
+            try:
+                take = take or self._made(seed, contents)
             except GeneratorError as error:
                 if seed == self.settings.seed:
                     raise
