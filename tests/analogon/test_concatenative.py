@@ -11,6 +11,7 @@ from analogon.concatenative import (
     Piece,
     Sketch,
     Stage,
+    Units,
     analyse,
     bands_below,
     chain,
@@ -180,6 +181,8 @@ def test_waves_meet_in_phase() -> None:
     plain_sound, _ = overlap_add(pieces, fade, 0)
     join = slice(20000 - fade, 20000)
     assert moved[1] != 0
+    # Where the second is moved to, its wave is where the first's would be; half a sample is 0.014 of a period's angle.
+    assert np.cos(2 * np.pi * 200.0 * moved[1] / RATE + 2.5) > np.cos(0.02)
     assert rms(moved_sound[join]) == pytest.approx(0.3 / np.sqrt(2), rel=0.01)
     assert np.abs(np.diff(moved_sound)).max() < 1.02 * np.abs(np.diff(first)).max()
     assert rms(plain_sound[join]) < 0.9 * 0.3 / np.sqrt(2)
@@ -223,7 +226,7 @@ def test_levels_and_leads_are_those_of_the_samples() -> None:
 
 def test_units_begin_where_something_begins_and_just_before_it() -> None:
     samples = noise(6, 3 * RATE, 1e-4)
-    strokes = [0.5, 0.83, 1.41, 2.2]
+    strokes = [0.5, 0.8327, 1.4155, 2.2071]  # in no fixed place of a frame
     for at in strokes:
         length = round(0.15 * RATE)
         samples[round(at * RATE) :][:length] += noise(7, length, 0.3) * np.exp(-np.arange(length) / 2000)
@@ -231,7 +234,8 @@ def test_units_begin_where_something_begins_and_just_before_it() -> None:
     begins = units.start[units.onset][1:] / RATE
     assert len(begins) == len(strokes)
     for found, stroke in zip(begins, strokes, strict=True):
-        assert 0.0 <= stroke - found <= 0.035
+        assert 0.0 < stroke - found <= 0.025
+    assert units.level == pytest.approx(20 * np.log10(rms(samples)), abs=1e-3)  # they are of many lengths
     # What is between two strokes has room until the second.
     for start, room in zip(units.start, units.room, strict=True):
         after = [edge for edge in [*units.start[units.onset], len(samples)] if edge > start]
@@ -271,6 +275,26 @@ def test_the_shape_of_a_spectrum_does_not_depend_on_its_level() -> None:
     units = analyse(noise(9, RATE), RATE, grain=0.25, fade=1000)
     assert np.allclose(np.diag(differences(units.body, units.body.louder(-20.0), level=0.0)), 0.0, atol=1e-6)
     assert np.allclose(np.diag(differences(units.body, units.body.louder(-20.0))), 1.0, atol=1e-6)
+
+
+def test_what_lies_sixty_decibels_below_the_loudest_band_is_not_told_apart() -> None:
+    def one(rest: float) -> Sketch:
+        return Sketch(np.array([[-20.0] + 31 * [rest]]), np.array([-20.0]), np.array([60.0]), np.array([0.5]))
+
+    assert differences(one(-85.0), one(-115.0))[0, 0] == pytest.approx(0.0, abs=1e-6)
+    # Of 31 bands in 32 that part by 10 dB, the shapes part by the deviation of that: 10 sqrt(31) / 32.
+    assert differences(one(-60.0), one(-70.0))[0, 0] == pytest.approx(np.sqrt(31) / 32, abs=1e-9)
+
+
+def test_a_recordings_faint_units_are_its_silence() -> None:
+    def units(levels: list[float]) -> Units:
+        count = len(levels)
+        sketch = Sketch(np.zeros((count, 32)), np.array(levels), np.zeros(count), np.zeros(count))
+        numbers = np.ones(count, np.int64)
+        return Units(numbers, numbers, np.ones(count, bool), numbers, sketch, sketch, sketch)
+
+    assert units([-10.0, -29.0, -31.0, -75.0]).loud(20.0).tolist() == [True, True, False, False]
+    assert units([-60.0, -69.0, -71.0]).loud(20.0).tolist() == [True, True, False]
 
 
 def test_bands_end_below_the_frequency() -> None:

@@ -417,6 +417,9 @@ def test_the_fundamental_is_that_of_the_signal() -> None:
         time = np.arange(2 * RATE) / RATE
         wave = sum(np.sin(2 * np.pi * true * k * time) / k**0.5 for k in range(1, 8))
         assert fundamental(np.asarray(wave, np.float32), RATE) == pytest.approx(true, rel=0.005)
+    # The median: what is an octave off for a quarter of the time does not count.
+    wave = np.sin(2 * np.pi * np.cumsum(np.where(np.arange(2 * RATE) < 1.5 * RATE, 200.0, 400.0)) / RATE)
+    assert fundamental(wave.astype(np.float32), RATE) == pytest.approx(200.0, rel=0.005)
     assert fundamental(np.random.default_rng(0).normal(size=RATE).astype(np.float32), RATE) is None
     assert fundamental(np.zeros(RATE, np.float32), RATE) is None
     assert fundamental(np.zeros(10, np.float32), RATE) is None
@@ -428,3 +431,46 @@ def test_stretching_takes_any_length() -> None:
         sound = lots.normal(size=int(lots.integers(0, 9000))).astype(np.float32)
         length = int(lots.integers(0, 9000))
         assert stretch(sound, int(lots.choice([8000, 22050, 48000])), length).shape == (length,)
+
+
+def test_what_is_fifty_decibels_below_the_peak_is_silence() -> None:
+    margin = round(speech.MARGIN * RATE)
+    for decibels, kept in ((-49.0, 500), (-51.0, margin)):
+        faint = np.full(500, 0.5 * 10 ** (decibels / 20), np.float32)
+        sound = np.concatenate([faint, np.full(1000, 0.5, np.float32), faint])
+        assert len(speech.trimmed(sound, RATE)) == 1000 + 2 * kept
+
+
+class Changes(Generator):
+    """A tone of 150 Hz for a second, at the rate that is the text's length in kHz: full on from first to last."""
+
+    name = "changes:a"
+    modality = "audio"
+    speaks = True
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"family": "changes"}
+
+    def make(self, prompt: Prompt, settings: Settings) -> Media:
+        rate = 1000 * len(prompt.text)
+        wave = 0.5 * np.cos(2 * np.pi * FREQUENCY * np.arange(rate) / rate)
+        return Media("audio", array=wave.astype(np.float32), rate=rate)
+
+
+def test_segments_fade_in_and_out_within_three_milliseconds() -> None:
+    sound = samples(spoken("a" * 16, Changes()))
+    plain = 0.5 * np.cos(2 * np.pi * FREQUENCY * np.arange(RATE) / RATE)
+    length = round(0.003 * RATE)
+    assert np.abs(sound[length:-length] - plain[length:-length]).max() < 1e-6
+    rising = np.sin(np.pi / 2 * (np.arange(length) + 0.5) / length) ** 2
+    assert np.abs(sound[:length] - rising * plain[:length]).max() < 1e-6
+    assert np.abs(sound[-length:] - rising[::-1] * plain[-length:]).max() < 1e-6
+
+
+def test_a_segment_of_another_rate_is_brought_to_that_of_the_first() -> None:
+    one = spoken(f"{'a' * 16}<break time='1s'/>{'b' * 24}<break time='1s'/>{'c' * 8}", Changes())
+    assert one.rate == 16000
+    assert [round(end - start, 3) for start, end in runs(samples(one), one.rate, silent=False)] == [1.0, 1.0, 1.0]
+    last = samples(one)[-RATE:]
+    assert np.abs(np.fft.rfft(last)).argmax() == FREQUENCY  # of one second: a bin for each Hz

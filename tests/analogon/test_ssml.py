@@ -211,6 +211,8 @@ def test_limits_are_where_they_are_said_to_be() -> None:
     assert str(ssml.parse(nested(ssml.DEEPEST))).count("<voice>") == ssml.DEEPEST - 1
     with pytest.raises(SsmlError, match="more than 64 elements inside"):
         ssml.parse(nested(ssml.DEEPEST + 1))
+    with pytest.raises(SsmlError, match="more than 64 elements inside"):  # what is not spoken has a depth too
+        ssml.parse("<speak>a" + "<metadata>" * ssml.DEEPEST + "</metadata>" * ssml.DEEPEST + "</speak>")
     assert len(parts("<break/>" * 2000)) == 2000
     assert len(parts('<mark name="a"/>' * (ssml.MOST_ELEMENTS - 1))) == ssml.MOST_ELEMENTS - 1
     with pytest.raises(SsmlError, match="more than 20000 elements"):
