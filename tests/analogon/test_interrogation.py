@@ -248,3 +248,14 @@ def test_rain_is_called_rain(shared: Path) -> None:
     wave = Media.from_path(sorted((shared / "data" / "esc10" / "sea_waves").glob("*.ogg"))[0])
     against = interrogate(starter, clip, against=wave)
     assert all(one.other is not None and one.cosine > one.other for one in against.appended[:1])
+
+
+def test_what_is_asked_about_is_encoded_as_a_query_and_phrases_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Words()
+    plain = Bank.of(encoder, KINDS)
+    monkeypatch.setattr(Words, "embed_query", lambda self, media: Media.from_text(f"query {media.text}"))
+    row = encoder.one("query heavy rain")
+    found = interrogate(encoder, Media.from_text("heavy rain"), plain, limit=1)
+    cosines = plain.rows @ (row / np.linalg.norm(row))
+    assert found.appended[0].phrase == plain.phrases[int(cosines.argmax())]
+    assert found.score == pytest.approx(float(cosines.max()), abs=1e-6)

@@ -121,6 +121,9 @@ def test_a_list_is_encoded_once_and_what_is_new_in_it_later(table: Path) -> None
         assert library.collection.path == place
         texts = {one.prompt.text for one in select(library, "thunder", k=20).chosen}
     assert texts == {*CAPTIONS[:-1], "thunder and a violin"}
+    table.write_text("\n".join(lines[:-3]) + "\n", "utf-8")
+    with open_list(table, TOY) as library:  # what the file has no longer is no prompt
+        assert {one.prompt.text for one in select(library, "thunder", k=20).chosen} == set(CAPTIONS[:-3])
 
 
 def test_two_encoders_share_a_list(table: Path) -> None:

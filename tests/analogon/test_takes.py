@@ -14,7 +14,7 @@ import analogon
 from analogon.generator import Settings, families, generate, load
 from analogon.judge import Judge, Judges, at_hand
 from analogon.prompts import Prompt, Source
-from analogon.query import Text
+from analogon.query import Exclude, File, Text
 from analogon.takes import Run, provenance, ranked
 from embed import encode
 from embed import load as load_encoder
@@ -215,6 +215,23 @@ def test_the_judges_differ_unless_one_is_alone() -> None:
     assert "unscored" in Judges.among([]).remark
     with pytest.raises(UnsupportedModality, match="cannot judge"):
         Judge.of(load_encoder("starter"), Text("rain")).score(Media("image", array=np.zeros((8, 8, 3), np.uint8)))
+
+
+def test_a_judge_reads_the_query_as_a_search_does_but_for_what_it_excludes(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_encoder("toy:8")
+
+    def asked(self: object, media: Media) -> Media:
+        return Media.from_text(f"query {media.text}") if media.modality == "text" else media
+
+    monkeypatch.setattr(type(encoder), "embed_query", asked)
+    expected = encode(encoder, [Media.from_text("query rain")]).array[0]
+    # What takes no part in the vector need not be there, nor be of a kind that the encoder takes.
+    for query in (Text("rain"), Exclude(Text("rain"), File("nowhere.png"), 0.2)):
+        assert np.array_equal(Judge.of(encoder, query).target, expected)
+    heard = Media("audio", array=_noise(3), rate=RATE)
+    assert Judge.of(encoder, Text("rain")).score(heard) == pytest.approx(
+        float(encode(encoder, [heard]).array[0] @ expected), abs=1e-6
+    )
 
 
 def test_judges_at_hand_are_the_collections_then_the_starter(tmp_path: Path) -> None:
