@@ -140,7 +140,7 @@ def kad(reference: npt.ArrayLike, evaluated: npt.ArrayLike, *, bandwidth: float 
     100 times the unbiased estimate of the squared maximum mean discrepancy (Gretton et al. 2012) with the kernel
     ``exp(-|x - y|^2 / (2 bandwidth^2))``; the bandwidth is the median distance among the reference's rows unless it is
     given. Of two sets of one distribution its expectation is 0, whatever their sizes, so it is below 0 as often as
-    above. (The authors' package takes the median of the set that it is handed second.)
+    above. (Some versions of the authors' package take the median of the set that they are handed second.)
     Raises ``ValueError`` below two rows, ``UsageError`` where the bandwidth is 0.
 
     >>> round(kad([[0.0], [1.0]], [[0.0], [1.0]], bandwidth=1.0), 4)  # 2 k(1) - 2 (2 k(0) + 2 k(1)) / 4

@@ -247,6 +247,12 @@ def test_halves_of_the_reference_are_what_chance_gives() -> None:
     assert 0 < found.fad.halves.low < found.fad.halves.high < found.fad.interval.low
     again = compare(recordings(x, 2, "x"), recordings(random.normal(size=(40, 3)), 2, "y"))
     assert again.kad.halves == found.kad.halves  # of the reference alone
+    # 95 % of the distances: of two the range reaches from 0.025 to 0.975 of the way between them.
+    one, two = (compare(recordings(x, 2, "x"), recordings(x + 3, 2, "y"), splits=count) for count in (1, 2))
+    for single, pair in ((one.kad.halves, two.kad.halves), (one.fad.halves, two.fad.halves)):
+        margin = (pair.high - pair.low) * 0.025 / 0.95
+        assert single.low == single.high
+        assert min(abs(single.low - (pair.low - margin)), abs(single.low - (pair.high + margin))) < 1e-12
 
 
 def test_what_to_know_is_told() -> None:
