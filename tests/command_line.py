@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +15,12 @@ from analogon import cli
 def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run ``analogon`` with these arguments."""
     monkeypatch.setattr(sys, "argv", ["analogon", *arguments])
-    with pytest.raises(SystemExit) as ending:
-        cli.main()
+    before = signal.getsignal(signal.SIGPIPE)
+    try:
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGPIPE, before)  # the command line's own would end this process at a broken pipe
     return int(ending.value.code or 0)
 
 

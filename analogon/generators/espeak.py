@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -324,14 +325,18 @@ def _program() -> str:
 def _run(command: Sequence[str], text: bytes, name: str) -> bytes:
     """What a command writes, of a bounded length in a bounded time."""
     limit = HEADER + LONGEST * 2 * 22050
-    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     # Even to write to a pipe it calls on the sound server first, which may be another machine: here it finds none.
     environment = os.environ | {"PULSE_SERVER": "unix:/dev/null"}
-    try:
-        process = subprocess.Popen(command, **pipes, env=environment)
-    except OSError as error:
-        raise GeneratorError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
-    assert process.stdin and process.stdout and process.stderr
+    # A file, not a pipe: a command line that lets "| head" end it would end as well where the program ends early.
+    with tempfile.TemporaryFile() as source:
+        source.write(text)
+        source.seek(0)
+        try:
+            process = subprocess.Popen(command, stdin=source, **pipes, env=environment)
+        except OSError as error:
+            raise GeneratorError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
+    assert process.stdout and process.stderr
     late = threading.Event()
 
     def stop() -> None:
@@ -341,9 +346,6 @@ def _run(command: Sequence[str], text: bytes, name: str) -> bytes:
     timer = threading.Timer(TIMEOUT, stop)
     timer.start()
     try:
-        with contextlib.suppress(BrokenPipeError):  # its exit status and what it said tell why
-            process.stdin.write(text)
-            process.stdin.close()
         content: bytes = process.stdout.read(limit + 1)
         if len(content) > limit:
             raise UsageError(f"{name}: the text takes longer than {LONGEST // 60} minutes to speak: part it")
@@ -352,7 +354,7 @@ def _run(command: Sequence[str], text: bytes, name: str) -> bytes:
     finally:
         timer.cancel()
         process.kill()
-        for stream in (process.stdin, process.stdout, process.stderr):
+        for stream in (process.stdout, process.stderr):
             with contextlib.suppress(OSError):
                 stream.close()
         process.wait()

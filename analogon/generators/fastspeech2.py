@@ -28,7 +28,7 @@ from analogon.generators.speecht5 import Stage
 from analogon.pieces import excerpt, pieces
 from analogon.prompts import Prompt
 from embed import hub
-from embed.errors import EncoderError, GeneratorError, MissingPackage, UsageError, one_line
+from embed.errors import EncoderError, GeneratorError, MissingPackage, ModelNotFound, UsageError, one_line
 from embed.media import Media, Modality
 
 __all__ = ["DEFAULT_MODEL", "FastSpeech2Generator", "load"]
@@ -75,14 +75,22 @@ class FastSpeech2Generator(Generator):
                 f"{self.name} makes {self.config.num_mel_bins}"
             )
         own = (where / "vocab.json").is_file()
-        self.tokenizer_folder = where if own and not tokenizer else hub.folder(tokenizer or PLAIN, files=["vocab.json"])
+        try:
+            self.tokenizer_folder = (
+                where if own and not tokenizer else hub.folder(tokenizer or PLAIN, files=["vocab.json"])
+            )
+        except ModelNotFound as error:
+            hint = (
+                "" if tokenizer else f"; {where} has no vocabulary of its own, and --set tokenizer=./folder names one"
+            )
+            raise ModelNotFound(f"{error}{hint}") from None
         self.abilities: frozenset[Ability] = frozenset({"language", "voice"} if self.speakers > 1 else {"language"})
         self.speaking_rate = 1.0 / self.config.speaking_speed if speaking_rate is None else float(speaking_rate)
         self._identity = {
             "family": "fastspeech2",
             "model": model,
             "weights": hub.weights_hash(where),
-            "vocoder": self.vocoder,
+            "vocoder": self.vocoder if self.vocoder_folder else None,  # else it is the model's own
             "vocoder_weights": hub.weights_hash(self.vocoder_folder) if self.vocoder_folder else None,
             "vocabulary": hub.file_hash(self.tokenizer_folder / "vocab.json"),
             "speaking_rate": self.speaking_rate,

@@ -60,7 +60,7 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: list[int] = []
         self.texts: list[int] = []
-        hubness, encoded = backgrounds._hubness, backgrounds._encode
+        hubness, encoded = backgrounds._hubness, backgrounds.phrase_vectors
 
         def count_rows(s: np.ndarray) -> object:
             self.rows.append(s.shape[1])
@@ -71,7 +71,7 @@ class Counted:
             return encoded(encoder, texts)
 
         monkeypatch.setattr(backgrounds, "_hubness", count_rows)
-        monkeypatch.setattr(backgrounds, "_encode", count_texts)
+        monkeypatch.setattr(backgrounds, "phrase_vectors", count_texts)
 
 
 def test_every_figure_is_that_of_the_whole_matrix(library: Library) -> None:

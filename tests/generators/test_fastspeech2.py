@@ -9,7 +9,6 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,47 +23,14 @@ from analogon.voice import Voice
 from embed.errors import AnalogonError, EncoderError, MissingPackage, ModelNotFound, UsageError
 from embed.space import Space
 from tests.generators import tiny_fastspeech2
-from tests.generators.tiny_fastspeech2 import HOP, PHONEMES, RATE
+from tests.generators.tiny_fastspeech2 import HOP, PHONEMES, RATE, nltk_with, stand_in
 
-TOKENIZER = "transformers.models.fastspeech2_conformer.tokenization_fastspeech2_conformer"
-WORDS = {
-    "RAIN": ["R", "EY1", "N"],
-    "ON": ["AH0", "N"],
-    "A": ["AH0"],
-    "TIN": ["T", "IH1", "N"],
-    "ROOF": ["R", "UW1", "F"],
-    "HELLO": ["HH", "AH0", "L", "OW1"],
-    "XYLO": ["Z", "AY1", "L", "OW1"],
-}
 TEXT = "rain on a tin roof"
-
-
-class G2p:
-    """Words' phonemes with blanks between them, and punctuation, as g2p_en gives them."""
-
-    def __call__(self, text: str) -> list[str]:
-        found: list[str] = []
-        for word in text.replace(".", " .").replace("!", " !").split():
-            found += [" "] if found else []
-            found += WORDS.get(word, [word] if word in ".,!?" else [])
-        return found
-
-
-def nltk_with(*names: str, version: str = "3.10.4") -> Any:
-    def find(name: str) -> str:
-        if name not in names:
-            raise LookupError(name)
-        return name
-
-    return SimpleNamespace(__version__=version, data=SimpleNamespace(find=find, path=["/home/me/nltk_data"]))
 
 
 @pytest.fixture(autouse=True)
 def phonemes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transformers.utils.is_g2p_en_available", lambda: True)
-    monkeypatch.setattr(f"{TOKENIZER}.requires_backends", lambda *names: None)
-    monkeypatch.setitem(sys.modules, "g2p_en", SimpleNamespace(G2p=G2p))
-    monkeypatch.setitem(sys.modules, "nltk", nltk_with(*fastspeech2.CORPORA, fastspeech2.NEWER))
+    stand_in(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +211,7 @@ def test_without_nltks_data_it_says_what_to_put_where(whole: Any, monkeypatch: p
     with pytest.raises(
         EncoderError,
         match=r"python -m nltk\.downloader cmudict averaged_perceptron_tagger_eng; or put corpora/cmudict\.zip, "
-        r"taggers/averaged_perceptron_tagger_eng\.zip into /home/me/nltk_data",
+        r"taggers/averaged_perceptron_tagger_eng\.zip into /data/nltk_data",
     ):
         generate(whole, TEXT)
     monkeypatch.setitem(sys.modules, "nltk", nltk_with(fastspeech2.CORPORA[0], version="3.8.1"))

@@ -9,7 +9,8 @@ size would make nearly the same of every prompt. The module may also define
 - ``SETTINGS``: the ``Settings`` of a call that works, where a prompt alone is not enough (a voice, a guide);
 - ``OPTIONS``: settings of the family for ``load``, such as fewer steps than the customary 200;
 - ``library(folder) -> Library``: an open collection, for a generator that makes things of one;
-- ``SAMPLES = False``: nothing is drawn by lot, so that every seed gives the same take.
+- ``SAMPLES = False``: nothing is drawn by lot, so that every seed gives the same take;
+- ``stand_in(monkeypatch)``: puts something in the place of what cannot be had without a download.
 """
 
 from __future__ import annotations
@@ -122,8 +123,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tiny]:
 
 
 @pytest.fixture(params=TINY)
-def tiny(request: pytest.FixtureRequest, saved: Callable[[str], Tiny]) -> Tiny:
-    return saved(request.param)
+def tiny(request: pytest.FixtureRequest, saved: Callable[[str], Tiny], monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    made = saved(request.param)
+    getattr(made.module, "stand_in", lambda patch: None)(monkeypatch)
+    return made
 
 
 def samples(media: Media) -> bytes:

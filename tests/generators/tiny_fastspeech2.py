@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from analogon.generators import fastspeech2
 from tests.encoders.tiny import scatter
 
+TOKENIZER = "transformers.models.fastspeech2_conformer.tokenization_fastspeech2_conformer"
+SAMPLES = False
 RATE = 22050
 BANDS = 8
 HOP = 16
 # As espnet/fastspeech2_conformer has them, fewer.
-NAMES = "<blank> <unk> AH0 AE1 EY1 IH1 UW1 R N T F HH L OW1 W ER1 D Z K . , ! ? <sos/eos>"
+NAMES = "<blank> <unk> AH0 AE1 EY1 IH1 UW1 R N T F HH L OW1 W ER1 D Z K AO1 AA1 B G IH0 NG . , ! ? <sos/eos>"
 PHONEMES = NAMES.split()
 CONFIG: dict[str, Any] = {
     "hidden_size": 16,
@@ -89,3 +96,44 @@ def hifigan(folder: Path, *, seed: int = 0, **changes: Any) -> str:
     model.scale.fill_(2.0)
     model.save_pretrained(folder)
     return str(folder)
+
+
+WORDS = {
+    "RAIN": ["R", "EY1", "N"],
+    "ON": ["AH0", "N"],
+    "A": ["AH0"],
+    "TIN": ["T", "IH1", "N"],
+    "ROOF": ["R", "UW1", "F"],
+    "HELLO": ["HH", "AH0", "L", "OW1"],
+    "XYLO": ["Z", "AY1", "L", "OW1"],
+    "DOG": ["D", "AO1", "G"],
+    "BARKING": ["B", "AA1", "R", "K", "IH0", "NG"],
+}
+
+
+class G2p:
+    """Words' phonemes with blanks between them, and punctuation, as g2p_en gives them."""
+
+    def __call__(self, text: str) -> list[str]:
+        found: list[str] = []
+        for word in text.replace(".", " .").replace("!", " !").split():
+            found += [" "] if found else []
+            found += WORDS.get(word, [word] if word in ".,!?" else [])
+        return found
+
+
+def nltk_with(*names: str, version: str = "3.10.4") -> Any:
+    def find(name: str) -> str:
+        if name not in names:
+            raise LookupError(name)
+        return name
+
+    return SimpleNamespace(__version__=version, data=SimpleNamespace(find=find, path=["/data/nltk_data"]))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few words' phonemes in place of g2p_en, whose dictionary and tagger are a download of their own."""
+    monkeypatch.setattr("transformers.utils.is_g2p_en_available", lambda: True)
+    monkeypatch.setattr(f"{TOKENIZER}.requires_backends", lambda *names: None)
+    monkeypatch.setitem(sys.modules, "g2p_en", SimpleNamespace(G2p=G2p))
+    monkeypatch.setitem(sys.modules, "nltk", nltk_with(*fastspeech2.CORPORA, fastspeech2.NEWER))

@@ -6,9 +6,17 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from analogon.generator import Settings
+from analogon.voice import Voice
+from embed.space import Space, unit
 from tests.encoders.tiny import VOCABULARY, scatter
 
 DIM = 512
+OPTIONS = {"vocoder": "griffin-lim"}
+SPEAKER = Space("tiny", "none", "drawn by lot", DIM)
+SETTINGS = Settings(voice=Voice("tiny", {SPEAKER: unit(np.random.default_rng(0).standard_normal(DIM))}))
 RATE = 16000
 BANDS = 80
 HOP = 256
