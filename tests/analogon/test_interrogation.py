@@ -236,6 +236,8 @@ def test_a_kept_bank_is_encoded_once_and_again_where_its_file_is_damaged() -> No
     assert np.array_equal(Bank.of(encoder, KINDS, keep=True).rows, first.rows) and sum(encoder.calls) == 13
     other = Bank.of(Words(seed=10), KINDS, keep=True)
     assert not np.allclose(other.rows, first.rows)
+    turned = {"places": tuple(phrase for some in KINDS.values() for phrase in some)[::-1]}  # as many phrases, others
+    assert np.array_equal(Bank.of(encoder, turned, keep=True).rows, first.rows[::-1])
 
 
 def test_rain_is_called_rain(shared: Path) -> None:

@@ -171,6 +171,16 @@ def test_pitch_natively(engine: Any, pitch: str) -> None:
     assert changed == pytest.approx(expected, rel=0.03)
 
 
+def test_what_all_of_a_document_is_natively_is_done_too(engine: Any) -> None:
+    quieter = samples(spoken(engine, f'<prosody volume="-6dB">{SENTENCE}</prosody>'))
+    assert level(quieter) - level(samples(spoken(engine, SENTENCE))) == pytest.approx(-6.0, abs=0.05)
+    low = load("espeak:en-us", pitch=30)  # a change counts from the engine's own pitch
+    before, after = (samples(spoken(low, text)) for text in (SENTENCE, f'<prosody pitch="+4st">{SENTENCE}</prosody>'))
+    own, moved = fundamental(before, 22050), fundamental(after, 22050)
+    assert own is not None and moved is not None
+    assert moved / own == pytest.approx(2 ** (4 / 12), rel=0.03)
+
+
 def test_compiled_it_is_exact(engine: Any) -> None:
     plain = spoken(engine, SENTENCE, native=False)
     twice = spoken(engine, f"<prosody rate='200%'>{SENTENCE}</prosody>", native=False)
