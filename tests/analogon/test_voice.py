@@ -107,6 +107,22 @@ def test_a_take_that_a_space_did_not_hear_takes_no_part() -> None:
     assert one.fits(FLAT) == pytest.approx([0.5, np.nan, 0.5], abs=1e-6, nan_ok=True)
 
 
+def test_takes_are_odd_beyond_three_scaled_median_deviations() -> None:
+    from scipy.stats import median_abs_deviation
+
+    tight = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        rows = np.array([2.0, 0, 0, 0]) + random.standard_t(2, size=(12, 4)) * 0.5
+        one = made("narrator", rows.tolist())
+        fits = one.fits(FLAT)
+        apart = np.median(fits) - fits
+        spread = median_abs_deviation(fits, scale="normal")
+        assert one.odd(FLAT) == np.flatnonzero(apart > max(3 * spread, 0.1)).tolist()
+        tight += int(((apart > max(2 * spread, 0.1)) & (apart <= 3 * spread)).sum())
+    assert tight > 5  # takes that a smaller deviation would have named
+
+
 def test_a_stranger_among_the_takes_is_named() -> None:
     near = [[1, 0.1, 0, 0], [1, 0, 0.1, 0], [1, 0, 0, 0.1], [1, 0.1, 0.1, 0]]
     one = made("narrator", [*near[:2], [1, 4, 0, 0], *near[2:]])

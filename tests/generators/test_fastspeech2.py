@@ -125,7 +125,7 @@ def test_every_seed_gives_the_same_take(whole: Any) -> None:
     assert generate(whole, TEXT).remarks == ()
 
 
-def test_a_faster_rate_is_shorter(whole: Any, folder: Path) -> None:
+def test_a_faster_rate_is_shorter(whole: Any, folder: Path, tmp_path: Path) -> None:
     usual = made(whole)
     for rate in (0.5, 2.0):
         generator = load(whole.name, speaking_rate=rate)
@@ -134,6 +134,9 @@ def test_a_faster_rate_is_shorter(whole: Any, folder: Path) -> None:
         assert (len(take) < len(usual)) == (rate > 1) and generator.identity["speaking_rate"] == rate
     assert len(made(load(whole.name, speaking_rate=0.5))) == 2 * len(usual)
     assert whole.identity["speaking_rate"] == 1.0
+    own = load(tiny_fastspeech2.save(tmp_path / "slow", speaking_speed=2.0))  # times as long, not as fast
+    assert own.identity["speaking_rate"] == 0.5
+    assert np.array_equal(made(own), made(load(whole.name, speaking_rate=0.5)))
     json.dumps(whole.identity)
 
 
