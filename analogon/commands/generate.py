@@ -86,6 +86,8 @@ def generate(
     check_format(form, FORMATS)
     if not with_:
         raise UsageError(f"--with names a generator; there are: {', '.join(families())}")
+    if add is not None and not add.strip():
+        raise UsageError("--add names a collection")
     prompts = list(_prompts(prompt or [], ssml, guide))
     options = dict(_setting(text) for text in setting or [])
     with ExitStack() as stack:

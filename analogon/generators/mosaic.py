@@ -66,6 +66,8 @@ CEILING: Final = 0.97  # the highest peak of a take
 CACHED: Final = 400.0  # s of recordings that stay in memory, cut and described
 TOLD: Final = 3  # recordings that could not be used, that are named
 
+LONGEST: Final = 600.0  # s: a take is made in memory
+
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
@@ -169,6 +171,7 @@ class MosaicGenerator(Generator):
 
     modality: Modality = "audio"
     abilities: frozenset[Ability] = frozenset({"seconds", "guide"})
+    longest = LONGEST
     asks = True
 
     def __init__(self, library: Library, tuning: Tuning) -> None:
@@ -190,9 +193,11 @@ class MosaicGenerator(Generator):
 
     def remarks(self, prompt: Prompt, settings: Settings) -> Sequence[str]:
         said = list(self._pool(prompt, settings).remarks)
-        if settings.guide is not None and settings.seconds is not None:
+        if settings.guide is not None:
             length = len(self._guide(settings.guide)) / self.tuning.rate
-            if settings.seconds > length:
+            if length >= LONGEST:
+                said.append(f"only the first {LONGEST:g} s of the guide are followed")
+            if settings.seconds is not None and settings.seconds > length:
                 said.append(f"the guide lasts {length:.2f} s, and so does the take, not {settings.seconds:g} s")
         return said
 
@@ -489,9 +494,8 @@ class MosaicGenerator(Generator):
         """A guide's samples, the first ``seconds``. Raises ``UsageError`` for one that is no sound, and silence."""
         if guide.modality not in ("audio", "video"):
             raise UsageError(f"mosaic needs a recording for a guide, not {guide.modality}")
-        samples, _ = _decoded(guide.but(modality="audio"), self.tuning.rate)
-        if seconds is not None:
-            samples = samples[: max(1, round(seconds * self.tuning.rate))]
+        samples, _ = _decoded(guide.but(modality="audio", span=guide.span or Span(0.0, LONGEST)), self.tuning.rate)
+        samples = samples[: max(1, round(min(seconds or LONGEST, LONGEST) * self.tuning.rate))]
         if float(cc.decibels(np.mean(samples.astype(np.float64) ** 2))) < cc.SILENCE:
             raise UsageError(f"the guide {guide.name} is silent")
         return samples

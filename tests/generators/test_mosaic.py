@@ -13,6 +13,7 @@ import soundfile
 
 import analogon
 from analogon.generator import Settings, generate, load
+from analogon.generators import mosaic
 from analogon.generators.mosaic import MosaicGenerator
 from analogon.prompts import Prompt
 from analogon.takes import Run
@@ -378,3 +379,15 @@ def test_of_several_spaces_the_first_that_takes_the_prompt_is_asked(corpus: Corp
     assert all(grain.score == pytest.approx(cosines[file_of(grain)], abs=1e-6) for grain in generator.grains)
     take(generator, asked, guide=guide(noise(9, 1.0)))
     assert all(grain.score == pytest.approx(cosines[file_of(grain)], abs=1e-6) for grain in generator.grains)
+
+
+def test_a_take_has_an_end(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    library = corpus({"a": noise(1, 3.0)})
+    cut = generate(load("mosaic", library=library), "anything", Settings(seconds=1e9))
+    assert cut.media.array is not None and len(cut.media.array) == mosaic.LONGEST * RATE
+    assert any("600 s at most" in line for line in cut.remarks)
+    monkeypatch.setattr(mosaic, "LONGEST", 1.0)
+    soundfile.write(tmp_path / "long.wav", noise(2, 2.5), RATE)
+    guided = generate(load("mosaic", library=library), "", Settings(guide=Media.from_path(tmp_path / "long.wav")))
+    assert guided.media.array is not None and len(guided.media.array) == RATE
+    assert "only the first 1 s of the guide are followed" in guided.remarks
