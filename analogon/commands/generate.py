@@ -89,6 +89,8 @@ def generate(
     if add is not None and not add.strip():
         raise UsageError("--add names a collection")
     prompts = list(_prompts(prompt or [], ssml, guide))
+    if not prompts:
+        raise UsageError("stdin held no prompt")
     options = dict(_setting(text) for text in setting or [])
     with ExitStack() as stack:
         library: Library | None = None
@@ -101,7 +103,7 @@ def generate(
         told: set[str] = set()
         for stage in generator.stages:
             complain(str(stage))
-        with bars() as shown:
+        with bars(transient=True) as shown:
             bar = shown.add_task("takes", total=takes * len(prompts))
             for one in prompts:
                 judges = _judges(generator, one, settings, library, like, choose, report)

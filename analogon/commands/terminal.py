@@ -112,8 +112,11 @@ def check_format(form: str, known: tuple[str, ...] = TABLE_OR_JSON) -> None:
         raise UsageError(f"-f {form}: there is no such format; there are: {', '.join(known)}")
 
 
-def bars() -> Progress:
-    """Progress bars on stderr; ``with bars() as shown: task = shown.add_task("tokens", total=None)``."""
+def bars(*, transient: bool = False) -> Progress:
+    """Progress bars on stderr; ``with bars() as shown: task = shown.add_task("tokens", total=None)``.
+
+    ``transient`` ones leave nothing behind when they end.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
@@ -122,4 +125,5 @@ def bars() -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=transient,
     )

@@ -46,4 +46,7 @@ class Prompt:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Prompt:
+        """The inverse of ``to_json``; other fields are passed over. Raises ``KeyError`` and ``TypeError``."""
+        if not isinstance(fields["text"], str):
+            raise TypeError("its text should be a string")
         return cls(fields["text"], fields.get("weight", 1.0), tuple(map(Source.from_json, fields.get("because", ()))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -275,8 +276,6 @@ def test_takes_join_a_collection_with_where_they_come_from(
 def test_prompts_come_from_stdin_with_their_hits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import io
-
     monkeypatch.chdir(tmp_path)
     prompt = Prompt("rain", because=(Source("a.csv, row 1", 0.25),))
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(prompt.to_json()) + "\n\nwind in trees\n"))
@@ -284,6 +283,27 @@ def test_prompts_come_from_stdin_with_their_hits(
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["prompt"] == prompt.to_json()
     assert second["prompt"]["text"] == "wind in trees"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "stdin held no prompt"),
+        ("\n \n", "stdin held no prompt"),
+        ('{"text": 3}', "its text should be a string"),
+        ('{"tex', "not a prompt as JSON"),
+        ('{"prompt": "rain"}', "not a prompt as JSON"),
+        ('{"text": "rain", "because": 3}', "not a prompt as JSON"),
+    ],
+)
+def test_what_stdin_holds_has_to_be_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(line))
+    assert exit_code(monkeypatch, "generate", "-", "--with", "noise") == 2
+    error = capsys.readouterr().err.strip()
+    assert says in error and len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
