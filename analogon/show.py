@@ -18,7 +18,7 @@ from rich.text import Text
 from analogon.hits import Hit
 from embed import decode
 from embed.encoder import AudioInput
-from embed.errors import AnalogonError
+from embed.errors import AnalogonError, printable
 from embed.media import Media, Modality, Span
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def model_name(model: str) -> str:
 ROLES: Final[Mapping[str, str]] = {"choose": "chosen by", "report": "reported by"}
 
 
-def takes_table(takes: Sequence[Take], *, prompts: bool = False) -> Table:
-    """Takes as a table for people, in the order given: scores with who gave them, seed, seconds, file."""
+def takes_table(takes: Sequence[Take]) -> Table:
+    """Takes of one prompt as a table for people, in the order given: scores with who gave them, seed, seconds, file."""
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("#", justify="right", style="dim")
     roles = _roles(takes)
@@ -99,15 +99,12 @@ def takes_table(takes: Sequence[Take], *, prompts: bool = False) -> Table:
         table.add_column("voice", justify="right")
     table.add_column("seed", justify="right")
     table.add_column("s", justify="right")
-    if prompts:
-        table.add_column("prompt", overflow="fold")
     table.add_column("file", overflow="fold")
     for rank, take in enumerate(takes, start=1):
         scores = [take.score(role) for role in (*roles, *(["voice"] if near else []))]
         cells: list[str | Text] = [str(rank), *("" if score is None else f"{score:.3f}" for score in scores)]
         cells += [str(take.seed), "" if take.seconds is None else f"{take.seconds:.2f}"]
-        cells += [Text(take.record["prompt"]["text"])] if prompts else []
-        table.add_row(*cells, Text(str(take.path)))
+        table.add_row(*cells, Text(printable(str(take.path))))
     return table
 
 

@@ -348,20 +348,16 @@ def _show_distances(found: Sequence[Comparison], whole: bool) -> None:
     console = stdout()
     table = Table(box=None, pad_edge=False)
     table.add_column("encoder", overflow="fold")
-    for title in ("KAD", "FAD"):
-        table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("95 %", justify="right", style="dim", no_wrap=True)
-        table.add_column("halves", justify="right", style="dim", no_wrap=True)
-    extrapolated = any(one.fad_infinity is not None for one in found)
-    if extrapolated:
-        table.add_column("FAD inf", justify="right", no_wrap=True)
+    table.add_column("")
+    table.add_column("distance", justify="right", no_wrap=True)
+    for title in ("95 %", "halves"):
+        table.add_column(title, justify="right", style="dim", no_wrap=True)
     for one in found:
-        cells = []
-        for distance in (one.kad, one.fad):
-            cells += [f"{distance.value:.4g}", _from_to(distance.interval), _from_to(distance.halves)]
-        if extrapolated:
-            cells.append("-" if one.fad_infinity is None else f"{one.fad_infinity:.4g}")
-        table.add_row(Text(model_name(one.space.model)), *cells)
+        for name, distance in (("KAD", one.kad), ("FAD", one.fad)):
+            cells = (f"{distance.value:.4g}", _from_to(distance.interval), _from_to(distance.halves))
+            table.add_row(Text(model_name(one.space.model)), name, *cells)
+        if one.fad_infinity is not None:
+            table.add_row(Text(model_name(one.space.model)), "FAD inf", f"{one.fad_infinity:.4g}")
     console.print(table)
     for one in found:
         console.print(

@@ -22,7 +22,7 @@ from analogon.commands.terminal import (
     stderr,
     stdout,
 )
-from embed.errors import UsageError
+from embed.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from analogon.generator import Generator, Settings
@@ -99,7 +99,7 @@ def generate(
         generator = load(with_, library=library, **options)
         settings = Settings(seed, seconds, _guide(guide), _voice(voice), language)
         document = _document(ssml)
-        done: list[Take] = []
+        done: list[list[Take]] = []  # those of each prompt, best first
         told: set[str] = set()
         for stage in generator.stages:
             complain(str(stage))
@@ -112,15 +112,16 @@ def generate(
                 for take in run.takes():
                     found.append(take)
                     shown.advance(bar)
-                done += ranked(found)
+                done += [ranked(found)] if found else []
                 for line in [judges.remark, *run.remarks]:
                     if line and line not in told:
                         told.add(line)
                         shown.console.print(f"analogon: {line}", markup=False, highlight=False, soft_wrap=True)
-            shown.update(bar, total=len(done), completed=len(done))
+            made = [take for group in done for take in group]
+            shown.update(bar, total=len(made), completed=len(made))
     _show(done, form, several=len(prompts) > 1)
-    if add is not None and done:
-        _add(add, done)
+    if add is not None and made:
+        _add(add, made)
     if not done:
         raise typer.Exit(1)
 
@@ -223,21 +224,25 @@ def _judges(
     return Judges.among(at_hand(query, generator.modality, collection), chooses, reports)
 
 
-def _show(takes: Sequence[Take], form: str, *, several: bool) -> None:
+def _show(groups: Sequence[Sequence[Take]], form: str, *, several: bool) -> None:
+    """The takes of each prompt, ranked among themselves: scores with different prompts do not compare."""
     from analogon import show
 
-    if form == "paths":
-        for take in takes:
-            sys.stdout.write(f"{take.path}\n")
-        return
-    if form == "json":
+    console = stdout()
+    for takes in groups:
         for rank, take in enumerate(takes, start=1):
-            fields = {"rank": rank, "path": str(take.path), "new": take.again} | dict(take.record)
-            sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
-        return
-    stdout().print(show.takes_table(takes, prompts=several))
-    for line in () if several else show.takes_lines(takes):
-        stdout().print(line, style="dim", markup=False)
+            if form == "paths":
+                sys.stdout.write(f"{take.path}\n")
+            elif form == "json":
+                fields = {"rank": rank, "path": str(take.path), "new": take.again} | dict(take.record)
+                sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
+        if form != "table":
+            continue
+        if several:
+            console.print(printable(takes[0].record["prompt"]["text"]), markup=False, soft_wrap=True)
+        console.print(show.takes_table(takes))
+        for line in show.takes_lines(takes):
+            console.print(line, style="dim", markup=False)
 
 
 def _add(name: str, takes: Sequence[Take]) -> None:
@@ -251,4 +256,6 @@ def _add(name: str, takes: Sequence[Take]) -> None:
     encoders = encoders_for(path, files)
     with collection_to_fill(path) as library, progress(stderr()) as listener:
         report = library.index(*files, encoders=encoders, metadata=columns, listener=listener)
-        complain(f"{library.collection.name}: {report.new} takes are new there, {report.known} were known")
+        new = "1 take is" if report.new == 1 else f"{report.new} takes are"
+        moved = f", {report.moved} moved" if report.moved else ""
+        complain(f"{library.collection.name}: {new} new there, {report.known} were known{moved}")

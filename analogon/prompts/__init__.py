@@ -30,7 +30,8 @@ class Source:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Source:
-        return cls(fields["name"], fields["score"], fields.get("text"), fields.get("id"))
+        """The inverse of ``to_json``. Raises ``KeyError``, ``TypeError`` and ``ValueError``."""
+        return cls(str(fields["name"]), float(fields["score"]), fields.get("text"), fields.get("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class Prompt:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Prompt:
-        """The inverse of ``to_json``; other fields are passed over. Raises ``KeyError`` and ``TypeError``."""
+        """The inverse of ``to_json``; other fields are passed over. Raises as that of ``Source`` does."""
         if not isinstance(fields["text"], str):
             raise TypeError("its text should be a string")
-        return cls(fields["text"], fields.get("weight", 1.0), tuple(map(Source.from_json, fields.get("because", ()))))
+        return cls(
+            fields["text"], float(fields.get("weight", 1.0)), tuple(map(Source.from_json, fields.get("because", ())))
+        )

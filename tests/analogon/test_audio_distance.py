@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.linalg
+from rich.console import Console
 from scipy.stats import t
 
 from analogon.audio_distance import (
@@ -331,6 +332,15 @@ def test_the_command_prints_figures_and_passes_over_what_is_no_recording(
     assert first["fad"]["value"] == pytest.approx(fad(sets[0].rows, sets[1].rows), rel=1e-12)
     assert exit_code(monkeypatch, *arguments, "-e", "toy", "--whole") == 0
     assert "8 whole recordings" in capsys.readouterr().out
+    # At a terminal of 80 columns no figure is cut.
+    monkeypatch.setattr("analogon.commands.evaluate.stdout", lambda: Console(width=80))
+    assert exit_code(monkeypatch, *arguments, "-e", "toy") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:3]]
+    for row, name in zip(rows, ("kad", "fad"), strict=True):
+        told = first[name]
+        figures = [told["value"], *told["interval"], *told["halves"]]
+        assert row[:2] == ["toy", name.upper()] or row[:2] == ["toy:8", name.upper()]
+        assert [cell for cell in row[2:] if cell != "to"] == [f"{figure:.4g}" for figure in figures]
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,61 @@ def test_prompts_come_from_stdin_with_their_hits(
     assert second["prompt"]["text"] == "wind in trees"
 
 
+def test_takes_of_several_prompts_are_ranked_each_among_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["generate", "rain \x1b[31mred", "wind in trees", "--with", "noise", "-n", "2"]
+    arguments += ["--choose", "toy:8", "--report", "toy:16"]
+    assert exit_code(monkeypatch, *arguments, "-f", "json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["rank"], line["prompt"]["text"]) for line in lines] == [
+        (1, "rain \x1b[31mred"),
+        (2, "rain \x1b[31mred"),
+        (1, "wind in trees"),
+        (2, "wind in trees"),
+    ]
+    assert exit_code(monkeypatch, *arguments) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert out.count("wind in trees") == 1
+    assert out.count("for all on average") == 2
+
+
+def test_takes_whose_folder_was_renamed_are_told_as_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["generate", "rain", "--with", "noise", "--choose", "toy:8", "--report", "toy:16", "--add", "./made"]
+    with analogon.open(tmp_path / "made", create=True) as library:
+        soundfile.write("other.wav", _noise(99), RATE)
+        library.index("other.wav", encoders=["toy"])
+    assert exit_code(monkeypatch, *arguments, "-o", "out") == 0
+    assert "made: 1 take is new there, 0 were known\n" in capsys.readouterr().err
+    Path("out").rename("kept")
+    assert exit_code(monkeypatch, *arguments, "-o", "kept") == 0
+    assert "made: 0 takes are new there, 0 were known, 1 moved\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"text": "rain", "weight": "much"}',
+        '{"text": "rain", "because": [{"name": "a", "score": "high"}]}',
+        '{"text": "rain", "because": [{"name": "a", "score": null}]}',
+    ],
+)
+def test_hits_that_are_none_are_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    import io
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(line + "\n"))
+    assert exit_code(monkeypatch, "generate", "-", "--with", "noise") == 2
+    assert "stdin: not a prompt as JSON" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
