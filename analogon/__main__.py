@@ -1,5 +1,5 @@
 """``python -m analogon`` is the command line."""
 
-from analogon.cli import main
+from analogon.cli.app import main
 
 main()

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from gensim.models import KeyedVectors
 
-from analogon.evaluation import RESTRICT, Vocabulary, evaluate
-from analogon.questions import read
+from analogon.analogies.evaluation import RESTRICT, Vocabulary, evaluate
+from analogon.analogies.questions import read
 from embed.encoders.words import load
 
 

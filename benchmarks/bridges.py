@@ -30,10 +30,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon import bridge
-from analogon.bridge import METHODS, Bridge, asif_scores
-from analogon.geometry import centre, unit
-from analogon.measure import bootstrap, ranks, retrieval, wilson
+from analogon.transforms import bridge
+from analogon.transforms.bridge import METHODS, Bridge, asif_scores
+from analogon.vectors.geometry import centre, unit
+from analogon.vectors.measure import bootstrap, ranks, retrieval, wilson
 from embed import Encoder, Media, encode, load
 from embed.classifier import classifier
 from embed.encoders.conse import synonyms

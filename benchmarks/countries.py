@@ -26,10 +26,10 @@ from typing import Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from analogon.analogy import batch_scores
-from analogon.geometry import unit
-from analogon.measure import Interval, bootstrap_crossed, ranks, wilson
-from analogon.relation import concentration, consistency
+from analogon.analogies.methods import batch_scores
+from analogon.transforms.relation import concentration, consistency
+from analogon.vectors.geometry import unit
+from analogon.vectors.measure import Interval, bootstrap_crossed, ranks, wilson
 from embed import Media, encode, load
 from embed.encoders.starter import FOLDER
 from embed.encoders.words import WordsEncoder

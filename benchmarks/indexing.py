@@ -45,7 +45,7 @@ from embed.pipeline import Encoded, encode_stream
 from embed.space import unit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.encoders import tiny
+from tests.embed.encoders import tiny
 
 Rows = npt.NDArray[np.float32]
 

@@ -30,9 +30,9 @@ from typing import Final
 import numpy as np
 from esc10 import models_encoder
 
-from analogon.measure import wilson
 from analogon.phrases import kinds
 from analogon.prompts.interrogation import Bank, interrogate
+from analogon.vectors.measure import wilson
 from embed import Media, encode, load
 from embed.encoder import Encoder
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from analogon.geometry import reject, unit
-from analogon.measure import bootstrap
 from analogon.phrases import kinds
 from analogon.prompts.interrogation import LEAST, LIMIT, Bank, interrogate
+from analogon.vectors.geometry import reject, unit
+from analogon.vectors.measure import bootstrap
 from embed import Media, encode, load
 from embed.encoder import Encoder
 

@@ -8,8 +8,8 @@ Both are encoded by the bridge (ConSE) of a classifier and potion that ``esc10.p
 encoder of the same sides may be given with ``--encoder``.
 
 Zero-shot labels are the classes' names as they stand, underscores as spaces. How confidence is made up
-(``analogon.tag.NONE`` and ``TEMPERATURE``) and that labels are not balanced by default was chosen on ESC-10 alone, so
-the figures that tell something new are the stamps'. The probe's figures are cross-validated on both.
+(``NONE`` and ``TEMPERATURE`` of ``analogon.labels.tag``) and that labels are not balanced by default was chosen on
+ESC-10 alone, so the figures that tell something new are the stamps'. The probe's figures are cross-validated on both.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 import analogon
-from analogon import contents, phrases, probe, tag
-from analogon.measure import bootstrap, wilson
+from analogon import phrases
+from analogon.labels import probe, tag
+from analogon.search import contents
+from analogon.vectors.measure import bootstrap, wilson
 from embed import Media, encode
 from embed.encoder import Encoder
 from embed.media import Modality

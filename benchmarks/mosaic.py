@@ -29,8 +29,9 @@ import numpy.typing as npt
 from esc10 import models_encoder
 
 import analogon
-from analogon.generator import Settings, generate, load
-from analogon.measure import bootstrap
+from analogon.engines.generator import Settings, generate
+from analogon.generate.loading import load
+from analogon.vectors.measure import bootstrap
 from embed import Encoder, Media, encode
 
 # Written before any of them was tried.

@@ -1,7 +1,7 @@
 """Do scores against hubs find more, what does variety cost, and can it be told that nothing fits?
 
-    python benchmarks/rerank.py --data ../shared/data --models ../shared/models
-    python benchmarks/rerank.py --data ../shared/data --models ../shared/models --doubt
+    python benchmarks/hubness.py --data ../shared/data --models ../shared/models
+    python benchmarks/hubness.py --data ../shared/data --models ../shared/models --doubt
 
 Stamps: each description asks the pictures, and the sounds, that have it. ESC-10: the ten questions of ``esc10.py`` ask
 240 recordings. Encoders: ConSE bridges of YAMNet and MobileNet over potion and over MiniLM, and the starter, which
@@ -33,9 +33,10 @@ import numpy.typing as npt
 from esc10 import QUERIES
 
 import analogon
-from analogon import contents, phrases, rerank
-from analogon.geometry import centre
-from analogon.measure import bootstrap, ranks, retrieval, wilson
+from analogon import phrases
+from analogon.search import contents, hubness
+from analogon.vectors.geometry import centre
+from analogon.vectors.measure import bootstrap, ranks, retrieval, wilson
 from embed import Media, encode
 from embed.encoder import Encoder
 from embed.media import Modality
@@ -270,12 +271,12 @@ def scores_by(method: str, data: Data) -> Rows:
     if method == "centre":
         return data.of_contents(centre(data.queries, data.bank.mean(axis=0)) @ centre(data.vectors).T)
     if method == "nnn":
-        return data.of_contents(np.asarray(rerank.nnn(cosines, rerank.mean_of_best(s, rerank.NNN_NEAREST))))
+        return data.of_contents(np.asarray(hubness.nnn(cosines, hubness.mean_of_best(s, hubness.NNN_NEAREST))))
     if method == "csls":
-        return data.of_contents(np.asarray(rerank.csls(cosines, rerank.mean_of_best(s, rerank.CSLS_NEAREST))))
+        return data.of_contents(np.asarray(hubness.csls(cosines, hubness.mean_of_best(s, hubness.CSLS_NEAREST))))
     hubs = np.isin(np.arange(s.shape[1]), s.argmax(axis=1))
-    denominator = rerank.log_denominator(s)
-    return data.of_contents(np.stack([rerank.qb_norm(row, denominator, hubs) for row in cosines]))
+    denominator = hubness.log_denominator(s)
+    return data.of_contents(np.stack([hubness.qb_norm(row, denominator, hubs) for row in cosines]))
 
 
 def per_query(scores: Rows, relevant: Mask) -> dict[str, Figures]:
@@ -315,7 +316,7 @@ def methods(data: Data, figures: Sequence[str]) -> None:
     )
     plainly = per_query(scores_by("none", data), data.relevant)
     print("  " + f"{'':9}" + "".join(f"{name:23}" for name in figures) + f"difference in {figures[-1]}")
-    for method in rerank.METHODS:
+    for method in hubness.METHODS:
         found = per_query(scores_by(method, data), data.relevant)
         cells = [f"{found[name].mean():.3f} {span(found[name])}" for name in figures]
         last = figures[-1]
@@ -348,7 +349,7 @@ def variety(data: Data, figure: str) -> None:
         alike, right = [], []
         for row, relevant in zip(scores, data.relevant, strict=True):
             pool = np.argsort(-row, kind="stable")[:POOL]
-            chosen = pool[rerank.mmr(rerank.beside_best(row[pool]), vectors[pool], NEAREST, trade)]
+            chosen = pool[hubness.mmr(hubness.beside_best(row[pool]), vectors[pool], NEAREST, trade)]
             cosines = vectors[chosen] @ vectors[chosen].T
             alike.append(cosines[np.triu_indices(len(chosen), 1)].mean())
             right.append(float(relevant[chosen].any()) if figure == "hit@10" else relevant[chosen].mean())

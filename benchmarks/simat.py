@@ -26,8 +26,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon.geometry import unit
-from analogon.measure import bootstrap_crossed, ranks
+from analogon.vectors.geometry import unit
+from analogon.vectors.measure import bootstrap_crossed, ranks
 from embed import Media, encode, load
 
 LAMBDAS: Final = (0.5, 1.0, 1.5, 2.0)

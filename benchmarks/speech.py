@@ -25,9 +25,10 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from analogon import speech, ssml
-from analogon.generator import Settings, load
-from tests.generators import tiny_vits
+from analogon.engines.generator import Settings
+from analogon.generate.loading import load
+from analogon.speech import speech, ssml
+from tests.analogon.generate.families import tiny_vits
 
 EXAMPLE = (
     '<speak>Hello! <prosody rate="fast">I hope you have a good day.</prosody> <break time="500ms"/> <p><s>First, we '

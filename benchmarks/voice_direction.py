@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 from voices import Clips, speaker_vectors, yamnet_vectors
 
-from analogon.geometry import direction, unit
-from analogon.measure import bootstrap_crossed
-from analogon.relation import concentration, consistency
+from analogon.transforms.relation import concentration, consistency
+from analogon.vectors.geometry import direction, unit
+from analogon.vectors.measure import bootstrap_crossed
 
 LANGUAGES: Final = (
     *("en-gb", "en-us", "en-gb-scotland", "de", "fr-fr", "es", "it", "nl", "sv", "pl"),

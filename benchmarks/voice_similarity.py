@@ -23,8 +23,8 @@ import numpy.typing as npt
 from voices import Clips
 
 import embed
-from analogon.measure import wilson
-from analogon.voice import Cosines, Recording, Voice
+from analogon.vectors.measure import wilson
+from analogon.voices.voices import Cosines, Recording, Voice
 from embed import AudioInput, Media, decode
 
 RATE: Final = 16000

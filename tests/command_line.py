@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analogon import cli
+from analogon.cli import app as cli
 
 
 def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

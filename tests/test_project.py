@@ -36,7 +36,7 @@ def test_exact_versions_fit_the_ranges() -> None:
 
 def test_heavy_packages_are_imported_only_where_they_are_needed() -> None:
     code = (
-        "import sys, analogon, analogon.cli, analogon.show, indexes.exchange, embed.encoders.static\n"
+        "import sys, analogon, analogon.cli.app, analogon.cli.show, indexes.exchange, embed.encoders.static\n"
         "heavy = {'torch', 'transformers', 'sklearn', 'faiss', 'pyarrow', 'av', 'ai_edge_litert'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 from embed.media import Modality
 
-__all__ = ["bank", "kinds"]
+__all__ = ["PROBES", "bank", "kinds"]
 
 FOLDERS: Final[dict[Modality, tuple[str, ...]]] = {
     "audio": ("audio",),
@@ -17,6 +17,17 @@ FOLDERS: Final[dict[Modality, tuple[str, ...]]] = {
     "text": ("audio", "image"),
 }
 """Where the phrases for each modality lie: a folder of text files, one phrase a line, ``#`` before a remark."""
+PROBES: Final = (
+    *("a dog barking in the distance", "rain on a tin roof", "church bells ringing", "an engine idling", "applause"),
+    *("a baby crying", "footsteps on gravel", "a violin playing a slow melody", "heavy drums", "wind in the trees"),
+    *("someone laughing", "a siren passes by", "waves breaking on the shore", "glass shattering", "a cat purring"),
+    *("a red car parked in front of a house", "snow on a mountain", "a bowl of fruit", "an old photograph", "a map"),
+    *("a woman reading a newspaper", "two children playing football", "a skyline at night", "a blue flower", "fish"),
+    *("a wooden chair", "a page of handwriting", "an aeroplane in the sky", "a market with many people", "fire"),
+    *("justice", "the fear of being late", "prices rose by three percent last year", "loneliness", "a proof by"),
+    *("an agreement between two countries", "hope", "the history of science", "how to bake bread", "mathematics"),
+)
+"""Texts that have little to do with each other: what an encoder or an index is tried with before it is trusted."""
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analogon.hits import Hit
+from analogon.search.hits import Hit
 
 __all__ = ["Prompt", "Source"]
 

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon import phrases as banks
-from analogon.background import phrase_vectors
-from analogon.geometry import reject, unit
 from analogon.prompts import Prompt, Source
-from analogon.shelf import Shelf
+from analogon.search.background import phrase_vectors
+from analogon.settings.shelf import Shelf
+from analogon.vectors.geometry import reject, unit
 from embed.encoder import Encoder
 from embed.errors import AnalogonError, MediaError, UnsupportedModality, UsageError
 from embed.media import Media, check_readable

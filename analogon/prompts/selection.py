@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from analogon import config
-from analogon.ask import Askable
-from analogon.hits import Hit
 from analogon.prompts import Prompt, Source
-from analogon.retrieve import Library
+from analogon.search.ask import Askable
+from analogon.search.hits import Hit
+from analogon.search.library import Library
+from analogon.settings import config
 from embed import tables
 from embed.errors import CollectionLocked, MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, check_readable

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analogon.retrieve import Library
+from analogon.search.library import Library
 from embed import Encoder, Media, encode, load
 from embed.errors import CollectionDamaged, CollectionLocked, SpaceMismatch, UsageError
 from embed.pipeline import Encoded, encode_stream
 from indexes.build import Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, Entry
 from tests import sounds
-from tests.encoders import tiny_static
+from tests.embed.encoders import tiny_static
 
 
 class Counting(Encoder):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analogon.generator import Generator
+from analogon.engines.generator import Generator
 from embed.media import Media
 
 RATE = 16000

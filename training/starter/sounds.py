@@ -1,7 +1,7 @@
 """Step 1: all sounds that the student may learn from, as one file of 16 kHz mono samples and a table of where each is.
 
 Recordings come from the data folder. Speech (espeak-ng) and instruments (fluidsynth with FluidR3, MIT) are made where
-these programs are installed, procedural sounds by ``analogon.synthesis``.
+these programs are installed, procedural sounds by ``analogon.demo.synthesis``.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _instruments() -> Iterator[Made]:
 
 
 def _procedural() -> Iterator[Made]:
-    from analogon.synthesis import KINDS, synthesise
+    from analogon.demo.synthesis import KINDS, synthesise
 
     for kind in KINDS:
         for seed in range(1000, 1008):

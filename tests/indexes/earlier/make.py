@@ -4,7 +4,8 @@
 
 What lies here was made by the last commit before the rooms of ``analogon`` (catalog version 3, manifest format 1), with
 the words that its interface had. The archive holds ``collection/`` and ``answers.json``: what the program that made the
-collection answered. The files that were indexed are not in it: they lay under ``/var/tmp/analogon-earlier``, and are gone.
+collection answered. The files that were indexed are not in it: they lay under
+``/var/tmp/analogon-earlier``, and are gone.
 """
 
 from __future__ import annotations

@@ -1,0 +1,160 @@
+"""How results look: a table for a terminal, lines for other programs, players and thumbnails for a notebook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from analogon.search.hits import Hit
+from analogon.search.previews import place
+from analogon.settings.defaults import LOOKS_AT
+from embed.errors import printable
+from embed.media import Modality
+
+if TYPE_CHECKING:
+    from analogon.generate.takes import Take
+
+__all__ = [
+    "FORMATS",
+    "hits_table",
+    "lines",
+    "model_name",
+    "takes_lines",
+    "takes_table",
+    "unseen_lines",
+]
+
+FORMATS: Final = ("table", "json", "tsv", "paths")
+TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id", "by")
+
+
+def hits_table(hits: Sequence[Hit]) -> Table:
+    """Hits as a table for people: rank, score, the part that matched, and where it lies or what it says.
+
+    Where any was found by its name, a column says which; where there is a bank of other queries, another says how many
+    of a hundred an item answers less well.
+    """
+    spaces = {hit.space for hit in hits}
+    named = any("name" in hit.reasons for hit in hits)
+    compared = any(hit.percentile is not None for hit in hits)
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("score", justify="right")
+    if compared:
+        table.add_column("pct", justify="right", style="dim")
+    if named:
+        table.add_column("by", no_wrap=True)
+    table.add_column("part", style="cyan", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    if len(spaces) > 1:
+        table.add_column("space", style="dim")
+    for hit in hits:
+        cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}"]
+        cells += [_percentile(hit)] if compared else []
+        cells += [", ".join(hit.reasons)] if named else []
+        cells += [hit.where, _description(hit)]
+        cells += [Text(hit.space)] if len(spaces) > 1 else []
+        table.add_row(*cells)
+    return table
+
+
+def model_name(model: str) -> str:
+    """A model's name without the folders that it lies in.
+
+    >>> model_name("words:../models/word2vec-8k"), model_name("clap:laion/clap-htsat-unfused")
+    ('words:word2vec-8k', 'clap:clap-htsat-unfused')
+    """
+    family, colon, name = model.partition(":")
+    return family + colon + (Path(name).name if colon else "")
+
+
+ROLES: Final[Mapping[str, str]] = {"choose": "chosen by", "report": "reported by"}
+
+
+def takes_table(takes: Sequence[Take]) -> Table:
+    """Takes of one prompt as a table for people, in the order given: scores with who gave them, seed, seconds, file."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("#", justify="right", style="dim")
+    roles = _roles(takes)
+    for role, model in roles.items():
+        table.add_column(f"{ROLES[role]}\n{model_name(model)}", justify="right")
+    near = any(take.score("voice") is not None for take in takes)
+    if near:
+        table.add_column("voice", justify="right")
+    table.add_column("seed", justify="right")
+    table.add_column("s", justify="right")
+    table.add_column("file", overflow="fold")
+    for rank, take in enumerate(takes, start=1):
+        scores = [take.score(role) for role in (*roles, *(["voice"] if near else []))]
+        cells: list[str | Text] = [str(rank), *("" if score is None else f"{score:.3f}" for score in scores)]
+        cells += [str(take.seed), "" if take.seconds is None else f"{take.seconds:.2f}"]
+        table.add_row(*cells, Text(printable(str(take.path))))
+    return table
+
+
+def takes_lines(takes: Sequence[Take]) -> list[str]:
+    """What to say below a table of one prompt's takes: how near the voice is, what the reporter makes of the choice."""
+    lines = [take.record["voice"]["said"] for take in takes if take.score("voice") is not None][:1]
+    reported = [score for score in (take.score("report") for take in takes) if score is not None]
+    if len(reported) > 1:
+        model, mean = model_name(_roles(takes)["report"]), sum(reported) / len(reported)
+        lines.append(f"{model}: {reported[0]:.3f} for the chosen take, {mean:.3f} for all on average")
+    return lines
+
+
+def _roles(takes: Sequence[Take]) -> dict[str, str]:
+    """Who judged, by role."""
+    found = {
+        role: [take.record["scores"][role]["model"] for take in takes if role in take.record["scores"]]
+        for role in ROLES
+    }
+    return {role: models[0] for role, models in found.items() if models}
+
+
+def _percentile(hit: Hit) -> str:
+    return "" if hit.percentile is None else f"{hit.percentile:.1f}"
+
+
+def _description(hit: Hit) -> Text:
+    text = Text()
+    where = place(hit)
+    if hit.media.text is not None:
+        words = " ".join(hit.media.text.split())
+        text.append((words if len(words) <= 100 else words[:97] + "...") + "  ")
+        text.append(where, style="dim")
+    else:
+        text.append(where)
+    if len(hit.paths) > 1:
+        text.append(f"  (and {len(hit.paths) - 1} more with the same content)", style="dim")
+    return text
+
+
+def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
+    """Hits as lines for other programs: ``json`` (an object a line), ``tsv`` (with a header), ``paths``."""
+    if form == "json":
+        for hit in hits:
+            yield json.dumps(hit.to_json(), ensure_ascii=False)
+    elif form == "tsv":
+        yield "\t".join(TSV_COLUMNS)
+        for hit in hits:
+            record = hit.to_json()
+            record["by"] = " ".join(hit.reasons)
+            cells = ("" if record[name] is None else str(record[name]) for name in TSV_COLUMNS)
+            yield "\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in cells)
+    else:
+        yield from dict.fromkeys(path for hit in hits for path in hit.paths)
+
+
+def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
+    """What to say of files that no encoder took, by modality."""
+    for modality, count in sorted(unseen.items()):
+        files = f"1 {modality} file is" if count == 1 else f"{count} {modality} files are"
+        yield (
+            f"{files} found by name only, the content was not looked at: no encoder here takes {modality}; "
+            f"--encoder {LOOKS_AT[modality]} does"
+        )

@@ -1,1 +1,0 @@
-"""The commands of ``analogon``: one module a group; each parses, calls and shows."""

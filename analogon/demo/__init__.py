@@ -1,0 +1,1 @@
+"""The tour, and the sounds that it synthesises."""

@@ -1,0 +1,1 @@
+"""What a generator is, and the one place where what it makes is checked."""

@@ -1,0 +1,1 @@
+"""From prompts to takes: families of generators, judges, and the files that are left."""

@@ -1,1 +1,0 @@
-"""One file a family of generators; the folder is the registry, which ``analogon.generator`` reads."""

@@ -1,0 +1,1 @@
+"""What things are called: labels without training (tag) and with (probe)."""

@@ -1,0 +1,1 @@
+"""Asking a collection: queries become vectors, vectors find items, lists become hits."""

@@ -1,0 +1,205 @@
+"""What is asked, as vectors: each leaf of a query is encoded, found or carried over a bridge once for each space."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analogon import query as q
+from analogon.query import File, Item, Leaf, Query, Text
+from analogon.transforms import bridge as bridges
+from analogon.transforms.bridge import Bridge
+from analogon.transforms.relation import Relation
+from embed.encoder import Encoder
+from embed.errors import AnalogonError, SpaceMismatch, UsageError
+from embed.media import Media, Modality, content_hash
+from embed.pipeline import encode
+from embed.space import Space
+from indexes import catalog
+from indexes.collection import Collection, KnownSpace
+
+__all__ = ["Askable", "Asked", "as_query", "media_of"]
+
+Row = npt.NDArray[np.float32]
+MEAN_OF: Final = 30  # rows below which their mean says more of them than of their modality
+Askable = str | os.PathLike[str] | Media | Query | Mapping[str, Any] | Sequence[Any]
+"""What can be asked with: an expression, a path, a medium, a query, or a query as JSON has it."""
+
+
+def as_query(asked: Askable) -> Query:
+    """What was typed or given as a query. Raises ``QueryError``, and ``UsageError`` for JSON that says no query."""
+    if isinstance(asked, str):
+        written = _json(asked)
+        return q.parse(asked) if written is None else q.from_json(written)
+    if isinstance(asked, os.PathLike):
+        return File(os.fspath(asked))
+    if isinstance(asked, Media):
+        if asked.text is not None and asked.path is None:
+            return Text(asked.text)
+        return File(asked.path or f"./{asked.name}")
+    if isinstance(asked, Mapping | Sequence):
+        return q.from_json(asked)
+    return asked
+
+
+def _json(asked: str) -> Any:
+    """What a string says as JSON, where it is an object or a list; None else."""
+    if not asked.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(asked)
+    except (ValueError, RecursionError):
+        return None
+
+
+def media_of(leaf: Text | File) -> Media:
+    """A text as it stands, or a file; of a file of text its content. Raises ``MediaError``."""
+    if isinstance(leaf, Text):
+        return Media.from_text(leaf.text)
+    path = str(Path(leaf.path).expanduser())
+    media = Media.from_path(path)
+    if media.modality == "text":
+        return Media.from_text(Path(path).read_text("utf-8", "replace"))
+    return media
+
+
+@dataclass(eq=False)
+class Asked:
+    """A query and its leaves, asked of a collection."""
+
+    collection: Collection
+    query: Query
+    media: Mapping[Leaf, Media]
+    items: Mapping[Leaf, catalog.Item]
+    bridge: Bridge | None = None
+    """The bridge to take, where one is named."""
+    remarks: list[str] = field(default_factory=list)
+    """Lines about bridges that could not be read."""
+    crossed: dict[str, Bridge] = field(default_factory=dict)
+    """The bridges that were taken, by the id of the space that they lead to."""
+    _found: dict[tuple[str, Leaf], Row] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, collection: Collection, asked: Askable, bridge: str | None = None) -> Asked:
+        """Read a query's files and look its items up. Raises ``UsageError`` and ``MediaError``."""
+        query = as_query(asked)
+        named = None if bridge is None else bridges.load(bridge)  # a wrong name is told even where none is needed
+        media: dict[Leaf, Media] = {}
+        items: dict[Leaf, catalog.Item] = {}
+        for leaf in q.leaves(query):
+            if isinstance(asked, Media) and asked.text is None:
+                media[leaf] = asked
+            elif isinstance(leaf, Item):
+                found = collection.catalog.items([leaf.id])
+                if leaf.id not in found:
+                    raise UsageError(f"{collection.name} has no item {leaf.id}; -f json gives the ids of hits")
+                items[leaf] = found[leaf.id]
+                media[leaf] = found[leaf.id].media
+            else:
+                media[leaf] = media_of(leaf)
+        return cls(collection, query, media, items, named)
+
+    @property
+    def name(self) -> str:
+        """The query as it prints itself; of a medium or a text alone its name."""
+        return next(iter(self.media.values())).name if self.plain else str(self.query)
+
+    @property
+    def plain(self) -> bool:
+        """Whether one text, file or item is asked for, without arithmetic."""
+        return q.is_plain(self.query)
+
+    @cached_property
+    def own(self) -> frozenset[int]:
+        """The contents that the query is made of: it should not answer with them."""
+        found = {item.content for item in self.items.values()}
+        for leaf, media in self.media.items():
+            if leaf not in self.items and media.modality != "text":
+                found.add(self.collection.catalog.content_of_hash(content_hash(media)) or 0)
+        return frozenset(found - {0})
+
+    def lacks(self, known: KnownSpace) -> list[Leaf]:
+        """The leaves that a space has no vector of and that its encoder does not take."""
+        return [leaf for leaf in self.media if not self._held(known.space, leaf) and not self._takes(known, leaf)]
+
+    def bridged(self, known: KnownSpace) -> bool:
+        """Whether a bridge carries what a space lacks."""
+        lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
+        if lacking and known.space.id not in self.crossed:
+            fitted = [self.bridge] if self.bridge else bridges.leading_to(known.space, self.remarks.append)
+            for one in fitted:
+                if one.target == known.space and lacking <= self._source(one).modalities:
+                    self.crossed[known.space.id] = one
+                    break
+        return not lacking or known.space.id in self.crossed
+
+    def vector(self, known: KnownSpace, to: Modality, query: Query | None = None) -> Row:
+        """The query, or a part of it, as a unit vector of a space that asks for ``to``, float32 ``(dim,)``.
+
+        Raises ``UsageError`` where it leaves no direction, and ``SpaceMismatch`` for a relation of another space.
+        """
+        crossing = self.lacks(known)
+        self._encode(known, [leaf for leaf in self.media if leaf not in crossing])
+        rows = {leaf: self._found[known.space.id, leaf] for leaf in self.media if leaf not in crossing}
+        rows |= {leaf: self._carried(known, leaf, to) for leaf in crossing}
+
+        def relation(name: str) -> Relation:
+            return Relation.load(name).within(known.space)
+
+        return q.fold(self.query if query is None else query, rows.__getitem__, relation)
+
+    def _encode(self, known: KnownSpace, leaves: Sequence[Leaf]) -> None:
+        """See to the vectors of leaves in a space that takes or holds them, each encoded once."""
+        space = known.space
+        waiting = [leaf for leaf in leaves if (space.id, leaf) not in self._found]
+        for leaf in [leaf for leaf in waiting if self._held(space, leaf)]:
+            self._found[space.id, leaf] = self.collection.vector(space, self.items[leaf].id)
+            waiting.remove(leaf)
+        if waiting:
+            rows = encode(self.collection.encoder(known), [self.media[leaf] for leaf in waiting], query=True).array
+            self._found.update(((space.id, leaf), row) for leaf, row in zip(waiting, rows, strict=True))
+
+    def _carried(self, known: KnownSpace, leaf: Leaf, to: Modality) -> Row:
+        """A leaf's vector on the far side of the bridge that was taken into a space."""
+        one, media = self.crossed[known.space.id], self.media[leaf]
+        if (one.source.id, leaf) not in self._found:
+            self._found[one.source.id, leaf] = encode(self._source(one), [media], query=True).array[0]
+        carried: Row = one.apply(
+            self._found[one.source.id, leaf][None],
+            media.modality,
+            to,
+            source_mean=self._mean(one.source, media.modality),
+            target_mean=self._mean(known.space, to),
+        )[0]
+        return carried
+
+    def _mean(self, space: Space, modality: Modality) -> Row | None:
+        """The mean of what the collection holds of a modality, where that is enough: it fits better than a bridge's."""
+        rows = self.collection.vectors(space, modality)
+        return rows.mean(axis=0, dtype=np.float64).astype(np.float32) if len(rows) >= MEAN_OF else None
+
+    def _held(self, space: Space, leaf: Leaf) -> bool:
+        return leaf in self.items and self.collection.catalog.row_of_item(space.id, self.items[leaf].id) is not None
+
+    def _takes(self, known: KnownSpace, leaf: Leaf) -> bool:
+        return self.media[leaf].modality in self.collection.encoder(known).modalities
+
+    def _source(self, one: Bridge) -> Encoder:
+        """The encoder at a bridge's near side. Raises ``SpaceMismatch`` where it is not the one that was fitted."""
+        try:
+            return self.collection.encoder(KnownSpace(one.source, dict(one.encoders[0])))
+        except SpaceMismatch:
+            raise SpaceMismatch(
+                f"the bridge {one.name} was fitted from {one.source}; there is another model now under that name: "
+                "fit the bridge again"
+            ) from None
+        except AnalogonError as error:
+            raise UsageError(f"the bridge {one.name} cannot be used: {error}") from None

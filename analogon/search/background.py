@@ -1,0 +1,438 @@
+"""What other queries score on a collection's items: the background that a query's own scores are seen against.
+
+The queries are a bank of phrases of our own (``analogon.phrases``). Their vectors are kept per space, and what they
+say of each row per (space, modality), as caches beside the search indexes::
+
+    indexes/SPACE-bank.npz                  the phrases and their vectors
+    indexes/SPACE-MODALITY-background.npz   NNN's bias, CSLS's density and QB-Norm's denominator of each row; the best
+                                            row of each phrase and its score; the mean of the rows that count
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analogon import phrases as banks
+from analogon.search import hubness
+from analogon.vectors.geometry import centre
+from embed.encoder import Encoder
+from embed.errors import CollectionError, UsageError
+from embed.media import Media, Modality
+from embed.pipeline import Encoded, encode_stream
+from embed.space import Space
+from indexes.collection import Collection, KnownSpace, Writer, replacing
+from indexes.faiss import fingerprint
+
+__all__ = ["Background", "Hubness", "Table", "phrase_vectors", "rescore"]
+
+Rows = npt.NDArray[np.float32]
+BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
+ITEMS: Final = 500  # items that stand in for queries
+FEWEST_ITEMS: Final = 20
+# Chosen on questions to recordings (benchmarks/hubness.py --doubt): a tenth of the right best hits is doubted there.
+DOUBTED: Final = 81.0  # percentile of a best hit's cosine among those of the background queries' best hits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hubness:
+    """How near some rows are to the background queries, whatever is asked.
+
+    ``bias`` (NNN), ``density`` (CSLS's r(d)) and ``denominator`` (QB-Norm's, a logarithm) are float32 ``(n,)``;
+    ``hubs`` bool ``(n,)`` says which rows are the best of some background query.
+    """
+
+    bias: Rows
+    density: Rows
+    denominator: Rows
+    hubs: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A bank of B queries asked of n rows. Rows that do not count have values too, but are nobody's best.
+
+    ``best_rows`` int64 ``(B,)`` and ``best`` float32 ``(B,)`` are each query's best row and its cosine; ``mean``
+    float32 ``(dim,)`` is the mean of the rows that count, not normalised. The others are ``Hubness``'s, ``(n,)``.
+    """
+
+    bias: Rows
+    density: Rows
+    denominator: Rows
+    best_rows: npt.NDArray[np.int64]
+    best: Rows
+    mean: Rows
+
+    @classmethod
+    def make(cls, bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_], old: Table | None = None) -> Table:
+        """Ask ``bank`` ``(B, dim)`` of ``vectors`` ``(n, dim)``, of which those count that are ``live`` ``(n,)``.
+
+        ``old`` is the table of the same bank and the first of these rows, all of whose rows that counted still do.
+        Memory beyond the table stays within a few ``BLOCK_BYTES``.
+        """
+        n, known = len(vectors), len(old.bias) if old else 0
+        bias, density, denominator = (np.empty(n, np.float32) for _ in range(3))
+        best_rows, best = np.full(len(bank), -1, np.int64), np.full(len(bank), -np.inf, np.float32)
+        total = np.zeros(vectors.shape[1])
+        if old:
+            bias[:known], density[:known], denominator[:known] = old.bias, old.density, old.denominator
+            best_rows, best = old.best_rows.copy(), old.best.copy()
+            total += old.mean.astype(np.float64) * int(live[:known].sum())
+        step = max(1, BLOCK_BYTES // (4 * len(bank)))
+        for start in range(known, n, step):
+            block, counts = np.asarray(vectors[start : start + step]), live[start : start + step]
+            some = slice(start, start + len(block))
+            s = (block @ bank.T).T  # this way round each item's scores lie side by side
+            bias[some], density[some], denominator[some] = _hubness(s)
+            total += block[counts].sum(axis=0, dtype=np.float64)
+            if counts.any():
+                places = np.flatnonzero(counts)
+                first = places[s[:, counts].argmax(axis=1)]
+                scores = s[np.arange(len(bank)), first]
+                better = scores > best
+                best[better], best_rows[better] = scores[better], start + first[better]
+        mean = (total / max(1, int(live.sum()))).astype(np.float32)
+        return cls(bias, density, denominator, best_rows, best, mean)
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Table:
+        """The inverse of ``arrays``; raises ``KeyError`` where one is missing."""
+        return cls(**{name: arrays[name] for name in cls.__slots__})
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _hubness(s: Rows) -> tuple[Rows, Rows, Rows]:
+    """NNN's bias, CSLS's density and QB-Norm's denominator of each column of scores ``(B, n)``."""
+    return (
+        hubness.mean_of_best(s, hubness.NNN_NEAREST),
+        hubness.mean_of_best(s, hubness.CSLS_NEAREST),
+        hubness.log_denominator(s),
+    )
+
+
+class Background:
+    """Background queries and one (space, modality) of a collection, at the moment when it was opened.
+
+    ``phrases`` are B texts, ``bank`` their unit vectors float32 ``(B, dim)``, ``vectors`` the rows of the vector file
+    ``(n, dim)``. ``mean``, ``best`` and ``hubness`` need a pass over all rows, which is made, or read from the cache,
+    where one of them is first asked for. The phrases are texts: what is said here of a query holds where that is made
+    of texts too.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        modality: Modality,
+        phrases: Sequence[str],
+        bank: Rows,
+        vectors: Rows,
+        table: Callable[[], Table],
+    ) -> None:
+        self.space = space
+        self.modality = modality
+        self.phrases = tuple(phrases)
+        self.bank = bank
+        self.vectors = vectors
+        self._make_table = table
+        self._left_out: npt.NDArray[np.bool_] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        collection: Collection,
+        known: KnownSpace,
+        modality: Modality,
+        phrases: Sequence[str] | None = None,
+        *,
+        writer: Writer | None = None,
+    ) -> Background | None:
+        """The background of a (space, modality); None where its encoder takes no text or nothing is there to score.
+
+        ``phrases`` are our own for the modality unless others are given. Their vectors come from the cache, or are
+        made, and saved if nobody else is writing; ``writer`` is given where this process holds the lock already.
+        """
+        space, texts = known.space, tuple(banks.bank(modality) if phrases is None else phrases)
+        with collection.catalog.snapshot():
+            vectors = collection.vectors(space, modality)
+            live = collection.live(space, modality)
+        file = _bank_file(collection, space)
+        vector_of = _read_bank(file, space.dim)
+        if missing := [text for text in texts if text not in vector_of]:
+            encoder = collection.encoder(known)
+            if "text" not in encoder.modalities:
+                return None
+            vector_of |= phrase_vectors(encoder, missing)
+            # Plain arrays: what numpy would have to pickle it could not read back safely.
+            arrays = {"phrases": np.array(list(vector_of)), "vectors": np.stack(list(vector_of.values()))}
+            _save(collection, file, arrays, writer)
+        # A phrase of which the encoder knows no word has zeros.
+        texts = tuple(text for text in texts if vector_of[text].any())
+        if not texts or not live.any():
+            return None
+        bank = np.stack([vector_of[text] for text in texts])
+        cache = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
+        return cls(
+            space, modality, texts, bank, vectors, lambda: _table(collection, cache, bank, vectors, live, writer)
+        )
+
+    @classmethod
+    def make(
+        cls,
+        collection: Collection,
+        known: KnownSpace,
+        modality: Modality,
+        phrases: Sequence[str] | None = None,
+        *,
+        writer: Writer | None = None,
+    ) -> Background | None:
+        """As ``open``, with all that needs a pass over the rows made and saved now: for the end of indexing."""
+        made = cls.open(collection, known, modality, phrases, writer=writer)
+        if made is not None:
+            made.table  # noqa: B018  made and saved where it is first looked at
+        return made
+
+    @staticmethod
+    def at_hand(collection: Collection, known: KnownSpace) -> bool:
+        """Whether the phrases have vectors of a space already, so that ``open`` need not encode them."""
+        return _bank_file(collection, known.space).is_file()
+
+    @classmethod
+    def of_items(
+        cls,
+        collection: Collection,
+        known: KnownSpace,
+        modality: Modality,
+        asked: Modality,
+        own: frozenset[int] = frozenset(),
+    ) -> Background | None:
+        """Items of the modality ``asked`` as the queries, for a query that is no text: up to ``ITEMS``, seed 0.
+
+        ``own`` are ids of contents that are the query itself. None where there are fewer than ``FEWEST_ITEMS`` others.
+        """
+        space = known.space
+        with collection.catalog.snapshot():
+            vectors, others = collection.vectors(space, modality), collection.vectors(space, asked)
+            rows = collection.catalog.live_rows(space.id, asked)
+            live = collection.live(space, modality)
+            out = {row for content in own for row in collection.catalog.rows_of_content(space.id, asked, content)}
+        rows = [row for row in rows if row not in out]
+        if len(rows) < FEWEST_ITEMS or not live.any():
+            return None
+        drawn = np.random.default_rng(0).permutation(rows)[:ITEMS]
+        bank = np.array(others[np.sort(drawn)])
+        return cls(space, modality, [""] * len(bank), bank, vectors, lambda: Table.make(bank, vectors, live))
+
+    def without(self, *queries: str) -> Background:
+        """The same without the phrases that are one of ``queries``, but for case, punctuation and articles.
+
+        A bank must not hold what is being asked: the query's own scores would count against it. Raises ``UsageError``
+        where nothing is left.
+        """
+        asked = {_plain(query) for query in queries}
+        out = np.array([_plain(phrase) in asked for phrase in self.phrases])
+        if not out.any():
+            return self
+        if out.all():
+            raise UsageError("the background holds nothing but what is asked; give it other phrases")
+        kept = ~out
+
+        def table() -> Table:
+            return replace(self.table, best_rows=self.table.best_rows[kept], best=self.table.best[kept])
+
+        phrases = [phrase for phrase, stays in zip(self.phrases, kept, strict=True) if stays]
+        fewer = Background(self.space, self.modality, phrases, self.bank[kept], self.vectors, table)
+        fewer._left_out = out
+        return fewer
+
+    @cached_property
+    def table(self) -> Table:
+        """What the whole bank says of all rows; read, or made and saved if nobody else is writing.
+
+        After ``without``, the rows' values are still the whole bank's: ``hubness`` gives those that are not.
+        """
+        return self._make_table()
+
+    @property
+    def mean(self) -> Rows:
+        """The mean of all rows that count, float32 ``(dim,)``, not normalised."""
+        return self.table.mean
+
+    @cached_property
+    def bank_mean(self) -> Rows:
+        """The mean of the background queries, float32 ``(dim,)``, not normalised."""
+        return np.asarray(self.bank.mean(axis=0, dtype=np.float64), np.float32)
+
+    @property
+    def best(self) -> Rows:
+        """Each background query's best cosine with any item, float32 ``(B,)``."""
+        return self.table.best
+
+    def scores(self, rows: npt.NDArray[np.int64]) -> Rows:
+        """Cosines of all background queries with ``rows`` ``(n,)``: float32 ``(B, n)``."""
+        found: Rows = (self.vectors[rows] @ self.bank.T).T
+        return found
+
+    def hubness(self, rows: npt.NDArray[np.int64]) -> Hubness:
+        """What the background says of ``rows`` ``(n,)``."""
+        hubs = np.isin(rows, self.table.best_rows)
+        if self._left_out is None:
+            return Hubness(self.table.bias[rows], self.table.density[rows], self.table.denominator[rows], hubs)
+        return Hubness(*_hubness(self.scores(rows)), hubs)
+
+    def percentile(self, scores: npt.ArrayLike, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """For how many of a hundred background queries each item scores less than for this one: 0 to 100, ``(k,)``.
+
+        ``scores`` ``(k,)`` are the query's cosines with ``rows`` ``(k,)``. It compares with queries, not with items:
+        what is near to everything has a low one even as the first hit.
+        """
+        below = self.scores(np.asarray(rows, np.int64)) < np.asarray(scores)
+        return np.asarray(100 * below.mean(axis=0), np.float64)
+
+    def doubt(self, best: float) -> str | None:
+        """Why not to trust the hits of a query whose best one has the cosine ``best``, in one line; None else.
+
+        They are doubted where fewer than ``DOUBTED`` in a hundred background queries have a worse best hit; most of
+        those queries have no answer in any one collection. Of the statistics that ``benchmarks/hubness.py --doubt``
+        compares it is the only one whose threshold carries over to other spaces and data. Where the best hit is right
+        it still doubts 0 to 11 % (ESC-10), 8 to 9 % (pictures of stamps) and 25 to 42 % (their sounds); where the
+        answers are taken away, 50 to 80 % of ESC-10's questions, but only a quarter among 3,000 recordings of all
+        kinds, where something is always near. No doubt does not mean that a hit is right. ``best`` is the highest
+        cosine of all items, before any other order and without a filter. It needs a pass over all rows where none is
+        cached.
+        """
+        share = 100 * float((self.best < best).mean())
+        if share >= DOUBTED:
+            return None
+        return (
+            f"perhaps nothing here fits: {100 - share:.0f} % of {len(self.best)} other queries have a nearer best hit"
+        )
+
+
+def _bank_file(collection: Collection, space: Space) -> Path:
+    return collection.path / "indexes" / f"{space.id}-bank.npz"
+
+
+def _plain(text: str) -> str:
+    """A text as it is compared with phrases: without an article, whose vector would hardly be another.
+
+    >>> _plain("A dog, barking!") == _plain(" dog barking")
+    True
+    """
+    return " ".join(word for word in re.findall(r"\w+", text.casefold()) if word not in ("a", "an", "the"))
+
+
+# -- caches ------------------------------------------------------------------------------------------------------------
+
+
+def phrase_vectors(encoder: Encoder, texts: Sequence[str]) -> dict[str, Rows]:
+    """A unit vector of each text as a query; zeros of one of which the encoder knows no word."""
+    found = {text: np.zeros(encoder.space.dim, np.float32) for text in texts}
+    for result in encode_stream(encoder, [encoder.embed_query(Media.from_text(text)) for text in texts]):
+        if isinstance(result, Encoded):
+            found[texts[result.index]] = result.vector
+    return found
+
+
+def _read_bank(path: Path, dim: int) -> dict[str, Rows]:
+    """The phrases of a file and their vectors; none where it cannot be used."""
+    arrays = _read(path)
+    texts, vectors = arrays.get("phrases", np.zeros(0, "U1")), arrays.get("vectors", np.zeros((0, dim), np.float32))
+    if texts.shape != (len(vectors),) or vectors.shape != (len(texts), dim):
+        return {}
+    return dict(zip(texts.tolist(), vectors.astype(np.float32), strict=True))
+
+
+def _table(
+    collection: Collection,
+    path: Path,
+    bank: Rows,
+    vectors: Rows,
+    live: npt.NDArray[np.bool_],
+    writer: Writer | None,
+) -> Table:
+    """The table of the rows as they are: the cached one, that brought up to newer rows, or a new one."""
+    queries = np.frombuffer(hashlib.blake2b(bank.tobytes(), digest_size=8).digest(), np.uint64)
+    old: Table | None = None
+    saved = _read(path)
+    try:
+        rows, dead = (int(saved[key]) for key in ("rows", "dead"))
+        # Rows of a file never change and never come back to life: as many dead are the same dead.
+        same = (saved["bank"] == queries).all() and dead == int((~live[:rows]).sum()) and rows <= len(vectors)
+        if same and saved["vectors"].item() == fingerprint(vectors[:rows]):
+            old = Table.read(saved)
+    except (KeyError, ValueError, TypeError):
+        old = None
+    if old is not None and len(old.bias) == len(vectors):
+        return old
+    made = Table.make(bank, vectors, live, old)
+    stamp = {
+        "bank": queries,
+        "rows": np.int64(len(vectors)),
+        "dead": np.int64((~live).sum()),
+        "vectors": np.array(fingerprint(vectors)),
+    }
+    _save(collection, path, stamp | made.arrays(), writer)
+    return made
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a cache; none where it is not there or cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def _save(collection: Collection, path: Path, arrays: Mapping[str, Any], writer: Writer | None) -> None:
+    """Keep a cache, unless somebody else is writing or there is no place: it can be made again."""
+    try:
+        lock = nullcontext() if writer else collection.writing()
+        with lock, replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+    except (CollectionError, OSError):
+        return
+
+
+def rescore(
+    method: str,
+    background: Background,
+    query: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    cosines: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float32]:
+    """New scores for candidate rows of one (space, modality), float32 ``(n,)``; higher is better.
+
+    ``query`` is the unit query ``(dim,)``, ``cosines`` ``(n,)`` those with ``rows`` ``(n,)`` of the vector file. All
+    candidates have to be given at once, the best among them, since QB-Norm looks at it. The scores order one list and
+    are no cosines. ``background`` must not hold the query: ``Background.without``. Raises ``ValueError`` for a method
+    that is not in ``hubness.METHODS``.
+    """
+    if method not in hubness.METHODS:
+        raise ValueError(f"there is no method {method!r}; there are: {', '.join(hubness.METHODS)}")
+    if method == "none" or not len(rows):
+        return np.asarray(cosines, np.float32)
+    if method == "centre":
+        items = centre(background.vectors[rows], background.mean)
+        return np.asarray(items @ centre(query[None], background.bank_mean)[0], np.float32)
+    near = background.hubness(rows)
+    if method == "nnn":
+        scores = hubness.nnn(cosines, near.bias)
+    elif method == "csls":
+        scores = hubness.csls(cosines, near.density)
+    else:
+        scores = hubness.qb_norm(cosines, near.denominator, near.hubs)
+    return np.asarray(scores, np.float32)

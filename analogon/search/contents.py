@@ -1,0 +1,118 @@
+"""The whole contents of a collection in one space, for what speaks of files and not of their windows: labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analogon.vectors.geometry import unit
+from embed.encoder import load
+from embed.errors import UsageError
+from embed.media import MODALITIES, Modality
+from indexes.catalog import Item
+from indexes.collection import Collection, KnownSpace
+
+__all__ = ["Contents", "keep", "read", "side"]
+
+BLOCK: Final = 4096
+Rows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """The contents of one (space, modality): ``items`` has the first part of each.
+
+    ``rows`` are the unit vectors of all parts ``(parts, dim)``, those of a content together; content i's begin at
+    ``starts[i]``.
+    """
+
+    known: KnownSpace
+    modality: Modality
+    items: tuple[Item, ...]
+    rows: Rows
+    starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def means(self) -> Rows:
+        """A unit vector for each content, float32 ``(contents, dim)``: the mean of its parts, as ``encode`` gives."""
+        return unit(np.add.reduceat(self.rows, self.starts, axis=0, dtype=np.float64))
+
+    def mean_scores(self, queries: Rows) -> Rows:
+        """The cosine of each content's mean with each of ``queries`` ``(n, dim)``, ``(contents, n)``."""
+        return self.means() @ queries.T
+
+    def best_scores(self, queries: Rows) -> Rows:
+        """The cosine of each content's best part with each of ``queries`` ``(n, dim)``, ``(contents, n)``."""
+        found: Rows = np.maximum.reduceat(self.rows @ queries.T, self.starts, axis=0)
+        return found
+
+    def blocks(self, size: int = BLOCK) -> Iterator[Contents]:
+        """The contents in order, so many at once."""
+        ends = [*self.starts[1:], len(self.rows)]
+        for start in range(0, len(self), size):
+            first, last = self.starts[start], ends[min(start + size, len(self)) - 1]
+            some = slice(start, start + size)
+            yield Contents(
+                self.known, self.modality, self.items[some], self.rows[first:last], self.starts[some] - first
+            )
+
+
+def side(
+    collection: Collection,
+    to: str | None = None,
+    encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+    *,
+    asked_with_text: bool = False,
+) -> tuple[KnownSpace, Modality]:
+    """The space and the modality that are meant: the first space of which there are vectors.
+
+    Raises ``UsageError`` where there are several modalities and ``to`` names none, or nothing fits.
+    """
+    if to is not None and to not in MODALITIES:
+        raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
+    spaces = [collection.adopt(load(name)) for name in encoders] or collection.spaces
+    if not spaces:
+        raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
+    held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
+    held = [(known, have) for known, have in held if have]
+    if not held:
+        raise UsageError(f"{collection.name} holds no {to or 'vectors'} in {', '.join(k.space.model for k in spaces)}")
+    fit = [one for one in held if not asked_with_text or "text" in collection.encoder(one[0]).modalities]
+    if not fit:
+        models = ", ".join(known.space.model for known, _ in held)
+        raise UsageError(f"labels are texts, and {models} takes none: index with an encoder that does, such as clap")
+    kinds = sorted({modality for _, have in fit for modality in have})
+    if len(kinds) > 1:
+        raise UsageError(f"{collection.name} holds {' and '.join(kinds)}: say with --to which of them is meant")
+    return fit[0][0], kinds[0]
+
+
+def read(collection: Collection, known: KnownSpace, modality: Modality) -> Contents:
+    """All contents of one (space, modality), at one moment, in order of content."""
+    with collection.catalog.snapshot():
+        live = collection.catalog.live_rows(known.space.id, modality)
+        ids = collection.catalog.items_of_rows(known.space.id, modality, live)
+        items = collection.catalog.items(sorted(ids.values()))
+        vectors = collection.vectors(known.space, modality)
+        parts = sorted((items[ids[row]].content, ids[row], row) for row in live if ids[row] in items)
+        contents = np.array([content for content, _, _ in parts], np.int64)
+        starts = np.flatnonzero(np.diff(contents, prepend=-1))
+        rows = np.array(vectors[[row for _, _, row in parts]])
+    return Contents(known, modality, tuple(items[parts[start][1]] for start in starts), rows, starts)
+
+
+def keep(collection: Collection, said: Mapping[int, Mapping[str, Any]]) -> None:
+    """Write labels, all or none: item id -> field -> value. What is no longer there is passed over.
+
+    Labels belong to contents, but are given by item: an item's id is never used again, a content's may be.
+    """
+    with collection.writing() as writer:
+        items = collection.catalog.items(sorted(said))
+        writer.put_labels({item.content: said[identity] for identity, item in items.items()})

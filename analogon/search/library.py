@@ -1,0 +1,541 @@
+"""Query to hits: encode what is asked once for each space, ask the index of each modality, read the catalog."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from analogon.phrases import PROBES
+from analogon.query import Text, excludes, leaves, without_excludes
+from analogon.search.ask import Askable, Asked
+from analogon.search.background import Background
+from analogon.search.background import rescore as rescored
+from analogon.search.fusion import Ranked, fuse
+from analogon.search.hits import Hit, Reason
+from analogon.search.hubness import METHODS, beside_best, mmr
+from analogon.search.previews import hits_html
+from analogon.settings import config
+from analogon.settings.defaults import LOOKS_AT
+from embed.encoder import Encoder, resolve
+from embed.encoder import load as load_encoder
+from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, UsageError
+from embed.media import MODALITIES, Modality
+from indexes.build import Listener, Plan, Report, SideTable, build
+from indexes.catalog import Item, Source
+from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
+from indexes.where import Expression
+from indexes.words import split
+
+__all__ = ["Hit", "Hits", "Library"]
+
+WAYS: Final = ("sound", "name", "both")
+DEPTH: Final = 100  # how far down each list is read where content and names are joined
+VARIED: Final = 100  # hits that variety chooses from
+WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
+
+
+class Hits(Sequence[Hit]):
+    """Hits, best first, and notes on what could not be asked. In a notebook they show players and thumbnails.
+
+    ``query`` is what was asked, as it prints itself; ``arithmetic`` says whether it is more than a text or a file.
+    """
+
+    def __init__(self, query: str, hits: Sequence[Hit], notes: Sequence[str] = (), *, arithmetic: bool = False) -> None:
+        self.query = query
+        self.notes = tuple(notes)
+        self.arithmetic = arithmetic
+        self._hits = tuple(hits)
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._hits[index]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._hits)
+
+    def __repr__(self) -> str:
+        lines = [f"{hit.rank:3} {hit.score:6.3f}  {hit.path}  {hit.where}".rstrip() for hit in self._hits]
+        return "\n".join([f"{len(self)} hits for {self.query}", *lines])
+
+    def _repr_html_(self) -> str:
+        return hits_html(self.query, self)
+
+
+def _question(asked: Asked) -> str:
+    """What to compare names with: the words that were typed, or those of a file's name."""
+    if not asked.plain:
+        raise UsageError(f"names can be compared with plain words or a file's name, not with arithmetic: {asked.query}")
+    media = next(iter(asked.media.values()))
+    return media.text or " ".join(split(Path(media.path or "").stem))
+
+
+def _side_table(
+    metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None, key: str
+) -> SideTable | None:
+    if metadata is None:
+        return None
+    if isinstance(metadata, Mapping):
+        return SideTable("metadata", key, {os.path.abspath(path): dict(columns) for path, columns in metadata.items()})
+    return SideTable.read(os.fspath(metadata), key)
+
+
+class Library:
+    """An open collection that can be asked and added to: the one door of the Python interface.
+
+    ``analogon.open("drums")`` gives one.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+
+    @classmethod
+    def open(cls, path: Path) -> Library:
+        """Open the collection in a folder. Raises ``CollectionNotFound``."""
+        return cls(Collection.open(path))
+
+    @classmethod
+    def open_or_create(cls, path: Path) -> Library:
+        """Open the collection in a folder, or make an empty one."""
+        try:
+            return cls.open(path)
+        except CollectionNotFound:
+            return cls(Collection.create(path))
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.collection.close()
+
+    def __repr__(self) -> str:
+        counts = self.collection.catalog.counts()
+        spaces = ", ".join(known.space.model for known in self.collection.spaces) or "no encoder yet"
+        return (
+            f"<analogon collection {self.collection.name}: {counts['source']} files, {counts['item']} items, {spaces}>"
+        )
+
+    def index(
+        self,
+        *paths: str | os.PathLike[str],
+        encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+        metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
+        key: str = "file",
+        text_column: str | None = None,
+        only: Sequence[str] = (),
+        prune: bool = False,
+        retry: bool = False,
+        memory: int | None = None,
+        name_encoder: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        listener: Listener | None = None,
+    ) -> Report:
+        """Index files and folders; what is known already is not encoded again.
+
+        ``encoders`` are names as ``embed.load`` takes them; without any, those that the collection has. ``metadata``
+        is a table whose column ``key`` names the files, or columns by file. ``text_column`` makes the rows of tables
+        into texts. ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names and
+        captions; without it the one that is set, that the collection has, or the starter's.
+        """
+        if unknown := [name for name in only if name not in MODALITIES]:
+            raise UsageError(f"there is no modality {unknown[0]!r}; there are: {', '.join(MODALITIES)}")
+        plan = Plan(
+            paths=tuple(os.fspath(path) for path in paths),
+            text_column=text_column,
+            side_table=_side_table(metadata, key),
+            only=frozenset(m for m in MODALITIES if m in only) if only else None,
+            prune=prune,
+            retry=retry,
+            memory=memory,
+            probes=PROBES,
+        )
+        pairs = [(load_encoder(table), table) for table in map(resolve, encoders)] or [
+            (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
+        ]
+        if not pairs:
+            raise UsageError(
+                f"{self.collection.name} has no encoder yet: name one with --encoder, such as clap or clip"
+            )
+        report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder))
+        self._prepare(listener)
+        return report
+
+    def _prepare(self, listener: Listener | None) -> None:
+        """See to it that the scores of searches can be seen against those of other queries."""
+        sides = [(known, m) for known in self.collection.spaces for m in self.collection.modalities(known.space)]
+        if listener is not None:
+            listener.phase("background queries", len(sides))
+        for known, modality in sides:
+            if "text" in self.collection.encoder(known).modalities:
+                Background.make(self.collection, known, modality)
+            if listener is not None:
+                listener.advance()
+
+    def _name_encoder(
+        self, named: str | os.PathLike[str] | Mapping[str, Any] | None
+    ) -> tuple[Encoder, dict[str, Any]] | None:
+        """The encoder of names and its table; None where nobody named one and the usual one is not at hand."""
+        chosen = named or config.name_encoder()
+        known = self.collection.names
+        table = resolve(chosen or (known.encoder if known else config.BUILT_IN_NAME_ENCODER))
+        try:
+            encoder = load_encoder(table)
+        except EncoderError:
+            if chosen:
+                raise
+            return None
+        if "text" not in encoder.modalities:
+            raise UnsupportedModality(f"{encoder.space.model} cannot compare names: it takes no text")
+        return encoder, table
+
+    def search(
+        self,
+        query: Askable,
+        *,
+        to: str | None = None,
+        k: int = 10,
+        where: str | None = None,
+        offset: int = 0,
+        encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+        parts: bool = False,
+        include_self: bool = False,
+        by: str | None = None,
+        bridge: str | None = None,
+        rerank: str = "none",
+        variety: float = 0.0,
+    ) -> Hits:
+        """The ``k`` best hits for a text, a file or an expression, after the first ``offset``.
+
+        ``query`` is an expression as ``analogon.query`` reads it, from ``"rain"`` to ``"2:rain + ./roof.wav -
+        traffic"``, a path, a query made in Python, or one as JSON has it: ``{"rain": 2, "traffic": -1}``.
+
+        ``to`` chooses the modality of the hits; without it, all that the query's space has here, texts only where
+        there is nothing else. Where several spaces or modalities answer, their lists are merged by rank, since cosines
+        of different spaces or modalities cannot be compared. What the query is made of is left out where it is itself
+        in the collection, unless ``include_self``. Where no space here takes the query, a bridge that was fitted into
+        one of them carries it there, the one called ``bridge`` or that which found most; ``Hits.notes`` say so.
+
+        ``by`` says what is compared: "sound", the content, of pictures and texts as well; "name", what files are
+        called, file names, folders and captions; "both", joined by rank. Without it a text asks both, all else the
+        content alone. Where the content cannot be asked, "both" answers by name and says so in ``Hits.notes``.
+
+        ``rerank`` is one of ``analogon.search.hubness.METHODS``: an order of the content that makes up for items
+        that are near to every query; scores stay cosines. ``variety``, from 0 to 1, is how much being unlike the hits
+        before it counts for a hit (MMR, where the relevance of the best is one).
+        Raises ``UsageError``, ``FilterError``, ``QueryError``, ``SpaceMismatch``, ``MediaError``.
+        """
+        if k < 1 or offset < 0:
+            raise UsageError(f"k must be at least 1 and the offset at least 0, not {k} and {offset}")
+        if to is not None and to not in MODALITIES:
+            raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
+        if by is not None and by not in WAYS:
+            raise UsageError(f"hits are found by {', '.join(WAYS)}, not by {by!r}")
+        if rerank not in METHODS:
+            raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
+        if not 0 <= variety <= 1:
+            raise UsageError(f"variety is a share from 0 to 1, not {variety}")
+        asked = Asked.of(self.collection, query, bridge)
+        by = by or ("both" if isinstance(asked.query, Text) else "sound")
+        expression = self.collection.filter(where) if where else None
+        without = frozenset() if include_self else asked.own
+        depth = k + offset if by == "sound" else max(k + offset, DEPTH)
+        notes: list[str] = []
+        lists: list[_Answers] = []
+        unasked: UsageError | None = None
+        if by != "name":
+            try:
+                targets = self._targets(asked, to, encoders)
+            except UsageError as error:
+                if by == "sound":
+                    raise
+                targets, unasked = [], error
+            for known, modality in targets:
+                found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
+                notes += remarks
+                lists.append(_Answers("sound", found))
+            notes += dict.fromkeys([*asked.remarks, *(one.remark for one in asked.crossed.values())])
+        if by != "sound":
+            kinds = self._named_kinds(to, {answer.item.modality for one in lists for answer in one.found})
+            question = _question(asked)
+            if not question:
+                raise UsageError(f"the name of {asked.name} says nothing that could be compared with other names")
+            called = self.collection.namesakes(
+                question, kinds, depth, where=expression, without=without, best=by == "both"
+            )
+            notes += [called.note] if called.note else []
+            lists += self._by_name(called)
+            if unasked is not None:
+                if not any(one.found for one in lists):
+                    raise unasked
+                notes.append(f"found by name alone: {unasked}")
+        hits = _joined(lists, parts)[offset : offset + k]
+        return Hits(asked.name, hits, notes, arithmetic=not asked.plain)
+
+    def _near(
+        self,
+        asked: Asked,
+        known: KnownSpace,
+        modality: Modality,
+        depth: int,
+        where: Expression | None,
+        without: frozenset[int],
+        parts: bool,
+        rerank: str,
+        variety: float,
+    ) -> tuple[list[_Answer], list[str]]:
+        """What a space holds of a modality near to a query, best first, and what is to be said of it."""
+        collection, space = self.collection, known.space
+        vector = asked.vector(known, modality)
+        background = self._background(asked, known, modality, needed=rerank != "none")
+        rescore: Rescore | None = None
+        if background is not None and rerank != "none":
+            rescore = partial(rescored, rerank, background, vector)
+        with collection.catalog.snapshot():
+            only, notes = self._excluded(asked, known, modality)
+            many = max(depth, VARIED) if variety else depth
+            found = collection.nearest(
+                space, modality, vector, many, where=where, without=without, parts=parts, only=only, rescore=rescore
+            )
+            if variety and found:
+                rows = collection.vectors(space, modality)[[one.row for one in found]]
+                # In the order that was found, on the scale of cosines whatever gave that order.
+                relevance = beside_best(np.sort([one.score for one in found])[::-1])
+                order = mmr(relevance, rows, depth, 1.0 - variety)
+                # An order has to be one by score as well, where several lists are joined.
+                found = [replace(found[at], ranked=-float(place)) for place, at in enumerate(order)]
+        if rerank != "none" and background is None:
+            notes.append(f"{modality} stays in the order of its cosines: {space.model} has no queries to compare with")
+        if found and asked.plain:
+            doubt = self._doubt(
+                asked, known, modality, max(one.score for one in found), background if not where else None
+            )
+            notes += [doubt] if doubt else []
+        percentiles: list[float | None] = [None] * len(found)
+        if background is not None and found:
+            scores, places = [one.score for one in found], [one.row for one in found]
+            percentiles = background.percentile(scores, places).tolist()
+        return [
+            _Answer(one.item, one.ranked, one.score, space.model, percentile)
+            for one, percentile in zip(found, percentiles, strict=True)
+        ], notes
+
+    def _doubt(
+        self, asked: Asked, known: KnownSpace, modality: Modality, best: float, background: Background | None
+    ) -> str | None:
+        """Why not to trust the answers to a text or a file: by the encoder's own measure, else by the background's."""
+        encoder = self.collection.encoder(known)
+        media = next(iter(asked.media.values()))
+        if type(encoder).doubt is not Encoder.doubt:
+            return encoder.doubt(media, modality, best)
+        return background.doubt(best) if background is not None and media.modality == "text" else None
+
+    def _background(self, asked: Asked, known: KnownSpace, modality: Modality, *, needed: bool) -> Background | None:
+        """Other queries to see this one's scores against: phrases for texts, items for a recording or a picture.
+
+        None where neither is like the query. Phrases that have no vectors yet get some only where they are ``needed``.
+        """
+        media = [asked.media[leaf] for leaf in leaves(without_excludes(asked.query))]
+        kinds = {one.modality for one in media}
+        if known.space.id in asked.crossed or len(kinds) > 1:
+            return None
+        if kinds != {"text"}:
+            return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own)
+        if not needed and not Background.at_hand(self.collection, known):
+            return None
+        found = Background.open(self.collection, known, modality)
+        return found and found.without(*(one.text or "" for one in media))
+
+    def _excluded(
+        self, asked: Asked, known: KnownSpace, modality: Modality
+    ) -> tuple[npt.NDArray[np.bool_] | None, list[str]]:
+        """Which rows of a vector file a query's ``exclude`` leaves, and how many it drops; None where all stay."""
+        only: npt.NDArray[np.bool_] | None = None
+        notes = []
+        for one in excludes(asked.query):
+            vectors = self.collection.vectors(known.space, modality)
+            live = self.collection.live(known.space, modality)
+            far = vectors @ asked.vector(known, modality, one.centre) < 1.0 - one.radius
+            only = far if only is None else only & far
+            notes.append(
+                f"exclude({one.centre}, {one.radius:g}) dropped {int((live & ~far).sum())} of {int(live.sum())} "
+                f"{modality} items"
+            )
+        return only, notes
+
+    def _named_kinds(self, to: str | None, answering: set[Modality]) -> list[Modality]:
+        """The modalities to look for by name: texts only where texts are asked for, answer, or are all there is."""
+        there = self.collection.catalog.kinds()
+        if to is None:
+            return sorted((there - {"text"}) | answering or there)
+        return [modality for modality in MODALITIES if modality == to]
+
+    def _by_name(self, called: Namesakes) -> list[_Answers]:
+        """What was found by words and by meaning as lists that together count about as much as one space does."""
+        model = self.collection.names.space.model if self.collection.names else ""
+
+        def answer(one: Neighbour) -> _Answer:
+            cosine = called.cosines.get(one.item.sources[0].id)
+            if cosine is None:
+                return _Answer(one.item, one.score, one.score, "BM25")
+            return _Answer(one.item, one.score, cosine, model)
+
+        lists = [called.words] if called.meaning is None else [called.meaning, called.words]
+        weighted = [(found, 1 / len(lists)) for found in lists] + [(called.whole, WHOLE)]
+        return [_Answers("name", [answer(one) for one in found], weight) for found, weight in weighted]
+
+    def remove(self, *paths: str | os.PathLike[str]) -> int:
+        """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
+        with self.collection.writing() as writer:
+            sources = []
+            for path in paths:
+                sources += self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))
+            writer.remove(sources)
+        return len({source.path for source in sources})
+
+    def describe(self) -> dict[str, Any]:
+        """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk, names."""
+        collection = self.collection
+        counts = collection.catalog.counts()
+        spaces = []
+        for known in collection.spaces:
+            sides = {}
+            for modality in collection.modalities(known.space):
+                index = collection.index(known.space, modality)
+                sides[modality] = {"vectors": index.size, "index": index.description}
+            spaces.append({"model": known.space.model, "space": str(known.space), "modalities": sides})
+        return {
+            "name": collection.name,
+            "path": str(collection.path),
+            "sources": counts["source"],
+            "contents": counts["content"],
+            "items": counts["item"],
+            "failures": len(collection.catalog.failures()),
+            "bytes": sum(file.stat().st_size for file in collection.path.rglob("*") if file.is_file()),
+            "fields": sorted(collection.catalog.fields()),
+            "spaces": spaces,
+            "names": collection.names.space.model if collection.names else None,
+            "by_name_alone": collection.catalog.unseen(),
+        }
+
+    def _targets(
+        self, asked: Asked, to: str | None, names: Sequence[str | os.PathLike[str] | Mapping[str, Any]]
+    ) -> list[tuple[KnownSpace, Modality]]:
+        """Which (space, modality) to ask, without loading an encoder that cannot answer."""
+        collection = self.collection
+        spaces = [collection.adopt(load_encoder(name)) for name in names] or collection.spaces
+        if not spaces:
+            raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
+        sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
+        sides = [(known, have) for known, have in sides if have]
+        direct = [(known, have) for known, have in sides if not asked.lacks(known)]
+        # A space that takes the query needs no bridge, and the others are left, unless a bridge is named.
+        if asked.bridge or not direct:
+            direct = [(known, have) for known, have in sides if asked.bridged(known)]
+        targets = [(known, modality) for known, have in direct for modality in have]
+        if to is None and any(modality != "text" for _, modality in targets):
+            targets = [(known, modality) for known, modality in targets if modality != "text"]
+        if targets:
+            return targets
+        if sides:
+            asking = " and ".join(
+                sorted({asked.media[leaf].modality for known, _ in sides for leaf in asked.lacks(known)})
+            )
+            taken = sorted({side for known, _ in sides for side in collection.encoder(known).modalities})
+            models = ", ".join(known.space.model for known, _ in sides)
+            raise UnsupportedModality(
+                f"{collection.name} cannot be asked with {asking}: its encoder {models} takes {', '.join(taken)}. "
+                f"Add one that takes {asking}: analogon index FOLDER -c {collection.name} --encoder NAME; or fit a "
+                "bridge: analogon bridge fit --help"
+            )
+        held = sorted({m for known in spaces for m in collection.modalities(known.space)})
+        unseen = next((m for m in MODALITIES if m == to and m in collection.catalog.kinds()), None)
+        if unseen is not None:
+            raise UsageError(
+                f"{collection.name} has names but no vectors of {unseen}: analogon index FOLDER -c {collection.name} "
+                f"--encoder {LOOKS_AT[unseen]} looks at the content"
+            )
+        raise UsageError(
+            f"{collection.name} holds no {to or 'vectors'}" + (f"; it holds {', '.join(held)}" if held else "")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An item in a list: ``ranked`` is the score that orders the list, ``score`` the one to show, and its ``model``."""
+
+    item: Item
+    ranked: float
+    score: float
+    model: str
+    percentile: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """One list of answers, best first: why they were found, and how much the list counts."""
+
+    reason: Reason
+    found: Sequence[_Answer]
+    weight: float = 1.0
+
+
+def _joined(lists: Sequence[_Answers], parts: bool) -> list[Hit]:
+    """Lists merged by reciprocal rank; one list stays as it is.
+
+    What several lists found of a content and modality adds up, or of each part where ``parts`` are asked for, and a
+    name counts for all parts of its file. What is shown is the part that the content's best list found, if any did.
+    """
+    windows: dict[Hashable, list[Hashable]] = {}
+    for one in lists:
+        for answer in one.found if parts and one.reason == "sound" else ():
+            windows.setdefault(_whole(answer), []).append((_whole(answer), answer.item.id))
+
+    def keys(reason: Reason, answer: _Answer) -> list[Hashable]:
+        if not parts:
+            return [_whole(answer)]
+        return (
+            [(_whole(answer), answer.item.id)] if reason == "sound" else windows.get(_whole(answer), [_whole(answer)])
+        )
+
+    seen: dict[Hashable, dict[Reason, list[tuple[int, int, _Answer]]]] = {}
+    ranked: list[Ranked[Hashable]] = []
+    for number, one in enumerate(lists):
+        pairs = [(key, answer) for answer in one.found for key in keys(one.reason, answer)]
+        ranked.append(Ranked([(key, answer.ranked) for key, answer in pairs], one.weight))
+        for rank, (key, answer) in enumerate(pairs):
+            seen.setdefault(key, {}).setdefault(one.reason, []).append((rank, number, answer))
+    hits = []
+    for rank, (key, fused) in enumerate(fuse(ranked).items(), start=1):
+        reasons = tuple(reason for reason in get_args(Reason) if reason in seen[key])
+        first = {reason: min(seen[key][reason], key=lambda found: found[:2])[2] for reason in reasons}
+        hits.append(_hit(rank, first[reasons[0]], first[reasons[-1]].item.sources, reasons, fused))
+    return hits
+
+
+def _whole(answer: _Answer) -> Hashable:
+    return answer.item.content, answer.item.modality
+
+
+def _hit(rank: int, answer: _Answer, sources: tuple[Source, ...], reasons: tuple[Reason, ...], fused: float) -> Hit:
+    """A hit; of several sources the one whose name was found comes first."""
+    item = replace(answer.item, sources=sources)
+    return Hit(
+        rank=rank,
+        score=answer.score,
+        media=item.media,
+        id=item.id,
+        space=answer.model,
+        paths=tuple(dict.fromkeys(source.path for source in sources)),
+        metadata=item.metadata,
+        facts=item.facts,
+        reasons=reasons,
+        fused=fused,
+        percentile=answer.percentile,
+    )

@@ -1,0 +1,1 @@
+"""Maps that are learnt from pairs: relations within a space, bridges between two."""

@@ -1,0 +1,1 @@
+"""What vectors are measured and moved with: arithmetic of directions, estimates with their intervals."""

@@ -1,0 +1,1 @@
+"""Kept voices: speaker vectors with names, compared and mixed."""

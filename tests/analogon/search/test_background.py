@@ -1,0 +1,259 @@
+"""The background of a collection: its figures beside numpy written out, and its caches as the collection changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import analogon
+from analogon import phrases as banks
+from analogon.search import background as backgrounds
+from analogon.search import hubness
+from analogon.search.background import Background, Table
+from analogon.search.library import Library
+from analogon.vectors.geometry import centre, unit
+from embed import Media, encode, load
+from embed.encoder import Encoder, resolve
+from embed.errors import UsageError
+from indexes.build import Plan, build
+from indexes.collection import Collection
+from tests import sounds
+
+PHRASES = ("dog barking", "wind", "slow piano", "rain on a roof", "crowd", "clock", "a bell far away")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with analogon.open(tmp_path / "c", create=True) as opened:
+        _index(opened, sounds.folder(tmp_path / "sounds", 20))
+        yield opened
+
+
+def _index(library: Library, folder: Path) -> None:
+    """Index without what the Python door does afterwards: making the background."""
+    plan = Plan(paths=(str(folder),), only=frozenset({"audio"}))
+    build(library.collection, [(load("toy:16"), resolve("toy:16"))], plan)
+
+
+def _open(library: Library, **settings: object) -> Background:
+    settings.setdefault("phrases", PHRASES)
+    found = Background.open(library.collection, library.collection.spaces[0], "audio", **settings)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def _live(library: Library) -> list[int]:
+    return library.collection.catalog.live_rows(library.collection.spaces[0].space.id, "audio")
+
+
+def _files(library: Library) -> dict[str, int]:
+    return {file.name: file.stat().st_mtime_ns for file in (library.collection.path / "indexes").glob("*.npz")}
+
+
+class Counted:
+    """Counts how often the bank is asked of rows, and of how many, and how many texts are encoded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[int] = []
+        self.texts: list[int] = []
+        hubness, encoded = backgrounds._hubness, backgrounds.phrase_vectors
+
+        def count_rows(s: np.ndarray) -> object:
+            self.rows.append(s.shape[1])
+            return hubness(s)
+
+        def count_texts(encoder: Encoder, texts: list[str]) -> object:
+            self.texts.append(len(texts))
+            return encoded(encoder, texts)
+
+        monkeypatch.setattr(backgrounds, "_hubness", count_rows)
+        monkeypatch.setattr(backgrounds, "phrase_vectors", count_texts)
+
+
+def test_every_figure_is_that_of_the_whole_matrix(library: Library) -> None:
+    found = _open(library)
+    encoder = library.collection.encoder(library.collection.spaces[0])
+    bank = encode(encoder, [Media.from_text(text) for text in PHRASES], query=True).array
+    rows = np.array(library.collection.vectors(encoder.space, "audio"))
+    s = bank.astype(np.float64) @ rows.T.astype(np.float64)
+    assert np.allclose(found.bank, bank, atol=1e-6)
+    assert np.allclose(found.mean, rows.mean(axis=0), atol=1e-6)
+    assert np.allclose(found.bank_mean, bank.mean(axis=0), atol=1e-6)
+    assert np.allclose(found.best, s.max(axis=1), atol=1e-6)
+    some = np.array([5, 0, 11])
+    hubness = found.hubness(some)
+    assert np.allclose(hubness.bias, s[:, some].mean(axis=0), atol=1e-6)  # fewer phrases than k
+    assert np.allclose(hubness.density, s[:, some].mean(axis=0), atol=1e-6)
+    assert np.allclose(hubness.denominator, np.log(np.exp(20 * s[:, some]).sum(axis=0)), atol=1e-4)
+    hubs = found.hubness(np.arange(len(rows))).hubs
+    assert np.flatnonzero(hubs).tolist() == sorted(set(s.argmax(axis=1).tolist()))
+
+
+def test_blocks_make_no_difference_and_neither_do_rows_that_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    bank, rows = unit(random.normal(size=(40, 8))), unit(random.normal(size=(101, 8)))
+    live = random.random(101) < 0.7
+    whole = Table.make(bank, rows, live)
+    monkeypatch.setattr(backgrounds, "BLOCK_BYTES", 4 * 40 * 7)
+    stepped = Table.make(bank, rows, live)
+    grown = Table.make(bank, rows, live, Table.make(bank, rows[:50], live[:50]))
+    for other in (stepped, grown):
+        for field in fields(Table):
+            assert np.allclose(getattr(other, field.name), getattr(whole, field.name), atol=1e-6), field.name
+    s = np.where(live, bank @ rows.T, -np.inf)
+    assert whole.best_rows.tolist() == s.argmax(axis=1).tolist()
+    assert np.allclose(whole.mean, rows[live].mean(axis=0), atol=1e-6)
+
+
+def test_percentiles_count_the_phrases_that_score_less_on_that_item(library: Library) -> None:
+    found = _open(library)
+    for score in (0.2, 0.5, 0.7):
+        for row in (0, 7):
+            less = sum(float(phrase @ found.vectors[row]) < score for phrase in found.bank)
+            assert found.percentile([score], [row]) == pytest.approx([100 * less / len(PHRASES)])
+    assert found.percentile([1.1, -1.1], [3, 3]).tolist() == [100.0, 0.0]
+
+
+def test_what_is_asked_takes_no_part(library: Library) -> None:
+    found = _open(library)
+    assert found.without("rain") is found
+    fewer = found.without("Rain, on a roof!", "CROWD")
+    assert fewer.phrases == ("dog barking", "wind", "slow piano", "clock", "a bell far away")
+    expected = _open(library, phrases=fewer.phrases)
+    every = np.arange(len(found.vectors))
+    for name in ("bias", "density", "denominator", "hubs"):
+        assert np.allclose(getattr(fewer.hubness(every), name), getattr(expected.hubness(every), name), atol=1e-5), name
+    assert np.allclose(fewer.best, expected.best) and np.allclose(fewer.bank_mean, expected.bank_mean)
+    assert np.array_equal(fewer.mean, expected.mean)
+    assert np.array_equal(fewer.percentile([0.6], [2]), expected.percentile([0.6], [2]))
+    with pytest.raises(UsageError, match="nothing but what is asked"):
+        fewer.without(*PHRASES)
+
+
+def test_caches_are_used_grow_and_forget_what_was_removed(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(monkeypatch)
+    first = _open(library).table
+    rows = len(first.bias)
+    assert (counted.texts, counted.rows) == ([len(PHRASES)], [rows])
+    files = _files(library)
+    assert np.array_equal(_open(library).table.best, first.best)
+    assert (counted.texts, counted.rows) == ([len(PHRASES)], [rows]) and _files(library) == files
+
+    folder = library.collection.path.parent / "sounds"
+    sounds.write(folder / "new.wav", 99)
+    _index(library, folder)
+    grown = _open(library).table
+    assert counted.rows == [rows, 1] and len(grown.bias) == rows + 1
+
+    best_sound = library.collection.catalog.items_of_rows(
+        library.collection.spaces[0].space.id, "audio", [int(grown.best_rows[0])]
+    )
+    [item] = library.collection.catalog.items(list(best_sound.values())).values()
+    library.remove(item.sources[0].path)
+    live = _live(library)
+    found = _open(library)
+    s = found.bank @ np.array(found.vectors)[live].T
+    assert np.allclose(found.best, s.max(axis=1), atol=1e-6) and set(found.table.best_rows) <= set(live)
+    assert np.allclose(found.mean, np.array(found.vectors)[live].mean(axis=0), atol=1e-6)
+    assert counted.texts == [len(PHRASES)]
+
+    assert len(_open(library, phrases=PHRASES[:5]).best) == 5  # another bank is not taken for this one
+    assert counted.texts == [len(PHRASES)]
+
+
+def test_the_bank_is_encoded_once_for_all_modalities(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(monkeypatch)
+    _open(library, phrases=PHRASES)
+    _open(library, phrases=(*PHRASES, "a red balloon"))
+    _open(library, phrases=("a red balloon", "wind"))
+    assert counted.texts == [len(PHRASES), 1]
+
+
+def test_our_own_phrases_are_the_modalitys(library: Library) -> None:
+    assert _open(library, phrases=None).phrases == banks.bank("audio")
+
+
+def test_who_cannot_save_uses_it_unsaved(library: Library) -> None:
+    other = Collection.open(library.collection.path)
+    with other.writing() as writer:
+        assert len(_open(library).best) == len(PHRASES)
+        assert not [name for name in _files(library) if "bank" in name or "background" in name]
+        known = other.spaces[0]
+        Background.make(other, known, "audio", PHRASES, writer=writer)
+        assert len([name for name in _files(library) if "bank" in name or "background" in name]) == 2
+    other.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK no zip", None])
+def test_damaged_caches_are_made_again(library: Library, damage: bytes | None) -> None:
+    expected = _open(library).table
+    for name in _files(library):
+        path = library.collection.path / "indexes" / name
+        path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    found = _open(library)
+    assert np.allclose(found.table.denominator, expected.denominator)
+    assert np.array_equal(_open(library).table.best_rows, expected.best_rows)
+
+
+def test_there_is_none_where_the_encoder_takes_no_text_or_nothing_is_there(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = library.collection.spaces[0]
+    assert Background.open(library.collection, known, "image", PHRASES) is None
+    encoder = library.collection.encoder(known)
+    monkeypatch.setattr(encoder, "modalities", frozenset({"audio"}), raising=False)
+    assert Background.open(library.collection, known, "audio", ("never encoded",)) is None
+
+
+def test_phrases_that_the_encoder_does_not_know_are_left_out(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = library.collection.encoder(library.collection.spaces[0])
+    whole = type(encoder).encode_batch
+
+    def zeros_for_wind(self: Encoder, batch: list[Media]) -> np.ndarray:
+        return np.array([np.zeros(16) if m.text == "wind" else row for m, row in zip(batch, whole(self, batch))])  # noqa: B905
+
+    monkeypatch.setattr(type(encoder), "encode_batch", zeros_for_wind)
+    assert _open(library).phrases == tuple(text for text in PHRASES if text != "wind")
+    counted = Counted(monkeypatch)
+    assert len(_open(library).phrases) == len(PHRASES) - 1 and counted.texts == []
+
+
+@pytest.mark.parametrize("method", sorted(hubness.METHODS))
+def test_candidates_are_scored_anew_as_the_formulas_say(library: Library, method: str) -> None:
+    found = _open(library)
+    query = unit(np.random.default_rng(1).normal(size=16))
+    rows = np.array([4, 17, 0, 9, 2])
+    items = np.array(found.vectors)[rows]
+    cosines = items @ query
+    s = found.bank @ items.T
+    hubs = np.isin(rows, (found.bank @ np.array(found.vectors).T).argmax(axis=1))
+    expected = {
+        "none": cosines,
+        "centre": centre(items, found.mean) @ unit(query - found.bank.mean(axis=0)),
+        "nnn": cosines - 0.75 * s.mean(axis=0),
+        "csls": 2 * cosines - s.mean(axis=0),
+        "qbnorm": cosines - np.log(np.exp(20 * s).sum(axis=0)) / 20 if hubs[cosines.argmax()] else cosines,
+    }[method]
+    assert np.allclose(backgrounds.rescore(method, found, query, rows, cosines), expected, atol=1e-5)
+    assert len(backgrounds.rescore(method, found, query, rows[:0], cosines[:0])) == 0
+    with pytest.raises(ValueError, match="there are: none"):
+        backgrounds.rescore("dual softmax", found, query, rows, cosines)
+
+
+def test_the_best_hit_is_doubted_where_too_many_other_queries_have_a_nearer_one() -> None:
+    # One item; the cosines of the background queries with it are 0.00, 0.01, ... 0.99.
+    cosines = np.arange(100) / 100
+    bank = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1).astype(np.float32)
+    rows = np.array([[1.0, 0.0]], np.float32)
+    table = Table.make(bank, rows, np.array([True]))
+    texts = [f"phrase {i}" for i in range(100)]
+    found = Background(load("toy:2").space, "audio", texts, bank, rows, lambda: table)
+    assert found.doubt(0.805) is None  # 81 are worse: 0.00 to 0.80
+    assert found.doubt(0.795) == "perhaps nothing here fits: 20 % of 100 other queries have a nearer best hit"
+    assert found.doubt(-1.0) == "perhaps nothing here fits: 100 % of 100 other queries have a nearer best hit"
+    # What is asked does not count: without one of the worse ones 80 of 99 are left.
+    assert (found.without("Phrase 3!").doubt(0.805) or "").endswith("19 % of 99 other queries have a nearer best hit")
