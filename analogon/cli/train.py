@@ -76,7 +76,7 @@ def student(
     from embed.errors import MediaError, UsageError
     from embed.media import modalities_of
     from embed.training.student import Listener, Recipe, learn
-    from indexes.build import files_under
+    from indexes.scan import files_under
 
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -18,7 +18,7 @@ from embed.errors import UnsupportedModality, UsageError
 from embed.media import Media, modalities_of
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space
-from indexes.build import files_under
+from indexes.scan import files_under
 
 __all__ = [
     "Comparison",
