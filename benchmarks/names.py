@@ -34,6 +34,7 @@ import analogon
 from embed import load
 from embed.encoder import resolve
 from indexes.collection import Collection
+from indexes.writer import writing
 
 DEPTHS: Final = (1, 5, 10)
 WAYS: Final = ("sound", "name", "both")
@@ -202,7 +203,7 @@ def speed(count: int, names: str, folder: Path) -> None:
     things, manners = THINGS.split(), MANNERS.split()
     table = resolve(names)
     encoder = load(table)
-    with Collection.create(folder / "collection") as collection, collection.writing() as writer:
+    with Collection.create(folder / "collection") as collection, writing(collection) as writer:
         began = time.perf_counter()
         with collection.catalog.transaction():
             for number in range(count):

@@ -12,9 +12,10 @@ from embed.errors import MediaError
 from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
 from indexes.catalog import Failure, Pending
-from indexes.collection import Collection, Done, Entry
+from indexes.collection import Collection
 from indexes.run import Listener, Plan, Report, Run, SideTable
 from indexes.scan import Scan
+from indexes.writer import Done, Entry, writing
 
 __all__ = ["Listener", "Plan", "Report", "SideTable", "build"]
 
@@ -40,7 +41,7 @@ def build(
     """
     started = time.monotonic()
     report = Report()
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         run = Run(collection, writer, plan, listener or Listener(), report)
         scan, encoding = Scan(run), _Encoding(run)
         for encoder, table in encoders:

@@ -1,4 +1,4 @@
-"""A collection: a folder with a manifest, a catalog, vectors and indexes; create, open, search, write, recover.
+"""A collection: a folder with a manifest, a catalog, vectors and indexes; create, open, search.
 
 ::
 
@@ -16,13 +16,8 @@ counts its rows in one transaction; a writer killed in between leaves rows that 
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,38 +29,24 @@ from embed.encoder import Encoder, load
 from embed.errors import (
     CollectionDamaged,
     CollectionError,
-    CollectionLocked,
     CollectionNotFound,
     EncoderError,
-    FilterError,
     MediaError,
     SpaceMismatch,
-    UsageError,
 )
 from embed.media import Media, Modality
 from embed.pipeline import encode
 from embed.space import Space
 from indexes import where as filters
-from indexes.catalog import Catalog, Item, Named, Source, Store
-from indexes.faiss import Cached, choose
+from indexes.catalog import Catalog, Item, Named, Store
+from indexes.faiss import Cached
+from indexes.fields import COLUMNS, column_of
+from indexes.manifest import FORMAT, KnownSpace, read_manifest, write_manifest
 from indexes.names import NameVectors
 from indexes.words import content_words
 
-__all__ = [
-    "Collection",
-    "Done",
-    "Entry",
-    "KnownSpace",
-    "Namesakes",
-    "Neighbour",
-    "Rescore",
-    "Writer",
-    "check_label",
-    "replacing",
-    "write_atomically",
-]
+__all__ = ["Collection", "KnownSpace", "Namesakes", "Neighbour", "Rescore"]
 
-FORMAT: Final = 1
 Rows = npt.NDArray[np.float32]
 # What a name must reach to be found by it. Chosen on Sonic Pi's samples and described recordings: long tails of weak
 # matches lift what is middling in two lists above what is best in one.
@@ -76,15 +57,6 @@ Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
 """New scores ``(n,)`` for rows ``(n,)`` of a vector file and their cosines ``(n,)``."""
 RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
 READ: Final = 256  # rows whose items are read at a time
-COMPACT_ABOVE: Final = 0.25  # share of dead rows from which a vector file is written anew
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSpace:
-    """A space of a collection, and the table that ``embed.load`` makes its encoder from."""
-
-    space: Space
-    encoder: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,32 +89,13 @@ class Namesakes:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """One vector to be written: the content it belongs to, the part that it encodes, unit float32 ``(dim,)``."""
-
-    content: int
-    part: Media
-    vector: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A content that is through in a space: ``parts`` vectors, and the error that cut it short, if any."""
-
-    content: int
-    modality: Modality
-    parts: int
-    error: str | None = None
-
-
 class Collection:
     """An open collection. Reading needs no lock and goes on while another process writes."""
 
     def __init__(self, path: Path, manifest: dict[str, Any], catalog: Catalog) -> None:
         self.path = path
         self.catalog = catalog
-        self._manifest = manifest
+        self.manifest = manifest
         self._encoders: dict[str, Encoder] = {}
         self._indexes: dict[tuple[str, str], Cached] = {}
         self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
@@ -168,7 +121,7 @@ class Collection:
         Catalog(path / "catalog.sqlite", create=True).close()
         # The manifest comes last: without it there is no collection, and a killed create can simply be tried again.
         manifest = {"format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "spaces": []}
-        write_atomically(path / "manifest.json", json.dumps(manifest, indent=2).encode())
+        write_manifest(path, manifest)
         return cls.open(path)
 
     @classmethod
@@ -177,7 +130,7 @@ class Collection:
         path = path.expanduser().resolve()
         if not (path / "manifest.json").is_file():
             raise CollectionNotFound(f"{path}: no collection there; analogon index FOLDER -c {path.name} makes one")
-        collection = cls(path, _read_manifest(path), Catalog(path / "catalog.sqlite"))
+        collection = cls(path, read_manifest(path), Catalog(path / "catalog.sqlite"))
         for store in collection.catalog.stores():
             collection._check(store)
         return collection
@@ -202,7 +155,7 @@ class Collection:
     @property
     def spaces(self) -> list[KnownSpace]:
         """The spaces, in the order in which they were added."""
-        return [KnownSpace(Space.from_json(s["space"]), dict(s["encoder"])) for s in self._manifest["spaces"]]
+        return [KnownSpace(Space.from_json(s["space"]), dict(s["encoder"])) for s in self.manifest["spaces"]]
 
     def space(self, space: Space) -> KnownSpace:
         """The entry of a space. Raises ``SpaceMismatch``, naming both sides, where the collection has no such one."""
@@ -230,7 +183,7 @@ class Collection:
     @property
     def names(self) -> KnownSpace | None:
         """The space in which names are compared, if one was ever chosen."""
-        entry = self._manifest.get("names")
+        entry = self.manifest.get("names")
         return KnownSpace(Space.from_json(entry["space"]), dict(entry["encoder"])) if entry else None
 
     def adopt(self, encoder: Encoder) -> KnownSpace:
@@ -238,6 +191,12 @@ class Collection:
         known = self.space(encoder.space)
         self._encoders[known.space.id] = encoder
         return known
+
+    def adopt_for_names(self, encoder: Encoder) -> None:
+        """Compare names by an encoder that is loaded already; vectors of names by another are dropped."""
+        if self.names is None or self.names.space != encoder.space:
+            self._names = None
+        self._encoders[encoder.space.id] = encoder
 
     def modalities(self, space: Space) -> list[Modality]:
         """The modalities of which a space holds vectors here."""
@@ -292,7 +251,7 @@ class Collection:
         """
         with self.catalog.snapshot():
             index = self.index(space, modality)
-            condition = filters.compile(where, _column_of) if where is not None else None
+            condition = filters.compile(where, column_of) if where is not None else None
             allowed = self._allowed(space, modality, index.size, condition)
             if only is not None:
                 allowed = only if allowed is None else only & allowed
@@ -342,7 +301,7 @@ class Collection:
         ``best`` leaves out what lies far behind the best.
         """
         with self.catalog.snapshot():
-            condition = filters.compile(where, _column_of) if where is not None else None
+            condition = filters.compile(where, column_of) if where is not None else None
 
             def gather(found: Sequence[tuple[int, float]]) -> list[Neighbour]:
                 return self._gather(found, modalities, k, condition, without)
@@ -361,7 +320,7 @@ class Collection:
                 query = encode(encoder, [Media.from_text(question)], query=True).array[0]
             except MediaError:  # no word of it means anything to the encoder
                 return Namesakes(words, whole, [], {})
-            cosines = self._name_vectors(encoder).search(query)
+            cosines = self.name_vectors(encoder).search(query)
             meaning = gather([one for one in cosines if one[1] >= NAME_LEAST])
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
             return Namesakes(words, whole, meaning, dict(cosines))
@@ -397,16 +356,17 @@ class Collection:
             )
         return neighbours
 
-    def _name_vectors(self, encoder: Encoder) -> NameVectors:
+    def name_vectors(self, encoder: Encoder) -> NameVectors:
         """The vectors of what files are called as the catalog has it now; made here where the cache is behind."""
         revision = self.catalog.names_revision()
         if self._names is None or self._names.revision != revision:
-            self._names = NameVectors.read(self._names_file(encoder.space), encoder.space.dim)
+            self._names = NameVectors.read(self.names_file(encoder.space), encoder.space.dim)
         if self._names is None or self._names.revision != revision:
             self._names = NameVectors.make(revision, self.catalog.names(), encoder, self._names)
         return self._names
 
-    def _names_file(self, space: Space) -> Path:
+    def names_file(self, space: Space) -> Path:
+        """Where the vectors of names are kept, whether or not they are there."""
         return self.path / "indexes" / f"{space.id}-names.npz"
 
     def filter(self, text: str) -> filters.Expression:
@@ -439,6 +399,10 @@ class Collection:
             self._rows[key] = (version, None if whole else _mask(self.catalog.live_rows(space.id, modality), size))
         return self._rows[key][1]
 
+    def forget_rows(self) -> None:
+        """Which rows count may be another set now: the catalog's own connection has changed it."""
+        self._rows.clear()
+
     def _check(self, store: Store, dim: int | None = None) -> Path:
         path = self.path / "vectors" / store.file
         dim = dim or next((k.space.dim for k in self.spaces if k.space.id == store.space), 0)
@@ -451,248 +415,6 @@ class Collection:
             )
         return path
 
-    # -- writing -------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def writing(self) -> Iterator[Writer]:
-        """Hold the collection's lock and write. Raises ``CollectionLocked`` where another process does.
-
-        The lock is the operating system's: it is gone with the process that held it, however that ended.
-        """
-        try:
-            file = (self.path / "lock").open("a+")
-        except OSError as error:
-            raise CollectionError(f"{self.path}: cannot be written: {error.strerror or error}") from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise CollectionLocked(
-                    f"{self.name} is being written by {holder}; searching it is fine meanwhile, writing must wait"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
-            file.flush()
-            self._manifest = _read_manifest(self.path)
-            try:
-                yield Writer(self)
-            finally:
-                self._rows.clear()
-
-    def _save_manifest(self, **entries: Any) -> None:
-        manifest = {**self._manifest, **entries}
-        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())
-        self._manifest = manifest
-
-
-class Writer:
-    """What may be done while a collection's lock is held."""
-
-    def __init__(self, collection: Collection) -> None:
-        self.collection = collection
-        self.catalog = collection.catalog
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Remove what a killed writer left: files of generations and temporaries that nobody counts."""
-        counted = {store.file for store in self.catalog.stores()}
-        for path in (self.collection.path / "vectors").iterdir():
-            if path.name not in counted:
-                path.unlink()
-        for path in (self.collection.path / "indexes").glob("*.tmp*"):
-            path.unlink()
-
-    def add_space(self, space: Space, encoder: dict[str, Any]) -> KnownSpace:
-        """Make a space known; of one that is known already, the name and the table given last are kept.
-
-        The same weights in another folder are the same space: who names the new folder means it from then on.
-        """
-        entry = KnownSpace(space, encoder)
-        known = self.collection.spaces
-        entries = [entry if one.space == space else one for one in known]
-        if space not in [one.space for one in known]:
-            entries.append(entry)
-        if [_entry(one) for one in entries] != [_entry(one) for one in known]:
-            self.collection._save_manifest(spaces=[_entry(one) for one in entries])
-        return entry
-
-    def remove_space(self, space: Space) -> None:
-        """Forget a space with all its vectors."""
-        with self.catalog.transaction():
-            self.catalog.remove_space(space.id)
-        left = [_entry(known) for known in self.collection.spaces if known.space != space]
-        self.collection._save_manifest(spaces=left)
-        self._tidy()
-
-    def build_names(self, encoder: Encoder, table: dict[str, Any]) -> None:
-        """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
-        entry = KnownSpace(encoder.space, table)
-        known = self.collection.names
-        if known is None or known.space != entry.space:
-            self.collection._names = None
-        if known is None or _entry(known) != _entry(entry):
-            self.collection._save_manifest(names=_entry(entry))
-        self.collection._encoders[encoder.space.id] = encoder
-        path = self.collection._names_file(encoder.space)
-        saved = NameVectors.read(path, encoder.space.dim)
-        vectors = self.collection._name_vectors(encoder)
-        if saved is None or saved.revision != vectors.revision:
-            with replacing(path) as temporary:
-                vectors.save(temporary)
-        for other in path.parent.glob("*-names.npz"):
-            if other != path:
-                other.unlink()
-
-    def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
-        """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""
-        written = 0
-        with self.catalog.transaction():
-            for modality in dict.fromkeys(entry.part.modality for entry in entries):
-                fresh: dict[int, npt.NDArray[np.float32]] = {}
-                for entry in entries:
-                    if entry.part.modality == modality:
-                        text = entry.part.text if entry.part.span is not None else None
-                        item = self.catalog.put_item(entry.content, entry.part, text)
-                        if not self.catalog.has_vector(space.id, item):
-                            fresh[item] = entry.vector
-                if fresh:
-                    store = self.catalog.store(space.id, modality) or self._new_store(space, modality, 1)
-                    self._append(store, np.stack(list(fresh.values())))
-                    for row, item in enumerate(fresh, start=store.rows):
-                        self.catalog.put_vector(space.id, modality, row, item)
-                    self.catalog.put_store(Store(store.space, modality, store.file, store.rows + len(fresh)))
-                    written += len(fresh)
-            for one in done:
-                self.catalog.put_done(one.content, space.id, one.modality, one.parts, one.error)
-        return written
-
-    def remove(self, sources: Sequence[Source]) -> int:
-        """Forget sources; vectors that no source holds any more become dead rows. Gives how many items went."""
-        with self.catalog.transaction():
-            gone = self.catalog.remove_sources([source.id for source in sources])
-        self.compact()
-        return gone
-
-    def put_labels(self, labels: Mapping[int, Mapping[str, Any]]) -> None:
-        """Say something of contents, all of it or nothing: content -> field -> value; None takes a field away.
-
-        What is said stays through indexing runs, and goes with its content. A file's own columns, from a side table,
-        win over it where names are the same: a person gave them. Raises ``UsageError`` for a name that ``--where``
-        could not use, or that already means something else there.
-        """
-        for field in {field for fields in labels.values() for field in fields}:
-            _check_field(field)
-        with self.catalog.transaction():
-            for content, fields in labels.items():
-                self.catalog.put_labels(content, fields)
-
-    def remove_labels(self, field: str) -> int:
-        """Take one field of labels from all contents; gives how many had it."""
-        _check_field(field)
-        with self.catalog.transaction():
-            return self.catalog.remove_labels(field)
-
-    def compact(self, above: float = COMPACT_ABOVE) -> None:
-        """Write vector files anew whose share of dead rows is larger than ``above``."""
-        for store in self.catalog.stores():
-            live = self.catalog.live_rows(store.space, store.modality)
-            if store.rows == len(live) or store.rows - len(live) <= above * store.rows:
-                continue
-            space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
-            old = self.collection.vectors(space, store.modality)
-            generation = int(store.file.rsplit("-", 1)[1].split(".")[0]) + 1
-            new = self._new_store(space, store.modality, generation)
-            for start in range(0, len(live), 65536):
-                block = Store(new.space, new.modality, new.file, start)
-                self._append(block, old[live[start : start + 65536]])
-            with self.catalog.transaction():
-                numbers = {row: position for position, row in enumerate(live)}
-                self.catalog.renumber(store.space, store.modality, numbers)
-                self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
-            # The old file stays until the next writer comes: a reader may be about to open it.
-        self.collection._rows.clear()
-
-    def build_index(
-        self,
-        known: KnownSpace,
-        modality: Modality,
-        memory: int | None = None,
-        cross: Callable[[], Mapping[str, Rows]] = dict,
-    ) -> None:
-        """Build and save the index of one (space, modality), if the vectors have outgrown what is saved.
-
-        ``memory`` is a budget in bytes. ``cross`` gives queries of other modalities, unit rows, for measuring recall
-        with them too; it is called only where there is an approximate index to measure.
-        """
-        index = self.collection.index(known.space, modality)
-        approximate = choose(index.size, index.dim, memory).kind != "exact"
-        index.build(memory, cross() if approximate else None)
-
-    def _new_store(self, space: Space, modality: Modality, generation: int) -> Store:
-        store = Store(space.id, modality, f"{space.id}-{modality}-{generation}.f32", 0)
-        path = self.collection.path / "vectors" / store.file
-        path.open("wb").close()
-        _sync_folder(path.parent)
-        return store
-
-    def _append(self, store: Store, rows: npt.NDArray[np.float32]) -> None:
-        """Write rows behind the last counted one, over whatever a killed writer left there, and flush to disk."""
-        path = self.collection.path / "vectors" / store.file
-        with path.open("r+b") as file:
-            file.truncate(store.rows * rows.shape[1] * 4)
-            file.seek(0, os.SEEK_END)
-            file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _entry(known: KnownSpace) -> dict[str, Any]:
-    return {"space": known.space.to_json(), "encoder": known.encoder}
-
-
-COLUMNS: Final = {
-    "path": "s.path",
-    "row": "s.row",
-    "size": "s.size",
-    "modality": "i.modality",
-    "start": "i.start",
-    "end": "i.end",
-    "text": "coalesce(i.text, c.text)",
-}
-MEASURED: Final = frozenset(
-    {"bytes", "channels", "characters", "duration", "format", "height", "lines", "sample_rate", "width"}
-)
-"""What the media may know of themselves."""
-
-
-def check_label(field: str) -> None:
-    """Raise ``UsageError`` where labels of this name could not be filtered by, or would hide what media tell."""
-    if field in MEASURED:
-        raise UsageError(f"the field {field!r} is what files tell of themselves; call the labels something else")
-    _check_field(field)
-
-
-def _check_field(field: str) -> None:
-    if field in COLUMNS:
-        raise UsageError(f"the field {field!r} is there already, of every file; call the labels something else")
-    try:
-        filters.json_path(field)
-    except FilterError as error:
-        raise UsageError(f"labels cannot be called {field!r}: {error.reason}") from None
-    if not field.strip():
-        raise UsageError("labels need a field to be in, such as tag")
-
-
-def _column_of(field: str) -> tuple[str, list[object]]:
-    """Where a filter's field lies: side-table columns first, then labels and what the media know of themselves."""
-    path = filters.json_path(field)
-    sides: list[str] = ["json_extract(s.metadata, ?)", "json_extract(c.facts, ?)"]
-    if field in COLUMNS:
-        sides.append(COLUMNS[field])
-    return f"coalesce({', '.join(sides)})", [path, path]
-
 
 def _mask(rows: Sequence[int], size: int) -> npt.NDArray[np.bool_]:
     mask = np.zeros(size, dtype=np.bool_)
@@ -704,57 +426,3 @@ def _only_remains(path: Path) -> bool:
     """Whether a folder holds nothing but what a killed ``create`` leaves."""
     ours = {"vectors", "indexes", "lock"}
     return all(p.name in ours or p.name.startswith(("catalog.sqlite", "manifest.json.")) for p in path.iterdir())
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json"
-    try:
-        manifest = json.loads(file.read_text("utf-8"))
-        version, spaces = manifest["format"], [Space.from_json(s["space"]) for s in manifest["spaces"]]
-        if manifest.get("names"):
-            Space.from_json(manifest["names"]["space"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CollectionDamaged(f"{file}: not a readable manifest ({type(error).__name__}: {error})") from None
-    if version != FORMAT:
-        raise CollectionDamaged(f"{file}: format {version}; this analogon reads format {FORMAT}")
-    if len({space.id for space in spaces}) != len(spaces):
-        raise CollectionDamaged(f"{file}: names one space twice")
-    return dict(manifest)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any instant either the old or the new content is there, whole."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to: when the block ends well it is on disk and takes its place."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def remove_collection(path: Path) -> None:
-    """Delete a collection's folder. Raises ``CollectionNotFound``, or ``CollectionLocked`` while it is written."""
-    with Collection.open(path) as collection, collection.writing():
-        (path / "manifest.json").unlink()  # first: what is left is no collection even if the rest fails
-    try:
-        shutil.rmtree(path)
-    except OSError as error:
-        raise CollectionError(f"{path}: cannot be removed: {error.strerror or error}") from None

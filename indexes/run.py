@@ -12,7 +12,8 @@ from embed import tables
 from embed.errors import UsageError
 from embed.media import Modality
 from indexes.catalog import Failure
-from indexes.collection import Collection, Entry, Writer
+from indexes.collection import Collection
+from indexes.writer import Entry, Writer
 
 __all__ = ["Listener", "Plan", "Report", "Run", "SideTable"]
 

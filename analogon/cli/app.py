@@ -250,7 +250,7 @@ def rm(
 ) -> None:
     """Take files out of a collection, or delete the collection; the files themselves stay untouched."""
     from analogon.search.library import Library
-    from indexes.collection import remove_collection
+    from indexes.writer import remove_collection
 
     path = collection_folder(collection)
     if everything == bool(paths):

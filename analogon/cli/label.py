@@ -60,13 +60,14 @@ def tag(
     from analogon.labels import tag as tagging
     from embed.errors import UsageError
     from indexes.collection import Collection
+    from indexes.writer import writing
 
     check_format(form)
     with Collection.open(collection_folder(collection)) as opened:
         if forget:
             if labels or dry_run:
                 raise UsageError("--forget takes labels away and goes with --field alone")
-            with opened.writing() as writer:
+            with writing(opened) as writer:
                 gone = writer.remove_labels(field)
                 writer.remove_labels(f"{field}_confidence")
             stdout().print(f"{field}: taken from {gone} files", markup=False)

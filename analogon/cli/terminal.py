@@ -91,7 +91,7 @@ def _has_encoders(path: Path) -> bool:
 def collection_to_fill(path: Path) -> Iterator[Library]:
     """The collection, made where there is none; a mistake leaves no empty one behind."""
     from analogon.search.library import Library
-    from indexes.collection import remove_collection
+    from indexes.writer import remove_collection
 
     if (path / "manifest.json").is_file():
         with Library.open(path) as library:

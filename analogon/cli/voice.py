@@ -246,7 +246,7 @@ def export(
     import numpy as np
 
     from analogon.voices.voices import Voice
-    from indexes.collection import replacing
+    from indexes.durable import replacing
 
     one = Voice.load(name)
     if target.suffix != ".npy":

@@ -25,7 +25,7 @@ from analogon.prompts import Prompt
 from analogon.voices.voices import Voice, similarity
 from embed.errors import AnalogonError, GeneratorError, MediaError, UsageError
 from embed.media import Media, content_hash
-from indexes.collection import write_atomically
+from indexes.durable import write_atomically
 
 if TYPE_CHECKING:
     from analogon.speech.ssml import Document

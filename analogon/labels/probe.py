@@ -24,7 +24,8 @@ from embed import tables
 from embed.errors import UsageError
 from embed.media import Modality
 from indexes.catalog import Item
-from indexes.collection import Collection, check_label
+from indexes.collection import Collection
+from indexes.fields import check_label
 
 __all__ = [
     "Confusion",

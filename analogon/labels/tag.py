@@ -22,7 +22,8 @@ from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable
 from embed.pipeline import encode
 from indexes.catalog import Item
-from indexes.collection import Collection, check_label
+from indexes.collection import Collection
+from indexes.fields import check_label
 
 __all__ = ["TEMPLATES", "Label", "Tagged", "Tagging", "confidences", "label_vectors", "read_labels", "tag", "write"]
 

@@ -26,7 +26,7 @@ from embed import tables
 from embed.errors import CollectionLocked, MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, check_readable
 from indexes.build import Listener
-from indexes.collection import replacing
+from indexes.durable import replacing
 
 __all__ = ["VARIETY", "Chosen", "Selection", "open_list", "select"]
 

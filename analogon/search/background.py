@@ -31,8 +31,10 @@ from embed.errors import CollectionError, UsageError
 from embed.media import Media, Modality
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space
-from indexes.collection import Collection, KnownSpace, Writer, replacing
+from indexes.collection import Collection, KnownSpace
+from indexes.durable import replacing
 from indexes.faiss import fingerprint
+from indexes.writer import Writer, writing
 
 __all__ = ["Background", "Hubness", "Table", "phrase_vectors", "rescore"]
 
@@ -400,7 +402,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
 def _save(collection: Collection, path: Path, arrays: Mapping[str, Any], writer: Writer | None) -> None:
     """Keep a cache, unless somebody else is writing or there is no place: it can be made again."""
     try:
-        lock = nullcontext() if writer else collection.writing()
+        lock = nullcontext() if writer else writing(collection)
         with lock, replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
     except (CollectionError, OSError):

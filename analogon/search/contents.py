@@ -16,6 +16,7 @@ from embed.errors import UsageError
 from embed.media import MODALITIES, Modality
 from indexes.catalog import Item
 from indexes.collection import Collection, KnownSpace
+from indexes.writer import writing
 
 __all__ = ["Contents", "keep", "read", "side"]
 
@@ -113,6 +114,6 @@ def keep(collection: Collection, said: Mapping[int, Mapping[str, Any]]) -> None:
 
     Labels belong to contents, but are given by item: an item's id is never used again, a content's may be.
     """
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         items = collection.catalog.items(sorted(said))
         writer.put_labels({item.content: said[identity] for identity, item in items.items()})

@@ -32,6 +32,7 @@ from indexes.catalog import Item, Source
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
 from indexes.where import Expression
 from indexes.words import split
+from indexes.writer import writing
 
 __all__ = ["Hit", "Hits", "Library"]
 
@@ -392,7 +393,7 @@ class Library:
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
-        with self.collection.writing() as writer:
+        with writing(self.collection) as writer:
             sources = []
             for path in paths:
                 sources += self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))

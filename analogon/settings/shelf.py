@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analogon.settings import config
 from embed.errors import AnalogonError, UsageError
-from indexes.collection import replacing
+from indexes.durable import replacing
 
 __all__ = ["Damaged", "Kept", "Shelf"]
 

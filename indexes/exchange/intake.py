@@ -17,9 +17,10 @@ from embed.errors import MediaError
 from embed.media import Media, Modality, check_readable, content_hash
 from embed.space import Space, unit
 from indexes.catalog import Failure
-from indexes.collection import Collection, Done, Entry, KnownSpace, Writer
+from indexes.collection import Collection, KnownSpace
 from indexes.exchange.blocks import blocks
 from indexes.exchange.values import Fields
+from indexes.writer import Done, Entry, Writer, writing
 
 __all__ = ["Imported", "Place", "Row", "take_in"]
 
@@ -67,7 +68,7 @@ def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failu
     """Write rows to a collection, made where it is not there; what cannot be used is told in the report."""
     path = collection_path.expanduser()
     opened = Collection.open(path) if (path / "manifest.json").is_file() else Collection.create(path)
-    with opened as collection, collection.writing() as writer:
+    with opened as collection, writing(collection) as writer:
         # Of a space that is here the table stays: the folders in an export's may be another machine's.
         if known.space not in [one.space for one in collection.spaces]:
             writer.add_space(known.space, known.encoder)

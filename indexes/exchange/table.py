@@ -15,7 +15,8 @@ from embed.errors import MediaError, SpaceMismatch, UsageError, one_line
 from embed.media import check_readable
 from embed.space import Space
 from indexes import exchange
-from indexes.collection import KnownSpace, replacing
+from indexes.collection import KnownSpace
+from indexes.durable import replacing
 
 __all__ = ["Encoding", "Kind", "Table", "identity", "table_writer"]
 

@@ -21,9 +21,10 @@ from embed import load
 from indexes import build as module
 from indexes.build import Listener, Plan, build
 from indexes.catalog import Catalog
-from indexes.collection import Collection, Entry
+from indexes.collection import Collection
 from indexes.names import NameVectors
 from indexes.words import words_of
+from indexes.writer import Entry, writing
 
 module.COMMIT_VECTORS = 6
 TABLE = {"family": "toy", "model": "16"}
@@ -193,7 +194,7 @@ def pruning(folder: Path, path: Path, kills: int, seed: int) -> None:
         drain(read)
         os.waitpid(child, 0)
         line["equal"] = found(copy) == left and names_fit(copy, whole=True)
-        with Collection.open(copy) as collection, collection.writing():
+        with Collection.open(copy) as collection, writing(collection):
             pass  # a compacted file's predecessor stays until the next writer comes, for readers about to open it
         line["files"] = len(list((copy / "vectors").iterdir()))
         print(json.dumps(line), flush=True)

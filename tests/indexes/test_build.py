@@ -16,7 +16,8 @@ from embed import Encoder, Media, encode, load
 from embed.errors import CollectionDamaged, CollectionLocked, SpaceMismatch, UsageError
 from embed.pipeline import Encoded, encode_stream
 from indexes.build import Listener, Plan, Report, SideTable, build
-from indexes.collection import Collection, Entry
+from indexes.collection import Collection
+from indexes.writer import Entry, writing
 from tests import sounds
 from tests.embed.encoders import tiny_static
 
@@ -149,7 +150,7 @@ def test_a_second_writer_is_told_and_a_reader_goes_on(tmp_path: Path, collection
     folder = sounds.folder(tmp_path / "sounds", 4)
     run(collection, folder)
     query = encode(load("toy:16"), [Media.from_path(folder / "a" / "001.wav")]).array[0]
-    with collection.writing(), Collection.open(collection.path) as other:
+    with writing(collection), Collection.open(collection.path) as other:
         with pytest.raises(CollectionLocked, match=f"process {os.getpid()}"):
             run(other, folder)
         best = other.nearest(other.spaces[0].space, "audio", query, 1)[0]

@@ -19,7 +19,7 @@ from embed.errors import CollectionError, MediaError, SpaceMismatch, UsageError
 from embed.media import Modality, content_hash
 from embed.space import Space, unit
 from indexes.build import Plan, build
-from indexes.collection import Collection, Done, Entry
+from indexes.collection import Collection
 from indexes.exchange import (
     ROWS,
     export_clip_retrieval,
@@ -27,6 +27,7 @@ from indexes.exchange import (
     import_clip_retrieval,
     import_parquet,
 )
+from indexes.writer import Done, Entry, writing
 from tests import sounds
 
 DIM = 16
@@ -49,7 +50,7 @@ def put(
 ) -> None:
     """Write one content by hand, with its parts' vectors and further sources."""
     assert media.path is not None
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         writer.add_space(space, dict(TABLE))
         catalog = collection.catalog
         with catalog.transaction():
@@ -106,7 +107,7 @@ def full(tmp_path: Path) -> Iterator[Collection]:
             digest="e" * 32,
         )
         put(collection, Media("video", path="/v.mp4"), rows[9:10], [Span(0, 2)], digest="f" * 32)
-        with collection.writing() as writer, collection.catalog.transaction():
+        with writing(collection) as writer, collection.catalog.transaction():
             gone = collection.catalog.source("/sounds/gone.wav")
             assert gone is not None
             writer.catalog.remove_sources([gone.id])
@@ -423,7 +424,7 @@ def fill(collection: Collection, start: int, count: int, modality: Modality = "a
     """Many contents at once."""
     vectors = random_rows(count, seed=start, dim=dim)
     space = load(f"toy:{dim}").space
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         writer.add_space(space, {"family": "toy", "model": str(dim)})
         with collection.catalog.transaction():
             ids = []

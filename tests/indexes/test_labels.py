@@ -17,7 +17,9 @@ import analogon
 from embed.errors import FilterError, UsageError
 from indexes import exchange
 from indexes.catalog import Catalog, Item
-from indexes.collection import Collection, check_label
+from indexes.collection import Collection
+from indexes.fields import check_label
+from indexes.writer import writing
 from tests import sounds
 
 TOY = "toy:16"
@@ -56,7 +58,7 @@ def items(collection: Collection) -> dict[str, Item]:
 def label(library: analogon.Library, **labels: dict[str, Any]) -> None:
     """Give the files of these stems labels."""
     contents = {stem: item.content for stem, item in items(library.collection).items()}
-    with library.collection.writing() as writer:
+    with writing(library.collection) as writer:
         writer.put_labels({contents[stem]: fields for stem, fields in labels.items()})
 
 
@@ -133,7 +135,7 @@ def test_labels_are_merged_and_taken_away(library: analogon.Library) -> None:
     label(library, f001={"species": "wren"}, f003={"tag": None})
     assert items(library.collection)["f001"].labels == {"tag": "rain", "sure": 0.5, "species": "wren"}
     assert items(library.collection)["f003"].labels == {}
-    with library.collection.writing() as writer:
+    with writing(library.collection) as writer:
         assert writer.remove_labels("tag") == 1 and writer.remove_labels("tag") == 0
     assert items(library.collection)["f001"].labels == {"sure": 0.5, "species": "wren"}
     assert {"sure", "species"} <= library.collection.catalog.fields()
@@ -146,7 +148,7 @@ def test_a_field_that_files_have_too_stays_known(library: analogon.Library, fold
     table.write_text("file,tag\nf001.wav,thunder\n")
     library.index(folder, metadata=table)
     label(library, f003={"tag": "rain", "channels": 5})
-    with library.collection.writing() as writer:
+    with writing(library.collection) as writer:
         writer.remove_labels("tag")
         writer.remove_labels("channels")
     assert stems(library, "tag is not null") == {"f001"}
@@ -158,7 +160,7 @@ def test_a_field_that_files_have_too_stays_known(library: analogon.Library, fold
     [("path", "there already"), ("modality", "there already"), ('a"b', "cannot be called"), (" ", "need a field")],
 )
 def test_fields_that_filters_could_not_name_are_refused(library: analogon.Library, field: str, reason: str) -> None:
-    with library.collection.writing() as writer, pytest.raises(UsageError, match=reason) as refused:
+    with writing(library.collection) as writer, pytest.raises(UsageError, match=reason) as refused:
         writer.put_labels({1: {field: "x"}})
     assert "--where" not in str(refused.value) and library.collection.catalog.labels() == {}
 
@@ -236,7 +238,7 @@ def test_a_kill_leaves_the_old_labels_or_the_new_ones_whole(library: analogon.Li
         child = os.fork()
         if child == 0:
             try:
-                with Collection.open(path) as collection, collection.writing() as writer:
+                with Collection.open(path) as collection, writing(collection) as writer:
                     os.write(write, b"x")
                     writer.put_labels({content: {"round": number} for content in contents})
             finally:

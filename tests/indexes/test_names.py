@@ -18,6 +18,7 @@ from indexes.build import Plan, Report, SideTable, build
 from indexes.catalog import Catalog
 from indexes.collection import Collection, Namesakes
 from indexes.names import NameVectors
+from indexes.writer import writing
 from tests import sounds
 
 TOY = {"family": "toy", "model": "16"}
@@ -149,7 +150,7 @@ def test_odd_names_are_found(collection: Collection, tmp_path: Path, name: str) 
 def test_vectors_of_names_are_the_encoders_and_each_text_is_encoded_once(collection: Collection) -> None:
     ids = [put(collection.catalog, path, kind="animal") for path in ("/box/crow.wav", "/box/dog.wav", "/box/07.wav")]
     encoder = Side("text", dim=64)
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         writer.build_names(encoder, NAMES)
         assert encoder.calls == 4  # crow, dog, animal, box
         writer.build_names(encoder, NAMES)
@@ -176,7 +177,7 @@ def test_vectors_of_names_are_the_encoders_and_each_text_is_encoded_once(collect
 def test_a_cache_of_names_that_is_lost_behind_or_damaged_changes_no_answer(collection: Collection) -> None:
     for path in ("/x/crow call.wav", "/x/dog bark.wav"):
         put(collection.catalog, path)
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         writer.build_names(Side("text", dim=64), NAMES)
     cache = next((collection.path / "indexes").glob("*-names.npz"))
 
@@ -204,7 +205,7 @@ def test_a_cache_of_names_that_is_lost_behind_or_damaged_changes_no_answer(colle
 
 def test_another_encoder_of_names_takes_the_place_of_the_first(collection: Collection) -> None:
     put(collection.catalog, "/x/crow.wav")
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         writer.build_names(Side("text", dim=64), NAMES)
         assert collection.names is not None and collection.names.space.dim == 64
         writer.build_names(Side("text", dim=16), TOY)
@@ -217,7 +218,7 @@ def test_another_encoder_of_names_takes_the_place_of_the_first(collection: Colle
 
 def test_without_its_encoder_names_are_compared_by_their_words_and_that_is_told(collection: Collection) -> None:
     put(collection.catalog, "/x/crow.wav")
-    with collection.writing() as writer:
+    with writing(collection) as writer:
         writer.build_names(Side("text", dim=64), NAMES | {"model": "32"})  # the table no longer gives this space
     with Collection.open(collection.path) as opened:
         found = opened.namesakes("crow", ["audio"], 9)

@@ -21,6 +21,7 @@ from embed.encoder import Encoder, resolve
 from embed.errors import UsageError
 from indexes.build import Plan, build
 from indexes.collection import Collection
+from indexes.writer import writing
 from tests import sounds
 
 PHRASES = ("dog barking", "wind", "slow piano", "rain on a roof", "crowd", "clock", "a bell far away")
@@ -179,7 +180,7 @@ def test_our_own_phrases_are_the_modalitys(library: Library) -> None:
 
 def test_who_cannot_save_uses_it_unsaved(library: Library) -> None:
     other = Collection.open(library.collection.path)
-    with other.writing() as writer:
+    with writing(other) as writer:
         assert len(_open(library).best) == len(PHRASES)
         assert not [name for name in _files(library) if "bank" in name or "background" in name]
         known = other.spaces[0]

@@ -1,0 +1,52 @@
+"""What the field of a filter is in a collection: which names there are, which labels may have, where each lies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from embed.errors import FilterError, UsageError
+from indexes import where as filters
+
+__all__ = ["COLUMNS", "MEASURED", "check_field", "check_label", "column_of"]
+
+COLUMNS: Final = {
+    "path": "s.path",
+    "row": "s.row",
+    "size": "s.size",
+    "modality": "i.modality",
+    "start": "i.start",
+    "end": "i.end",
+    "text": "coalesce(i.text, c.text)",
+}
+MEASURED: Final = frozenset(
+    {"bytes", "channels", "characters", "duration", "format", "height", "lines", "sample_rate", "width"}
+)
+"""What the media may know of themselves."""
+
+
+def check_label(field: str) -> None:
+    """Raise ``UsageError`` where labels of this name could not be filtered by, or would hide what media tell."""
+    if field in MEASURED:
+        raise UsageError(f"the field {field!r} is what files tell of themselves; call the labels something else")
+    check_field(field)
+
+
+def check_field(field: str) -> None:
+    """Raise ``UsageError`` for a name that a filter could not use, or that already means something else there."""
+    if field in COLUMNS:
+        raise UsageError(f"the field {field!r} is there already, of every file; call the labels something else")
+    try:
+        filters.json_path(field)
+    except FilterError as error:
+        raise UsageError(f"labels cannot be called {field!r}: {error.reason}") from None
+    if not field.strip():
+        raise UsageError("labels need a field to be in, such as tag")
+
+
+def column_of(field: str) -> tuple[str, list[object]]:
+    """Where a filter's field lies: side-table columns first, then labels and what the media know of themselves."""
+    path = filters.json_path(field)
+    sides: list[str] = ["json_extract(s.metadata, ?)", "json_extract(c.facts, ?)"]
+    if field in COLUMNS:
+        sides.append(COLUMNS[field])
+    return f"coalesce({', '.join(sides)})", [path, path]

@@ -1,0 +1,51 @@
+"""The manifest of a collection: a JSON file with its spaces, each with how to load its encoder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from embed.errors import CollectionDamaged
+from embed.space import Space
+from indexes.durable import write_atomically
+
+__all__ = ["FORMAT", "KnownSpace", "entry_of", "read_manifest", "write_manifest"]
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpace:
+    """A space of a collection, and the table that ``embed.load`` makes its encoder from."""
+
+    space: Space
+    encoder: dict[str, Any]
+
+
+def entry_of(known: KnownSpace) -> dict[str, Any]:
+    """A space as the manifest has it."""
+    return {"space": known.space.to_json(), "encoder": known.encoder}
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the collection in a folder. Raises ``CollectionDamaged`` where it is not one that can be read."""
+    file = path / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text("utf-8"))
+        version, spaces = manifest["format"], [Space.from_json(s["space"]) for s in manifest["spaces"]]
+        if manifest.get("names"):
+            Space.from_json(manifest["names"]["space"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CollectionDamaged(f"{file}: not a readable manifest ({type(error).__name__}: {error})") from None
+    if version != FORMAT:
+        raise CollectionDamaged(f"{file}: format {version}; this analogon reads format {FORMAT}")
+    if len({space.id for space in spaces}) != len(spaces):
+        raise CollectionDamaged(f"{file}: names one space twice")
+    return dict(manifest)
+
+
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest of the collection in a folder: at any instant either the old or the new one is there."""
+    write_atomically(path / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())

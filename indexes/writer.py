@@ -1,0 +1,254 @@
+"""Writing a collection: its lock, its spaces, batches of vectors, labels, what is removed and compacted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embed.encoder import Encoder
+from embed.errors import CollectionError, CollectionLocked
+from embed.media import Media, Modality
+from embed.space import Space
+from indexes.catalog import Source, Store
+from indexes.collection import Collection
+from indexes.durable import replacing, sync_folder
+from indexes.faiss import choose
+from indexes.fields import check_field
+from indexes.manifest import KnownSpace, entry_of, read_manifest, write_manifest
+from indexes.names import NameVectors
+
+__all__ = ["Done", "Entry", "Writer", "remove_collection", "writing"]
+
+COMPACT_ABOVE: Final = 0.25  # share of dead rows from which a vector file is written anew
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One vector to be written: the content it belongs to, the part that it encodes, unit float32 ``(dim,)``."""
+
+    content: int
+    part: Media
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A content that is through in a space: ``parts`` vectors, and the error that cut it short, if any."""
+
+    content: int
+    modality: Modality
+    parts: int
+    error: str | None = None
+
+
+@contextmanager
+def writing(collection: Collection) -> Iterator[Writer]:
+    """Hold the collection's lock and write. Raises ``CollectionLocked`` where another process does.
+
+    The lock is the operating system's: it is gone with the process that held it, however that ended.
+    """
+    try:
+        file = (collection.path / "lock").open("a+")
+    except OSError as error:
+        raise CollectionError(f"{collection.path}: cannot be written: {error.strerror or error}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise CollectionLocked(
+                f"{collection.name} is being written by {holder}; searching it is fine meanwhile, writing must wait"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
+        file.flush()
+        collection.manifest = read_manifest(collection.path)
+        try:
+            yield Writer(collection)
+        finally:
+            collection.forget_rows()
+
+
+class Writer:
+    """What may be done while a collection's lock is held."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.catalog = collection.catalog
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what a killed writer left: files of generations and temporaries that nobody counts."""
+        counted = {store.file for store in self.catalog.stores()}
+        for path in (self.collection.path / "vectors").iterdir():
+            if path.name not in counted:
+                path.unlink()
+        for path in (self.collection.path / "indexes").glob("*.tmp*"):
+            path.unlink()
+
+    def add_space(self, space: Space, encoder: dict[str, Any]) -> KnownSpace:
+        """Make a space known; of one that is known already, the name and the table given last are kept.
+
+        The same weights in another folder are the same space: who names the new folder means it from then on.
+        """
+        entry = KnownSpace(space, encoder)
+        known = self.collection.spaces
+        entries = [entry if one.space == space else one for one in known]
+        if space not in [one.space for one in known]:
+            entries.append(entry)
+        if [entry_of(one) for one in entries] != [entry_of(one) for one in known]:
+            self._save_manifest(spaces=[entry_of(one) for one in entries])
+        return entry
+
+    def remove_space(self, space: Space) -> None:
+        """Forget a space with all its vectors."""
+        with self.catalog.transaction():
+            self.catalog.remove_space(space.id)
+        left = [entry_of(known) for known in self.collection.spaces if known.space != space]
+        self._save_manifest(spaces=left)
+        self._tidy()
+
+    def build_names(self, encoder: Encoder, table: dict[str, Any]) -> None:
+        """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
+        entry = KnownSpace(encoder.space, table)
+        known = self.collection.names
+        self.collection.adopt_for_names(encoder)
+        if known is None or entry_of(known) != entry_of(entry):
+            self._save_manifest(names=entry_of(entry))
+        path = self.collection.names_file(encoder.space)
+        saved = NameVectors.read(path, encoder.space.dim)
+        vectors = self.collection.name_vectors(encoder)
+        if saved is None or saved.revision != vectors.revision:
+            with replacing(path) as temporary:
+                vectors.save(temporary)
+        for other in path.parent.glob("*-names.npz"):
+            if other != path:
+                other.unlink()
+
+    def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
+        """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""
+        written = 0
+        with self.catalog.transaction():
+            for modality in dict.fromkeys(entry.part.modality for entry in entries):
+                fresh: dict[int, npt.NDArray[np.float32]] = {}
+                for entry in entries:
+                    if entry.part.modality == modality:
+                        text = entry.part.text if entry.part.span is not None else None
+                        item = self.catalog.put_item(entry.content, entry.part, text)
+                        if not self.catalog.has_vector(space.id, item):
+                            fresh[item] = entry.vector
+                if fresh:
+                    store = self.catalog.store(space.id, modality) or self._new_store(space, modality, 1)
+                    self._append(store, np.stack(list(fresh.values())))
+                    for row, item in enumerate(fresh, start=store.rows):
+                        self.catalog.put_vector(space.id, modality, row, item)
+                    self.catalog.put_store(Store(store.space, modality, store.file, store.rows + len(fresh)))
+                    written += len(fresh)
+            for one in done:
+                self.catalog.put_done(one.content, space.id, one.modality, one.parts, one.error)
+        return written
+
+    def remove(self, sources: Sequence[Source]) -> int:
+        """Forget sources; vectors that no source holds any more become dead rows. Gives how many items went."""
+        with self.catalog.transaction():
+            gone = self.catalog.remove_sources([source.id for source in sources])
+        self.compact()
+        return gone
+
+    def put_labels(self, labels: Mapping[int, Mapping[str, Any]]) -> None:
+        """Say something of contents, all of it or nothing: content -> field -> value; None takes a field away.
+
+        What is said stays through indexing runs, and goes with its content. A file's own columns, from a side table,
+        win over it where names are the same: a person gave them. Raises ``UsageError`` for a name that ``--where``
+        could not use, or that already means something else there.
+        """
+        for field in {field for fields in labels.values() for field in fields}:
+            check_field(field)
+        with self.catalog.transaction():
+            for content, fields in labels.items():
+                self.catalog.put_labels(content, fields)
+
+    def remove_labels(self, field: str) -> int:
+        """Take one field of labels from all contents; gives how many had it."""
+        check_field(field)
+        with self.catalog.transaction():
+            return self.catalog.remove_labels(field)
+
+    def compact(self, above: float = COMPACT_ABOVE) -> None:
+        """Write vector files anew whose share of dead rows is larger than ``above``."""
+        for store in self.catalog.stores():
+            live = self.catalog.live_rows(store.space, store.modality)
+            if store.rows == len(live) or store.rows - len(live) <= above * store.rows:
+                continue
+            space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
+            old = self.collection.vectors(space, store.modality)
+            generation = int(store.file.rsplit("-", 1)[1].split(".")[0]) + 1
+            new = self._new_store(space, store.modality, generation)
+            for start in range(0, len(live), 65536):
+                block = Store(new.space, new.modality, new.file, start)
+                self._append(block, old[live[start : start + 65536]])
+            with self.catalog.transaction():
+                numbers = {row: position for position, row in enumerate(live)}
+                self.catalog.renumber(store.space, store.modality, numbers)
+                self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
+            # The old file stays until the next writer comes: a reader may be about to open it.
+        self.collection.forget_rows()
+
+    def build_index(
+        self,
+        known: KnownSpace,
+        modality: Modality,
+        memory: int | None = None,
+        cross: Callable[[], Mapping[str, npt.NDArray[np.float32]]] = dict,
+    ) -> None:
+        """Build and save the index of one (space, modality), if the vectors have outgrown what is saved.
+
+        ``memory`` is a budget in bytes. ``cross`` gives queries of other modalities, unit rows, for measuring recall
+        with them too; it is called only where there is an approximate index to measure.
+        """
+        index = self.collection.index(known.space, modality)
+        approximate = choose(index.size, index.dim, memory).kind != "exact"
+        index.build(memory, cross() if approximate else None)
+
+    def _save_manifest(self, **entries: Any) -> None:
+        manifest = {**self.collection.manifest, **entries}
+        write_manifest(self.collection.path, manifest)
+        self.collection.manifest = manifest
+
+    def _new_store(self, space: Space, modality: Modality, generation: int) -> Store:
+        store = Store(space.id, modality, f"{space.id}-{modality}-{generation}.f32", 0)
+        path = self.collection.path / "vectors" / store.file
+        path.open("wb").close()
+        sync_folder(path.parent)
+        return store
+
+    def _append(self, store: Store, rows: npt.NDArray[np.float32]) -> None:
+        """Write rows behind the last counted one, over whatever a killed writer left there, and flush to disk."""
+        path = self.collection.path / "vectors" / store.file
+        with path.open("r+b") as file:
+            file.truncate(store.rows * rows.shape[1] * 4)
+            file.seek(0, os.SEEK_END)
+            file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def remove_collection(path: Path) -> None:
+    """Delete a collection's folder. Raises ``CollectionNotFound``, or ``CollectionLocked`` while it is written."""
+    with Collection.open(path) as collection, writing(collection):
+        (path / "manifest.json").unlink()  # first: what is left is no collection even if the rest fails
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise CollectionError(f"{path}: cannot be removed: {error.strerror or error}") from None
