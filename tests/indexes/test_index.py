@@ -14,23 +14,15 @@ import pytest
 
 from embed.errors import CollectionError, UsageError
 from embed.space import unit
-from indexes import faiss as engine
-from indexes.faiss import (
-    Cached,
-    FaissIndex,
-    IndexDamaged,
-    Measured,
-    Plan,
-    Probe,
-    build,
-    choose,
-    fit,
-    parse_memory,
-    plans,
-    read,
-    recall,
-    tune,
-)
+from indexes.faiss import build as building
+from indexes.faiss import cache
+from indexes.faiss import plan as planning
+from indexes.faiss.build import build, fit, tune
+from indexes.faiss.cache import Cached
+from indexes.faiss.file import IndexDamaged
+from indexes.faiss.index import FaissIndex, read
+from indexes.faiss.measure import Measured, Probe, recall
+from indexes.faiss.plan import Plan, choose, parse_memory, plans
 from indexes.index import ExactIndex, Index, Neighbours, WithTail, merge
 
 Array = npt.NDArray[np.float32]
@@ -309,7 +301,7 @@ def test_tail_equals_one_index_over_all(first: int) -> None:
 
 
 def test_choice_by_size_and_memory() -> None:
-    limit = engine.SCAN_BYTES // (4 * 512)
+    limit = planning.SCAN_BYTES // (4 * 512)
     assert choose(0, 512).kind == choose(limit, 512).kind == "exact"
     assert choose(limit + 1, 512).kind == "hnsw"
     million = {plan.kind: plan.bytes for plan in reversed(list(plans(1_000_000, 512)))}
@@ -424,20 +416,20 @@ FIRST = {"hnsw": {"efSearch": 1}, "ivf": {"nprobe": 126, "rerank": 1}}
 
 
 def test_fit_gives_up_on_an_index_that_does_not_find(monkeypatch: pytest.MonkeyPatch, vectors: Array) -> None:
-    monkeypatch.setattr(engine, "SCAN_BYTES", 0)
-    monkeypatch.setattr(engine, "_limits", lambda plan, size: {LIMITED[plan.kind]: 8})
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
+    monkeypatch.setattr(building, "_limits", lambda plan, size: {LIMITED[plan.kind]: 8})
     hard = unit(np.random.default_rng(0).normal(size=(4000, 96)))
     assert fit(hard, target=0.2).plan.kind == "hnsw"
     beaten = fit(hard, target=0.9999)
     assert beaten.plan.kind == "exact" and "HNSW reached a recall@10 of only 0." in beaten.description
     monkeypatch.setitem(LIMITED, "ivf", "rerank")
-    monkeypatch.setattr(engine, "_first_settings", lambda plan: FIRST[plan.kind])
+    monkeypatch.setattr(building, "_first_settings", lambda plan: FIRST[plan.kind])
     assert fit(hard, target=0.9999).plan.kind == "ivf"
     assert_same(beaten.search(hard[:5], 3), brute(hard, hard[:5], 3))
 
 
 def test_fit_survives_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "SCAN_BYTES", 0)
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
     few = clustered(40, 32, seed=4)
     vectors = few[np.arange(2400) % 40]
     index = fit(vectors, target=0.98)
@@ -512,7 +504,7 @@ def test_what_cannot_be_written_leaves_the_old_file(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(engine.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(CollectionError, match=r"x\.faiss.*No space left"):
         index.save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
@@ -523,8 +515,8 @@ def test_what_cannot_be_written_leaves_the_old_file(
 
 def test_cache_follows_a_growing_collection(vectors: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.faiss"
-    monkeypatch.setattr(engine, "SCAN_BYTES", 0)
-    monkeypatch.setattr(engine, "TAIL_BYTES", 4 * DIM * 50)
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
+    monkeypatch.setattr(cache, "TAIL_BYTES", 4 * DIM * 50)
     cached = Cached.open(path, vectors[:2000], stamp=1)
     assert (cached.stamp, cached.size, cached.dim, cached.measured) == (1, 2000, DIM, None)
     assert cached.description == "exact scan of 2,000 vectors"

@@ -218,9 +218,9 @@ def test_each_fault_is_one_line_and_an_exit_code(arguments: list[str], code: int
 def test_a_collection_that_outgrows_the_scan_says_which_index_and_how_well_it_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from indexes import faiss
+    from indexes.faiss import plan
 
-    monkeypatch.setattr(faiss, "SCAN_BYTES", 0)
+    monkeypatch.setattr(plan, "SCAN_BYTES", 0)
     folder = sounds.folder(tmp_path / "sounds", 60)
     table = tmp_path / "texts.csv"
     random = np.random.default_rng(0)

@@ -1,0 +1,148 @@
+"""A FAISS index over vectors that stay where they are: searched, saved and read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexes.faiss.file import IndexDamaged, fingerprint, read_body, read_header, save
+from indexes.faiss.library import Float32, Mask, library
+from indexes.faiss.measure import NEIGHBOURS, Measured, Probe
+from indexes.faiss.plan import Plan
+from indexes.index import ExactIndex, Neighbours, checked, cosines
+
+__all__ = ["FaissIndex", "read"]
+
+
+class FaissIndex:
+    """A FAISS index over float32 unit rows ``(n, dim)``, which stay where they are, usually memory-mapped.
+
+    ``settings`` are the parameters of a search: "efSearch" of HNSW; "nprobe" and "rerank" (candidates for each
+    neighbour asked for) of IVF. ``measured`` is what ``tune`` found for them.
+    """
+
+    def __init__(
+        self, vectors: Float32, plan: Plan, index: Any, settings: Mapping[str, int], measured: Measured | None = None
+    ) -> None:
+        self.plan, self.settings, self.measured = plan, MappingProxyType(dict(settings)), measured
+        self._vectors, self._index, self._exact = vectors, index, ExactIndex(vectors)
+        self.size, self.dim = vectors.shape
+
+    @property
+    def description(self) -> str:
+        if self._index is None:
+            return f"{self._exact.description} ({self.plan.why})"
+        shown = {"M": "M", "lists": "lists", "code": "code bytes"}
+        fixed = [f"{shown[name]}={value}" for name, value in self.plan.parameters.items() if name in shown]
+        tuned = [f"{name}={value}" for name, value in self.settings.items()]
+        how_well = f": {self.measured}" if self.measured else ""
+        return " ".join([self.plan.kind.upper(), *fixed, *tuned]) + how_well
+
+    def with_settings(self, settings: Mapping[str, int], measured: Measured | None = None) -> FaissIndex:
+        """The same index, searched with other parameters."""
+        return FaissIndex(self._vectors, self.plan, self._index, settings, measured)
+
+    def search(self, queries: Float32, k: int, *, allowed: Mask | None = None) -> Neighbours:
+        """As ``Index.search``, approximately; scores are exact cosines.
+
+        A filter costs no recall: the index is asked for so many rows that enough of them should be allowed, and where
+        that is as much work as scanning the allowed rows, or where too few of them turn out to be (the filter excludes
+        just what is near the query), they are scanned. FAISS's own filtering stops at the first rows that it visits,
+        and then gives allowed ones that are far from the nearest.
+        """
+        queries, allowed = checked(self, queries, k, allowed)
+        there = self.size if allowed is None else int(np.count_nonzero(allowed))
+        depth = self._depth(k, there)
+        effort, visited = self._effort(depth)
+        if self._index is None or visited >= there or k == 0:
+            return self._exact.search(queries, k, allowed=allowed)
+        rerank = self.settings.get("rerank", 1)
+        needed = min(there, k if allowed is None else k * rerank)
+        found, short = Neighbours.none(len(queries), k), []
+        proposed = self._propose(queries, min(depth * rerank, self.size), effort)
+        for i, (query, rows) in enumerate(zip(queries, proposed, strict=True)):
+            rows = np.sort(rows[rows >= 0])
+            if allowed is not None:
+                rows = rows[allowed[rows]]
+            if len(rows) < needed:
+                short.append(i)
+                continue
+            scores = cosines(query, self._vectors[rows])
+            order = np.lexsort((rows, -scores))[:k]
+            found.rows[i, : len(order)], found.scores[i, : len(order)] = rows[order], scores[order]
+        if short:
+            exact = self._exact.search(queries[short], k, allowed=allowed)
+            found.rows[short], found.scores[short] = exact.rows, exact.scores
+        return found
+
+    def _depth(self, k: int, there: int) -> int:
+        """Among how many nearest rows there are ``k`` allowed ones, if the filter has nothing to do with the query.
+
+        Two standard deviations are added to the mean, so that bad luck seldom makes a scan necessary.
+        """
+        share = there / max(1, self.size)
+        return k if share in (0.0, 1.0) else math.ceil((k + 2 * math.sqrt(k * (1 - share))) / share)
+
+    def _effort(self, depth: int) -> tuple[int, float]:
+        """efSearch or nprobe with which the ``depth`` nearest rows are found, and how many rows that visits.
+
+        The settings were tuned for ten neighbours; deeper answers take as many times the effort.
+        """
+        rows, more = depth * self.settings.get("rerank", 1), max(1.0, depth / NEIGHBOURS)
+        if self.plan.kind == "hnsw":
+            effort = math.ceil(max(self.settings["efSearch"] * more, 2 * rows))
+            return effort, effort * 2.0 * self.plan.parameters["M"]
+        lists = self.plan.parameters.get("lists", 1)
+        effort = math.ceil(max(self.settings.get("nprobe", 1) * more, 2 * rows * lists / max(1, self.size)))
+        return min(effort, lists), self.size * effort / lists
+
+    def _propose(self, queries: Float32, count: int, effort: int) -> npt.NDArray[np.int64]:
+        faiss = library()
+        if self.plan.kind == "hnsw":
+            parameters = faiss.SearchParametersHNSW(efSearch=effort)
+        else:
+            parameters = faiss.SearchParametersIVF(nprobe=effort)
+        rows: npt.NDArray[np.int64] = self._index.search(queries, count, params=parameters)[1]
+        return rows
+
+    def save(self, path: Path) -> None:
+        """Write to a file, by way of a temporary one. Raises ``CollectionError`` where that cannot be written."""
+        header = {
+            "plan": asdict(replace(self.plan, parameters=dict(self.plan.parameters))),
+            "settings": dict(self.settings),
+            "measured": self.measured and asdict(replace(self.measured, parameters=dict(self.measured.parameters))),
+            "size": self.size,
+            "dim": self.dim,
+            "vectors": fingerprint(self._vectors),
+        }
+        save(path, self._index, header)
+
+
+def read(path: Path, vectors: Float32) -> FaissIndex:
+    """Read what ``save`` wrote for the first rows of ``vectors``: it may cover fewer than there are by now.
+
+    Raises ``IndexDamaged`` where the file is damaged, cut short, or was made of other vectors; ``FileNotFoundError``
+    where there is none.
+    """
+    header = read_header(path)
+    size, dim = header["size"], header["dim"]
+    if dim != vectors.shape[1] or size > len(vectors):
+        raise IndexDamaged(f"{path}: an index of {size} x {dim} vectors; there are {len(vectors)} x {vectors.shape[1]}")
+    vectors = vectors[:size]
+    if header["vectors"] != fingerprint(vectors):
+        raise IndexDamaged(f"{path}: an index of other vectors than those that are there; build it again")
+    plan, measured = Plan(**header["plan"]), header["measured"]
+    if measured:
+        probes = tuple(Probe(**probe) for probe in measured.pop("probes"))
+        measured = Measured(probes=probes, **measured)
+    index = None
+    if plan.kind != "exact":
+        index = read_body(path)
+    return FaissIndex(vectors, plan, index, header["settings"], measured)

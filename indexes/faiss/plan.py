@@ -1,0 +1,97 @@
+"""Which kind of index for which size and memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from embed.errors import UsageError
+
+__all__ = ["PQ_CENTROIDS", "SCAN_BYTES", "Kind", "Plan", "choose", "parse_memory", "plans"]
+
+Kind = Literal["exact", "hnsw", "ivf", "ivf-sq8", "ivf-pq"]
+
+SCAN_BYTES: Final = 128 << 20  # vectors that are scanned exactly: some 20 ms a query, and nothing to build
+PQ_CENTROIDS: Final = 256  # 8-bit codes; product quantisation needs as many vectors to learn from
+LINKS: Final = 32  # HNSW's M
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which index to build: its kind, its parameters, the bytes of memory it takes, and why it was chosen.
+
+    ``parameters``: "M" and "efConstruction" of HNSW, "lists" of IVF, "code" bytes a vector of IVF-PQ. ``budget`` is
+    the memory in bytes that was asked for, None for no limit.
+    """
+
+    kind: Kind
+    parameters: Mapping[str, int]
+    bytes: int
+    why: str
+    budget: int | None = None
+
+
+def plans(n: int, dim: int, budget: int | None = None) -> Iterator[Plan]:
+    """All plans for ``n`` vectors of ``dim`` components that fit the budget in bytes, best first; exact comes last.
+
+    The budget holds for the index in use. Building one also holds a sample of at most 256 MiB to learn from.
+    """
+    lists = max(1, min(n, round(2 * math.sqrt(n))))
+    coarse = 4 * dim * lists + 8 * n  # centroids, and each row's number
+    kinds: list[tuple[Kind, dict[str, int], int]] = [
+        ("hnsw", {"M": LINKS, "efConstruction": 80}, n * (4 * dim + 8 * LINKS + 20)),
+        ("ivf", {"lists": lists}, coarse + 4 * n * dim),
+        ("ivf-sq8", {"lists": lists}, coarse + n * dim + 8 * dim),
+    ]
+    if n >= PQ_CENTROIDS:
+        # Codes of less than a 16th of a byte a component need so many candidates that a scan is as quick.
+        sizes = [code for code in range(dim // 2, max(1, dim // 16) - 1, -1) if dim % code == 0]
+        kinds += [("ivf-pq", {"lists": lists, "code": c}, coarse + n * c + 4 * PQ_CENTROIDS * dim) for c in sizes]
+    limit = "no memory limit" if budget is None else f"a limit of {_megabytes(budget)}"
+    for kind, parameters, size in kinds:
+        if budget is None or size <= budget:
+            yield Plan(kind, parameters, size, f"{_megabytes(size)} within {limit}", budget)
+    yield Plan("exact", {}, 0, f"no index within {limit}", budget)
+
+
+def choose(n: int, dim: int, budget: int | None = None) -> Plan:
+    """The plan for ``n`` vectors of ``dim`` components and a memory budget in bytes (None: no limit).
+
+    Few vectors are scanned exactly from the memory-mapped file, which needs no memory of its own; so are many where
+    not even the smallest index fits the budget.
+
+    >>> choose(1_000, 512).kind, choose(1_000_000, 512).kind, choose(1_000_000, 512, 10**9).kind
+    ('exact', 'hnsw', 'ivf-sq8')
+    """
+    if 4 * n * dim <= SCAN_BYTES:
+        return Plan("exact", {}, 0, f"{_megabytes(4 * n * dim)} are too little to need an index", budget)
+    return next(plans(n, dim, budget))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+UNITS: Final = {"": 1, "B": 1} | {
+    prefix + ending: base**power
+    for power, prefix in enumerate("KMGT", 1)
+    for ending, base in (("", 1000), ("B", 1000), ("IB", 1024))
+}
+
+
+def parse_memory(text: str) -> int:
+    """An amount of memory in bytes: K, M, G, T are powers of 1000, KiB, MiB, GiB, TiB of 1024.
+
+    Raises ``UsageError``.
+
+    >>> parse_memory("2G"), parse_memory("1.5 GiB"), parse_memory("500000")
+    (2000000000, 1610612736, 500000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text, re.IGNORECASE | re.ASCII)
+    factor = UNITS.get(match[2].upper()) if match else None
+    if match is None or factor is None or (size := int(float(match[1]) * factor)) < 1:
+        raise UsageError(f"{text!r} is no amount of memory: a number above 0 and K, M, G or T, such as 2G or 512MiB")
+    return size
