@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,6 @@ class Side(Encoder):
     def encode_batch(self, batch: Sequence[Media]) -> Any:
         self.calls += len(batch)
         return self.inner.encode_batch(batch)
-
-
-@pytest.fixture
-def collection(tmp_path: Path) -> Iterator[Collection]:
-    with Collection.create(tmp_path / "collection") as made:
-        yield made
 
 
 def run(collection: Collection, *paths: Path, sides: str = "text audio", **settings: Any) -> Report:
