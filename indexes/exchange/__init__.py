@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from indexes.exchange.clip_retrieval import export_clip_retrieval, import_clip_retrieval
 from indexes.exchange.intake import Imported
 from indexes.exchange.parquet import export_parquet, import_parquet
 
 __all__ = ["Imported", "export_clip_retrieval", "export_parquet", "import_clip_retrieval", "import_parquet"]
-
-ROWS: Final = 1024  # rows of a row group, and of a block that is read or written

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from indexes import exchange
+__all__ = ["ROWS", "blocks"]
 
-__all__ = ["blocks"]
-
+ROWS: Final = 1024  # rows of a row group, and of a block that is read or written
 T = TypeVar("T")
 
 
 def blocks(rows: Iterable[T]) -> Iterator[list[T]]:
-    """The rows in order, in lists of ``exchange.ROWS``; the last may be shorter."""
+    """The rows in order, in lists of ``ROWS``; the last may be shorter."""
     rest = iter(rows)
-    while block := list(islice(rest, exchange.ROWS)):
+    while block := list(islice(rest, ROWS)):
         yield block

@@ -14,9 +14,9 @@ from embed.encoder import load, resolve
 from embed.errors import MediaError, SpaceMismatch, UsageError, one_line
 from embed.media import check_readable
 from embed.space import Space
-from indexes import exchange
 from indexes.collection import KnownSpace
 from indexes.durable import replacing
+from indexes.exchange import blocks
 
 __all__ = ["Encoding", "Kind", "Table", "identity", "table_writer"]
 
@@ -120,6 +120,6 @@ class Table:
         from pyarrow import ArrowException
 
         try:
-            yield from self.file.iter_batches(exchange.ROWS)
+            yield from self.file.iter_batches(blocks.ROWS)
         except (ArrowException, OSError) as error:
             raise MediaError(str(self.path), f"is damaged: {one_line(error)}; the rows before that are in") from None

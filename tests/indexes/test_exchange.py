@@ -21,12 +21,12 @@ from embed.space import Space, unit
 from indexes.build import Plan, build
 from indexes.collection import Collection
 from indexes.exchange import (
-    ROWS,
     export_clip_retrieval,
     export_parquet,
     import_clip_retrieval,
     import_parquet,
 )
+from indexes.exchange.blocks import ROWS
 from indexes.writer import Done, Entry, writing
 from tests import sounds
 
@@ -440,7 +440,7 @@ def fill(collection: Collection, start: int, count: int, modality: Modality = "a
 
 def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four times the rows, 8 MiB of vectors instead of 2, may not take more memory."""
-    monkeypatch.setattr("indexes.exchange.ROWS", 64)
+    monkeypatch.setattr("indexes.exchange.blocks.ROWS", 64)
     peaks: dict[int, list[int]] = {}
     for count in (128, 512):
         with Collection.create(tmp_path / f"c{count}") as collection:
