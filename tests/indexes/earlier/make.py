@@ -23,7 +23,6 @@ from PIL import Image
 
 import analogon
 from indexes.catalog import VERSION
-from indexes.writer import writing
 
 SAMPLES = Path("/var/tmp/analogon-earlier")
 QUERIES = (
@@ -79,7 +78,7 @@ def main(target: str) -> None:
         )
         library.remove(SAMPLES / "sounds" / "to be removed.wav")
         contents = {source.path: source.content for source in library.collection.catalog.sources_under(str(SAMPLES))}
-        with writing(library.collection) as writer:
+        with library.collection.writing() as writer:
             writer.put_labels({contents[str(SAMPLES / "sounds" / "door.wav")]: {"tag": "knock", "sure": 0.75}})
     with analogon.open(folder) as library:
         told = json.dumps({"catalog": VERSION, **answers(library)}, indent=1, ensure_ascii=False).encode()
