@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from analogon.engines.generator import Settings
 from analogon.generate.loading import load
-from analogon.speech import speech, ssml
+from analogon.speech import fundamental_frequency, parse, speak
 from tests.analogon.generate.families import tiny_vits
 
 EXAMPLE = (
@@ -74,7 +74,7 @@ class Sound:
 
     @property
     def hertz(self) -> float:
-        return speech.fundamental(self.samples, self.rate) or float("nan")
+        return fundamental_frequency(self.samples, self.rate) or float("nan")
 
 
 Way = Callable[[str], Sound]
@@ -94,7 +94,7 @@ def way(name: str, native: bool) -> Way:
     engine = load(name)
 
     def spoken(document: str) -> Sound:
-        one = speech.render(ssml.parse(document), engine, Settings(), native=native)
+        one = speak(parse(document), engine, Settings(), native=native)
         assert one.media.array is not None
         return Sound(one.media.array, one.rate)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from analogon.generate.takes import Take
     from analogon.prompts import Prompt
     from analogon.search.library import Library
-    from analogon.speech.ssml import Document
+    from analogon.speech import Document
 
 __all__ = ["generate", "register"]
 
@@ -183,9 +183,9 @@ def _voice(name: str | None) -> Any:
 def _document(path: Path | None) -> Document | None:
     if path is None:
         return None
-    from analogon.speech import ssml
+    from analogon.speech import read
 
-    return ssml.read(path)
+    return read(path)
 
 
 def _judges(

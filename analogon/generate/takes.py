@@ -28,7 +28,7 @@ from embed.media import Media, content_hash
 from indexes.durable import write_atomically
 
 if TYPE_CHECKING:
-    from analogon.speech.ssml import Document
+    from analogon.speech import Document
 
 __all__ = ["Run", "Take", "provenance", "ranked"]
 
@@ -220,9 +220,9 @@ class Run:
         settings = replace(self.settings, seed=seed)
         timeline: list[dict[str, Any]] = []
         if self.generator.speaks:
-            from analogon.speech import speech, ssml
+            from analogon.speech import from_text, speak
 
-            spoken = speech.render(self.document or ssml.from_text(self.prompt.text), self.generator, settings)
+            spoken = speak(self.document or from_text(self.prompt.text), self.generator, settings)
             media, made_of = spoken.media, tuple[Mapping[str, Any], ...]()
             timeline = [cue.to_json() for cue in spoken.timeline]
             self._say(*spoken.remarks)

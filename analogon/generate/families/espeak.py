@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from analogon.engines.generator import Ability, Generated, Generator, Settings
 from analogon.prompts import Prompt
-from analogon.speech.ssml import Document
+from analogon.speech.tree import Document
 from embed.errors import GeneratorError, UsageError, one_line, printable
 from embed.media import Media
 
@@ -192,9 +192,9 @@ class _Reading:
         self.language: str | None = None
 
     def read(self, document: Document) -> Generated:
-        from analogon.speech.speech import Mark, Segment, Silence, compile, trimmed
+        from analogon.speech import Mark, Segment, Silence, to_script, trim
 
-        script = compile(document, self.settings.language)
+        script = to_script(document, self.settings.language)
         self.language = document.language
         self.remarks += script.remarks
         items = [item for item in script.items if not isinstance(item, Mark)]
@@ -217,7 +217,7 @@ class _Reading:
             if first < last:
                 text = "<speak>" + "".join(self.written(voice, run[first:last])) + "</speak>"
                 samples, rate = self.engine._spoken(text, voice, "-m")
-                parts.append(trimmed(samples, rate))
+                parts.append(trim(samples, rate))
             parts += [item.seconds for item in run[last:] if isinstance(item, Silence)]
         if not rate:
             raise UsageError(f"{self.engine.name} has nothing to say of {document.name}")
@@ -235,9 +235,9 @@ class _Reading:
 
     def voice(self, segment: Any) -> str:
         """A segment's voice: the first that is here of those it names, else one of its language, else the usual one."""
-        from analogon.speech.speech import language_of
+        from analogon.speech import requested_language
 
-        wanted = replace(self.settings, language=language_of(segment, self.language, self.settings))
+        wanted = replace(self.settings, language=requested_language(segment, self.language, self.settings))
         for settings in (*(replace(wanted, voice=name) for name in segment.voice), wanted):
             try:
                 return self.engine._chosen(settings)
@@ -247,7 +247,7 @@ class _Reading:
 
     def written(self, voice: str, items: Sequence[Any]) -> Iterator[str]:
         """espeak-ng's own SSML. Breaks stand outside of everything: inside of a rate they would change with it."""
-        from analogon.speech.speech import Silence
+        from analogon.speech import Silence
 
         for item in items:
             if isinstance(item, Silence):
@@ -292,10 +292,10 @@ class _Reading:
 
     def frequency(self, voice: str) -> float | None:
         """The fundamental frequency of a voice at the engine's pitch, measured once."""
-        from analogon.speech.speech import fundamental
+        from analogon.speech import fundamental_frequency
 
         if voice not in self.frequencies:
-            self.frequencies[voice] = fundamental(*self.engine._spoken(PROBE, voice))
+            self.frequencies[voice] = fundamental_frequency(*self.engine._spoken(PROBE, voice))
         return self.frequencies[voice]
 
     def volume(self, decibels: float) -> str | None:

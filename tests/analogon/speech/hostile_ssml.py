@@ -302,15 +302,11 @@ def fake_engine() -> Any:
 
 def run(found: list[str | bytes], speak: list[Callable[[Any], Any]]) -> dict[str, Any]:
     """Parse and speak each; what came of them, and whatever the process opened, connected to or started."""
-    from analogon.speech import ssml
+    from analogon.speech import parse
     from embed.errors import AnalogonError
 
     for one in speak:  # all that is imported late is imported now
-        one(
-            ssml.parse(
-                '<speak>a <prosody pitch="+2st" rate="80%">b</prosody> <prosody pitch="99Hz">c</prosody></speak>'
-            )
-        )
+        one(parse('<speak>a <prosody pitch="+2st" rate="80%">b</prosody> <prosody pitch="99Hz">c</prosody></speak>'))
     touched: list[str] = []
     refused, spoken, wrong, slowest = 0, 0, [], (0.0, "")
     recording = True
@@ -323,8 +319,8 @@ def run(found: list[str | bytes], speak: list[Callable[[Any], Any]]) -> dict[str
     for document in found:
         begun = time.monotonic()
         try:
-            tree = ssml.parse(document, "hostile.ssml")
-            if ssml.parse(str(tree)) != tree:
+            tree = parse(document, "hostile.ssml")
+            if parse(str(tree)) != tree:
                 wrong.append(f"does not print itself: {document[:80]!r}")
             for one in speak:
                 one(tree)
@@ -343,17 +339,17 @@ def run(found: list[str | bytes], speak: list[Callable[[Any], Any]]) -> dict[str
 
 def main(canary: str, port: str, engine: str, every: str) -> None:
     from analogon.generate.loading import load
-    from analogon.speech import speech
+    from analogon.speech import speak as spoken
 
     found = documents(Path(canary), int(port))
     if engine != "fake":  # a real one takes its time over long texts
         found = [document for document in found if len(document) < 1500]
     found = found[:: int(every)]
     if engine == "fake":
-        ways = [lambda tree: speech.render(tree, fake_engine())]
+        ways = [lambda tree: spoken(tree, fake_engine())]
     else:
         real = load(engine)
-        ways = [lambda tree: speech.render(tree, real), lambda tree: speech.render(tree, real, native=False)]
+        ways = [lambda tree: spoken(tree, real), lambda tree: spoken(tree, real, native=False)]
     print(json.dumps({"documents": len(found)} | run(found, ways)))
 
 

@@ -14,11 +14,10 @@ import pytest
 from analogon.engines.generator import Settings, generate
 from analogon.generate.families import espeak
 from analogon.generate.loading import load
-from analogon.speech import ssml
-from analogon.speech.speech import Spoken, fundamental, render
+from analogon.speech import Speech, fundamental_frequency, parse, speak
 from embed.errors import GeneratorError, UsageError
 from tests.analogon.speech.hostile_ssml import GOOD
-from tests.analogon.speech.test_speech import level, runs, samples, silences
+from tests.analogon.speech.measures import level, runs, samples, silences
 
 pytestmark = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 SENTENCE = "I hope you have a good day today my friend"
@@ -35,8 +34,8 @@ def take(engine: Any, text: str, **settings: Any) -> np.ndarray:
     return array
 
 
-def spoken(engine: Any, inner: str, native: bool | None = None, **settings: Any) -> Spoken:
-    return render(ssml.parse(f"<speak>{inner}</speak>"), engine, Settings(**settings), native=native)
+def spoken(engine: Any, inner: str, native: bool | None = None, **settings: Any) -> Speech:
+    return speak(parse(f"<speak>{inner}</speak>"), engine, Settings(**settings), native=native)
 
 
 def phonemes(text: str, *flags: str) -> str:
@@ -70,7 +69,9 @@ def test_voices_and_languages(engine: Any) -> None:
     assert load("espeak").voice == "en-us"
     assert not np.array_equal(take(engine, "Haus"), take(engine, "Haus", language="de"))
     assert np.array_equal(take(engine, "Haus", language="de"), take(load("espeak:de"), "Haus"))
-    female, male = (fundamental(take(load(f"espeak:en-us{variant}"), SENTENCE), 22050) for variant in ("+f3", ""))
+    female, male = (
+        fundamental_frequency(take(load(f"espeak:en-us{variant}"), SENTENCE), 22050) for variant in ("+f3", "")
+    )
     assert female is not None and male is not None and female > 1.5 * male
 
 
@@ -101,7 +102,7 @@ def test_speed_and_pitch(engine: Any) -> None:
     lengths = [runs(one, 22050, silent=False) for one in (plain, fast)]
     spans = [found[-1][1] - found[0][0] for found in lengths]
     assert spans[0] / spans[1] == pytest.approx(2.0, rel=0.1)
-    own, moved = fundamental(plain, 22050), fundamental(high, 22050)
+    own, moved = fundamental_frequency(plain, 22050), fundamental_frequency(high, 22050)
     assert own is not None and moved is not None
     assert moved / own == pytest.approx(np.interp(80, *zip(*espeak.PITCHES, strict=True)), rel=0.03)
     assert load("espeak", speed=350).identity["speed"] == 350
@@ -125,12 +126,12 @@ def test_nothing_in_a_text_is_a_command(engine: Any) -> None:
 
 @pytest.mark.parametrize("native", [True, False])
 def test_the_example(engine: Any, native: bool) -> None:
-    one = render(ssml.parse(GOOD), engine, native=native)
+    one = speak(parse(GOOD), engine, native=native)
     long = sorted(silences(one))[-2:]
     # espeak-ng's own clock is coarser than ours
     assert long == [pytest.approx(asked, abs=0.015 if native else 0.005) for asked in (0.5, 1.0)]
     assert one.rate == 22050 and one.remarks == ()
-    assert np.array_equal(samples(one), samples(render(ssml.parse(GOOD), engine, native=native)))
+    assert np.array_equal(samples(one), samples(speak(parse(GOOD), engine, native=native)))
 
 
 @pytest.mark.parametrize("rate", ["60%", "fast", "200%", "250%"])
@@ -164,7 +165,7 @@ def test_volume_natively(engine: Any, decibels: int) -> None:
 @pytest.mark.parametrize("pitch", ["+2st", "+6st", "-3st", "130Hz"])
 def test_pitch_natively(engine: Any, pitch: str) -> None:
     plain, changed = (
-        fundamental(samples(spoken(engine, text, native=True)), 22050)
+        fundamental_frequency(samples(spoken(engine, text, native=True)), 22050)
         for text in (SENTENCE, f"<prosody pitch='{pitch}'>{SENTENCE}</prosody>")
     )
     assert plain is not None and changed is not None
@@ -177,7 +178,7 @@ def test_what_all_of_a_document_is_natively_is_done_too(engine: Any) -> None:
     assert level(quieter) - level(samples(spoken(engine, SENTENCE))) == pytest.approx(-6.0, abs=0.05)
     low = load("espeak:en-us", pitch=30)  # a change counts from the engine's own pitch
     before, after = (samples(spoken(low, text)) for text in (SENTENCE, f'<prosody pitch="+4st">{SENTENCE}</prosody>'))
-    own, moved = fundamental(before, 22050), fundamental(after, 22050)
+    own, moved = fundamental_frequency(before, 22050), fundamental_frequency(after, 22050)
     assert own is not None and moved is not None
     assert moved / own == pytest.approx(2 ** (4 / 12), rel=0.03)
 
@@ -189,7 +190,7 @@ def test_compiled_it_is_exact(engine: Any) -> None:
     softer = spoken(engine, f"<prosody volume='-6dB'>{SENTENCE}</prosody>", native=False)
     assert level(samples(softer)) - level(samples(plain)) == pytest.approx(-6.0, abs=0.01)
     octave = spoken(engine, f"<prosody pitch='+12st'>{SENTENCE}</prosody>", native=False)
-    low, high = (fundamental(samples(one), 22050) for one in (plain, octave))
+    low, high = (fundamental_frequency(samples(one), 22050) for one in (plain, octave))
     assert low is not None and high is not None and high / low == pytest.approx(2.0, rel=0.02)
 
 
@@ -243,10 +244,10 @@ def test_what_it_does_not_do_is_said_once(engine: Any) -> None:
 
 
 def test_native_is_a_setting() -> None:
-    document = ssml.parse(GOOD)
-    compiled, own = render(document, load("espeak", native=False)), render(document, load("espeak"))
+    document = parse(GOOD)
+    compiled, own = speak(document, load("espeak", native=False)), speak(document, load("espeak"))
     assert compiled.timeline and not own.timeline
-    assert np.array_equal(samples(compiled), samples(render(document, load("espeak"), native=False)))
+    assert np.array_equal(samples(compiled), samples(speak(document, load("espeak"), native=False)))
 
 
 def test_time_and_length_are_bounded(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,332 @@
+"""SSML, and plain text, read into a tree.
+
+A document is read by expat and nothing of it leads elsewhere: a DOCTYPE is refused, so that there are no entities but
+the five of XML; no address in it is followed, no file that it names is opened; its size, depth, elements and silences
+are bounded.
+
+Elements that are not SSML's, and ``token``, ``w`` and ``lookup``, are read through: their content counts.
+``lexicon`` is not fetched, ``meta``, ``metadata`` and ``desc`` are not spoken.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from xml.parsers import expat
+
+from analogon.speech.tree import (
+    NAMESPACE,
+    Audio,
+    Break,
+    Document,
+    Emphasis,
+    Lang,
+    Mark,
+    Node,
+    Paragraph,
+    Phoneme,
+    Prosody,
+    SayAs,
+    Sentence,
+    Sub,
+    Voice,
+    shortened,
+)
+from embed.errors import MediaError, SsmlError, UsageError
+from embed.media import check_readable
+
+__all__ = ["from_text", "parse", "read"]
+
+XML_NAMESPACE: Final = "http://www.w3.org/XML/1998/namespace"
+LARGEST: Final = 1 << 20
+"""Bytes of a document, as a file and as UTF-8."""
+DEEPEST: Final = 64
+"""Elements inside each other."""
+MOST_ELEMENTS: Final = 20_000
+LONGEST_SILENCE: Final = 600.0
+"""Seconds of all breaks of a document."""
+SPACE: Final = re.compile(r"[ \t\r\n]+")
+
+
+def read(path: str | os.PathLike[str]) -> Document:
+    """Read a file of SSML. Raises ``MediaError`` where it cannot be read, ``SsmlError`` where it cannot be spoken."""
+    name = os.fspath(path)
+    status = check_readable(name)
+    if status.st_size > LARGEST:
+        raise SsmlError(name, f"has {status.st_size} bytes: {LARGEST} are the most")
+    try:
+        with open(name, "rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
+    return parse(content, name)
+
+
+def parse(source: str | bytes, name: str = "SSML") -> Document:
+    """Read a document. Bytes are UTF-8, UTF-16 with a byte order mark, or as their XML declaration says.
+
+    Raises ``SsmlError`` of one line for what is not well-formed, has a DOCTYPE, or goes beyond a limit.
+
+    >>> document = parse('<speak>One <break time="2s"/> two</speak>')
+    >>> document.parts
+    ('One ', Break(time='2s', strength=None), ' two')
+    """
+    if len(source) > LARGEST:
+        raise SsmlError(name, f"has more than {LARGEST} bytes")
+    text = _decoded(source, name) if isinstance(source, bytes) else source
+    try:
+        content = text.removeprefix("\ufeff").encode()
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise SsmlError(name, "has half of a surrogate pair, which is no character", line) from None
+    if len(content) > LARGEST:
+        raise SsmlError(name, f"has more than {LARGEST} bytes")
+    if not content.strip():
+        raise SsmlError(name, "is empty: nothing to speak")
+    return _Reader(name).read(content)
+
+
+def from_text(text: str, name: str = "text") -> Document:
+    """Plain text as a document: paragraphs stand between blank lines, and nothing in it is markup.
+
+    >>> from_text("One.\\n\\n1 < 2").parts
+    (Paragraph(parts=('One.',), language=None), Paragraph(parts=('1 < 2',), language=None))
+    """
+    if len(text) > LARGEST:
+        raise SsmlError(name, f"has more than {LARGEST} characters")
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    paragraphs = (_plain(part) for part in re.split(r"\n[ \t\r]*\n", text.replace("\r\n", "\n")))
+    return Document(tuple(Paragraph((part,)) for part in paragraphs if part), name=name)
+
+
+def _plain(text: str) -> str:
+    """Without what XML cannot hold: controls and lone surrogates become blanks."""
+    kept = re.sub("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text)
+    return SPACE.sub(" ", kept).strip(" ")
+
+
+ENCODINGS: Final[Mapping[str, str]] = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1252": "cp1252",
+}
+DECLARED: Final = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+
+
+def _decoded(source: bytes, name: str) -> str:
+    """The text of a file. Expat would ask Python for any codec that a document names; only these are read."""
+    if source.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise SsmlError(name, "is UTF-32, which XML processors need not read: save it as UTF-8")
+    encoding = "utf-8"
+    declared = re.match(
+        rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""", source
+    )
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif declared and not source.startswith(codecs.BOM_UTF8):
+        label = declared[1].decode("ascii")
+        encoding = ENCODINGS.get(label.lower(), "")
+        if not encoding:
+            raise SsmlError(name, f"says that it is {label!r}: save it as UTF-8", 1)
+    try:
+        return source.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        raise SsmlError(name, f"is not {encoding}: byte {error.start} cannot be read", line) from None
+
+
+READ_THROUGH: Final = frozenset({"token", "w", "lookup"})
+UNSPOKEN: Final = frozenset({"meta", "metadata", "desc", "lexicon"})
+TEXT_ONLY: Final = frozenset({"say-as", "sub", "phoneme"})
+EMPTY: Final = frozenset({"break", "mark"})
+
+
+@dataclass(slots=True)
+class _Open:
+    """An element that has begun: its own name ("" where it is read through), where, and its parts so far."""
+
+    tag: str
+    attributes: Mapping[str, str]
+    line: int
+    parts: list[Node] = field(default_factory=list)
+
+
+class _Reader:
+    """One document's handlers. Whatever is not an element or text of it is refused or passed over."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stack: list[_Open] = []
+        self.text: list[str] = []
+        self.unspoken = 0
+        self.elements = 0
+        self.silence = 0.0
+        self.foreign: dict[str, None] = {}
+        self.told: dict[str, None] = {}
+        self.document: Document | None = None
+        parser = expat.ParserCreate("UTF-8", namespace_separator=" ")
+        parser.buffer_text = True
+        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+        parser.StartElementHandler = self.start
+        parser.EndElementHandler = self.end
+        parser.CharacterDataHandler = self.text.append
+        parser.StartDoctypeDeclHandler = self.doctype
+        # None of these can come without a DOCTYPE: a second lock on the same door.
+        parser.EntityDeclHandler = parser.UnparsedEntityDeclHandler = self.entity
+        parser.ExternalEntityRefHandler = parser.SkippedEntityHandler = self.entity
+        self.parser = parser
+
+    def read(self, content: bytes) -> Document:
+        try:
+            self.parser.Parse(content, True)
+        except expat.ExpatError as error:
+            reason = expat.errors.messages.get(error.code, "cannot be read")
+            if reason == expat.errors.XML_ERROR_UNDEFINED_ENTITY:
+                reason = "an entity: only &amp; &lt; &gt; &apos; &quot; and &#...; can be used"
+            raise SsmlError(self.name, f"is not well-formed XML: {reason}", error.lineno) from None
+        assert self.document is not None
+        return self.document
+
+    def refuse(self, reason: str, line: int | None = None) -> SsmlError:
+        return SsmlError(self.name, reason, line or self.parser.CurrentLineNumber)
+
+    def doctype(self, *_: object) -> None:
+        raise self.refuse("a DOCTYPE is refused: it can name files, addresses and entities")
+
+    def entity(self, *_: object) -> int:
+        raise self.refuse("entities are refused")
+
+    def start(self, qualified: str, given: dict[str, str]) -> None:
+        self.flush()
+        self.elements += 1
+        if self.elements > MOST_ELEMENTS:
+            raise self.refuse(f"has more than {MOST_ELEMENTS} elements")
+        if len(self.stack) + self.unspoken >= DEEPEST:
+            raise self.refuse(f"has more than {DEEPEST} elements inside each other")
+        namespace, _, tag = qualified.rpartition(" ")
+        known = namespace in ("", NAMESPACE)
+        if not self.stack and not (known and tag == "speak"):
+            raise self.refuse(f"begins with <{shortened(tag)}>, not with <speak>")
+        if self.unspoken or (known and tag in UNSPOKEN):
+            self.unspoken += 1
+            if known and tag == "lexicon":
+                self.told["the lexicon is not fetched"] = None
+            return
+        if self.stack and not (known and (tag in BUILDERS or tag in READ_THROUGH)):
+            self.foreign[shortened(tag)] = None
+            tag = ""
+        inside = {one.tag for one in self.stack}
+        if tag == "speak" and self.stack:
+            raise self.refuse("<speak> inside <speak>")
+        if (tag == "p" and inside & {"p", "s"}) or (tag == "s" and "s" in inside):
+            raise self.refuse(f"<{tag}> inside <{'s' if 's' in inside else 'p'}>")
+        if self.stack and self.stack[-1].tag in EMPTY:
+            raise self.refuse(f"<{self.stack[-1].tag}> is empty, but <{shortened(tag)}> stands in it")
+        if inside & TEXT_ONLY and tag:
+            self.told[f"markup inside {sorted(inside & TEXT_ONLY)[0]} is not read, its text is"] = None
+            tag = ""
+        attributes = {key.replace(XML_NAMESPACE + " ", "xml:"): SPACE.sub(" ", value) for key, value in given.items()}
+        self.stack.append(_Open(tag, attributes, self.parser.CurrentLineNumber))
+
+    def end(self, _: str) -> None:
+        self.flush()
+        if self.unspoken:
+            self.unspoken -= 1
+            return
+        one = self.stack.pop()
+        if not self.stack:
+            if self.foreign:
+                names = list(self.foreign)
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                self.told[f"not SSML, only the content is spoken: {', '.join(names[:5])}{more}"] = None
+            remarks = tuple(self.told)
+            self.document = Document(tuple(one.parts), one.attributes.get("xml:lang"), self.name, remarks)
+            return
+        parts: Iterable[Node] = one.parts
+        if one.tag in BUILDERS:
+            try:
+                node = BUILDERS[one.tag](one)
+            except UsageError as error:
+                raise self.refuse(str(error), one.line) from None
+            if isinstance(node, Break):
+                self.silence += node.seconds
+                if self.silence > LONGEST_SILENCE:
+                    raise self.refuse(f"the breaks add up to more than {LONGEST_SILENCE:g} s", one.line)
+            parts = [node]
+        for part in parts:
+            _append(self.stack[-1].parts, part)
+
+    def flush(self) -> None:
+        """Put the text that has come into the element that is open."""
+        text = SPACE.sub(" ", "".join(self.text))
+        self.text.clear()
+        if not text or self.unspoken or not self.stack:
+            return
+        if self.stack[-1].tag in EMPTY:
+            if text.strip(" "):
+                raise self.refuse(f"<{self.stack[-1].tag}> is empty, but text stands in it")
+            return
+        _append(self.stack[-1].parts, text)
+
+
+def _append(parts: list[Node], part: Node) -> None:
+    """Add a part, so that text stands beside text nowhere and blanks are single."""
+    if not part:
+        return
+    if isinstance(part, str) and parts and isinstance(parts[-1], str):
+        parts[-1] += part[1:] if part[0] == " " and parts[-1].endswith(" ") else part
+    else:
+        parts.append(part)
+
+
+def _flat(one: _Open) -> str:
+    return "".join(part for part in one.parts if isinstance(part, str)).strip(" ")
+
+
+def _stripped(one: _Open, name: str) -> str | None:
+    value = one.attributes.get(name)
+    return None if value is None else value.strip(" ")
+
+
+def _needed(one: _Open, name: str) -> str:
+    value = _stripped(one, name)
+    if value is None:
+        raise UsageError(f"<{one.tag}> needs {name}")
+    return value
+
+
+BUILDERS: Final[Mapping[str, Callable[[_Open], Node]]] = {
+    "break": lambda one: Break(_stripped(one, "time"), _stripped(one, "strength")),
+    "mark": lambda one: Mark(_needed(one, "name")),
+    "say-as": lambda one: SayAs(
+        _flat(one), _needed(one, "interpret-as"), _stripped(one, "format"), _stripped(one, "detail")
+    ),
+    "sub": lambda one: Sub(_flat(one), _needed(one, "alias")),
+    "phoneme": lambda one: Phoneme(_flat(one), _needed(one, "ph"), _stripped(one, "alphabet")),
+    "p": lambda one: Paragraph(tuple(one.parts), _stripped(one, "xml:lang")),
+    "s": lambda one: Sentence(tuple(one.parts), _stripped(one, "xml:lang")),
+    "emphasis": lambda one: Emphasis(tuple(one.parts), _stripped(one, "level") or "moderate"),
+    "prosody": lambda one: Prosody(
+        tuple(one.parts),
+        *(_stripped(one, name) for name in ("rate", "pitch", "volume", "contour", "range", "duration")),
+    ),
+    "voice": lambda one: Voice(
+        tuple(one.parts),
+        _stripped(one, "name"),
+        _stripped(one, "languages") or _stripped(one, "xml:lang"),
+        *(_stripped(one, name) for name in ("gender", "age", "variant")),
+    ),
+    "lang": lambda one: Lang(tuple(one.parts), _needed(one, "xml:lang")),
+    "audio": lambda one: Audio(tuple(one.parts), _stripped(one, "src")),
+    "speak": lambda one: "",  # the root, which end() makes into a Document
+}
