@@ -24,7 +24,7 @@ from voices import Clips
 
 import embed
 from analogon.vectors.measure import wilson
-from analogon.voices.voices import Cosines, Recording, Voice
+from analogon.voices import Cosines, Recording, Voice
 from embed import AudioInput, Media, decode
 
 RATE: Final = 16000

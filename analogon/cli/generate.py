@@ -175,7 +175,7 @@ def _guide(path: Path | None) -> Any:
 
 def _voice(name: str | None) -> Any:
     """A kept voice of that name, else the name, which the generator may know."""
-    from analogon.voices.voices import SHELF, Voice
+    from analogon.voices import SHELF, Voice
 
     return Voice.load(name) if name is not None and name in SHELF.names() else name
 

@@ -25,7 +25,7 @@ from analogon.cli.terminal import (
 from embed.errors import MediaError, UsageError
 
 if TYPE_CHECKING:
-    from analogon.voices.voices import Made, Voice
+    from analogon.voices import NewVoice, Voice
     from embed.space import Space
 
 __all__ = ["app"]
@@ -59,7 +59,7 @@ def add(
     -e speaker (Resemblyzer, 256-d; the default) or -e xvector:FOLDER (WavLM, 512-d), or both. Ten seconds of speech in
     takes of some seconds each do well.
     """
-    from analogon.voices.voices import SHELF, Voice, hear
+    from analogon.voices import SHELF, Voice, enroll
 
     there = SHELF.path(name).is_file()
     if more and replace:
@@ -79,14 +79,14 @@ def add(
                 task = shown.add_task("takes", total=None)
             shown.update(task, completed=done, total=total)
 
-        made = hear(name, files or (), encoder or (), ready=xvector or (), known=known, progress=progress)
+        made = enroll(name, files or (), encoder or (), ready=xvector or (), known=known, progress=progress)
     _keep(made)
 
 
 @app.command(name="list")
 def list_(form: FormatOption = "table") -> None:
     """The voices that there are."""
-    from analogon.voices.voices import Voice
+    from analogon.voices import Voice
 
     check_format(form)
     found = Voice.listing(complain)
@@ -111,7 +111,7 @@ def list_(form: FormatOption = "table") -> None:
 @app.command()
 def show(name: NameArgument, form: FormatOption = "table") -> None:
     """A voice's takes, and how well each goes with the others: low ones are odd."""
-    from analogon.voices.voices import Voice
+    from analogon.voices import Voice
 
     check_format(form)
     one = Voice.load(name)
@@ -153,8 +153,7 @@ def similar(
     A cosine is no identity: see it beside those of the voice's own takes, and of other people's. For more recordings
     of the same speaker: analogon search ./x.wav -c COLLECTION, in a collection indexed with -e speaker.
     """
-    from analogon.voices.voices import ORIENTATION, SHELF, Voice
-    from analogon.voices.voices import similar as nearest_voices
+    from analogon.voices import ORIENTATION, SHELF, Voice, most_similar
     from embed.media import Media, check_readable
 
     check_format(form)
@@ -171,7 +170,7 @@ def similar(
     if not kept:
         complain("no voice is kept yet: analogon voice add NAME FILE... makes one")
         raise typer.Exit(1)
-    found = nearest_voices(about, kept, encoder or (), remark=complain)
+    found = most_similar(about, kept, encoder or (), remark=complain)
     if not found:
         complain(f"no other voice is kept in a space that {asked} is kept in")
         raise typer.Exit(1)
@@ -217,8 +216,8 @@ def mix(
     replace: ReplaceOption = False,
 ) -> None:
     """A voice between kept ones: their weighted mean. A weight below 0 leads away from a voice."""
-    from analogon.voices.voices import SHELF, Share
-    from analogon.voices.voices import mix as mixed
+    from analogon.voices import SHELF, Share
+    from analogon.voices import mix as mixed
 
     shares = [Share.parse(part) for part in parts]
     name = name or "-".join(dict.fromkeys(share.name for share in shares))
@@ -230,7 +229,7 @@ def mix(
 @app.command()
 def rm(name: NameArgument) -> None:
     """Forget a voice; its recordings stay untouched."""
-    from analogon.voices.voices import Voice
+    from analogon.voices import Voice
 
     Voice.remove(name)
     stdout().print(f"{name} is forgotten", markup=False)
@@ -245,7 +244,7 @@ def export(
     """Write a voice's vector, float32, for use elsewhere."""
     import numpy as np
 
-    from analogon.voices.voices import Voice
+    from analogon.voices import Voice
     from indexes.durable import replacing
 
     one = Voice.load(name)
@@ -272,7 +271,7 @@ def _space(one: Voice, named: str | None) -> Space:
     raise UsageError(f"{one.name} is kept in {names}: {what}")
 
 
-def _keep(made: Made) -> None:
+def _keep(made: NewVoice) -> None:
     """Save a voice, and say what it is."""
     for note in made.notes:
         complain(note)

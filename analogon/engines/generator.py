@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analogon.prompts import Prompt
-from analogon.voices.voices import Voice
+from analogon.voices import Voice
 from embed.errors import GeneratorError, UsageError
 from embed.media import Media, Modality
 from embed.space import Space

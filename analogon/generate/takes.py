@@ -22,7 +22,7 @@ import numpy as np
 from analogon.engines.generator import Generator, Settings, generate
 from analogon.generate.judge import Judge, Judges
 from analogon.prompts import Prompt
-from analogon.voices.voices import Voice, similarity
+from analogon.voices import Voice, similarity
 from embed.errors import AnalogonError, GeneratorError, MediaError, UsageError
 from embed.media import Media, content_hash
 from indexes.durable import write_atomically

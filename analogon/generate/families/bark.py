@@ -35,7 +35,7 @@ import numpy.typing as npt
 from analogon.engines.generator import Ability, Generator, Settings
 from analogon.phrases.pieces import pieces
 from analogon.prompts import Prompt
-from analogon.voices.voices import Near, Voice, nearest
+from analogon.voices import NearestSample, Voice, nearest
 from embed import hub
 from embed.errors import EncoderError, GeneratorError, UsageError, one_line
 from embed.media import Media, Modality
@@ -86,7 +86,7 @@ class BarkGenerator(Generator):
             "waveform_temperature": waveform_temperature,
             "min_eos_p": min_eos_p,
         }
-        self._near: dict[str, Near] = {}
+        self._near: dict[str, NearestSample] = {}
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -209,7 +209,7 @@ class BarkGenerator(Generator):
             f"(cosine {near.score:.2f}, {near.space.model})",
         )
 
-    def _nearest(self, voice: Voice, names: Sequence[str]) -> Near:
+    def _nearest(self, voice: Voice, names: Sequence[str]) -> NearestSample:
         """The preset nearest to a kept voice. It is remembered on disk: many presets must be decoded for it."""
         digest = hashlib.blake2b(json.dumps([self._identity["weights"], list(names)]).encode(), digest_size=16)
         for space, vector in voice.vectors.items():
@@ -331,16 +331,16 @@ def _read_config(where: Path) -> tuple[Any, dict[str, Any]]:
     return config, generation
 
 
-def _remembered(path: Path, names: Sequence[str]) -> Near | None:
+def _remembered(path: Path, names: Sequence[str]) -> NearestSample | None:
     try:
         table = json.loads(path.read_text("utf-8"))
-        near = Near(table["name"], float(table["score"]), Space.from_json(table["space"]), int(table["among"]))
+        near = NearestSample(table["name"], float(table["score"]), Space.from_json(table["space"]), int(table["among"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return near if near.name in names else None
 
 
-def _remember(path: Path, near: Near) -> None:
+def _remember(path: Path, near: NearestSample) -> None:
     table = {"name": near.name, "score": near.score, "space": near.space.to_json(), "among": near.among}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

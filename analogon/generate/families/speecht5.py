@@ -33,7 +33,7 @@ import numpy.typing as npt
 from analogon.engines.generator import Ability, Generator, Settings, Stage
 from analogon.phrases.pieces import excerpt, pieces
 from analogon.prompts import Prompt
-from analogon.voices.voices import SPEECHBRAIN, Voice, hear
+from analogon.voices import SPEECHBRAIN, Voice, enroll
 from embed import decode, hub
 from embed.encoder import AudioInput
 from embed.encoder import load as load_encoder
@@ -201,13 +201,13 @@ class SpeechT5Generator(Generator):
     def _of_file(self, path: Path) -> Speaker:
         """Of 512 numbers in a .npy file, taken for an x-vector of speechbrain's, or of a recording."""
         if path.suffix == ".npy":
-            return self._of(hear("guest", (), ready=[path]).voice)
+            return self._of(enroll("guest", (), ready=[path]).voice)
         if self.speaker_encoder is None:
             raise UsageError(
                 f"{self.name}: to speak as in {path} it needs a speaker encoder of {self.dim} numbers, as "
                 "speaker_encoder=xvector; or keep the voice with analogon voice add"
             )
-        made = hear("guest", [path], [self.speaker_encoder])
+        made = enroll("guest", [path], [self.speaker_encoder])
         return self._of(made.voice, made.notes)
 
     def _of_kept(self, voice: Voice) -> Speaker:

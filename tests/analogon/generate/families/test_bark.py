@@ -19,7 +19,7 @@ from analogon.generate.families import bark
 from analogon.generate.loading import load
 from analogon.phrases.pieces import pieces
 from analogon.prompts import Prompt
-from analogon.voices.voices import Voice
+from analogon.voices import Voice
 from embed import hub
 from embed.encoder import load as load_encoder
 from embed.errors import AnalogonError, EncoderError, GeneratorError, ModelNotFound, UsageError

@@ -20,7 +20,7 @@ from analogon.engines.generator import Settings, generate
 from analogon.generate.families import fastspeech2
 from analogon.generate.loading import load
 from analogon.prompts import Prompt
-from analogon.voices.voices import Voice
+from analogon.voices import Voice
 from embed.errors import AnalogonError, EncoderError, MissingPackage, ModelNotFound, UsageError
 from embed.space import Space
 from tests.analogon.generate.families import tiny_fastspeech2

@@ -17,7 +17,7 @@ from analogon.engines.generator import Settings, generate
 from analogon.generate.families.speecht5 import griffin_lim
 from analogon.generate.loading import load
 from analogon.prompts import Prompt
-from analogon.voices.voices import SPEECHBRAIN, Voice
+from analogon.voices import SPEECHBRAIN, Voice
 from embed.errors import AnalogonError, EncoderError, MissingPackage, ModelNotFound, SpaceMismatch, UsageError
 from embed.media import Media
 from embed.space import Space, unit

@@ -18,7 +18,7 @@ from analogon.engines.generator import Generator, Settings, generate
 from analogon.generate.families import vits
 from analogon.generate.loading import load
 from analogon.prompts import Prompt
-from analogon.voices.voices import Voice
+from analogon.voices import Voice
 from embed.errors import AnalogonError, EncoderError, MissingPackage, ModelNotFound, UsageError
 from embed.media import Media
 from embed.space import Space

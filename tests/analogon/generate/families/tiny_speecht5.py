@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analogon.engines.generator import Settings
-from analogon.voices.voices import Voice
+from analogon.voices import Voice
 from embed.space import Space, unit
 from tests.embed.encoders.tiny import VOCABULARY, scatter
 
