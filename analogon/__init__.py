@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, version
 
-from analogon.search.hits import Hit
-from analogon.search.library import Hits, Library
+from analogon.search.hits import Hit, Hits
+from analogon.search.library import Library
 from analogon.settings.config import collection_path
 from embed.errors import AnalogonError
 from embed.media import Media

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from analogon.search.hits import Hit
-from analogon.search.previews import place
+from analogon.search.hits import Hit, place
 from analogon.settings.defaults import LOOKS_AT
 from embed.errors import printable
 from embed.media import Modality

@@ -31,7 +31,8 @@ from analogon.generate.loading import load as load_generator
 from analogon.generate.takes import Run, Take, ranked
 from analogon.phrases.pieces import short
 from analogon.prompts import Prompt
-from analogon.search.library import Hits, Library
+from analogon.search.hits import Hits
+from analogon.search.library import Library
 from embed.encoder import load, resolve
 from embed.errors import UsageError
 from indexes.build import Listener, Report

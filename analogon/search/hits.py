@@ -1,14 +1,17 @@
-"""One result of a search: an item, the part that matched, its score, and how to say so."""
+"""What a search gives: hits, each an item, the part that matched and its score, and how to say and show them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from analogon.phrases.pieces import short
+from analogon.search.previews import preview
 from embed.media import Media, Span
 
-__all__ = ["Hit", "Reason", "clock", "describe_span"]
+__all__ = ["Hit", "Hits", "Reason", "clock", "describe_span", "place"]
 
 Reason = Literal["sound", "name"]
 
@@ -71,6 +74,52 @@ class Hit:
             "fused": round(self.fused, 6),
             "percentile": None if self.percentile is None else round(self.percentile, 2),
         }
+
+
+class Hits(Sequence[Hit]):
+    """Hits, best first, and notes on what could not be asked. In a notebook they show players and thumbnails.
+
+    ``query`` is what was asked, as it prints itself; ``arithmetic`` says whether it is more than a text or a file.
+    """
+
+    def __init__(self, query: str, hits: Sequence[Hit], notes: Sequence[str] = (), *, arithmetic: bool = False) -> None:
+        self.query = query
+        self.notes = tuple(notes)
+        self.arithmetic = arithmetic
+        self._hits = tuple(hits)
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._hits[index]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self._hits)
+
+    def __repr__(self) -> str:
+        lines = [f"{hit.rank:3} {hit.score:6.3f}  {hit.path}  {hit.where}".rstrip() for hit in self._hits]
+        return "\n".join([f"{len(self)} hits for {self.query}", *lines])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{preview(hit.media)}</td><td style='text-align:left'>"
+            f"{html.escape(place(hit))}<br><small>{html.escape(_why(hit))}</small></td></tr>"
+            for hit in self
+        )
+        head = "<tr><th>#</th><th>score</th><th></th><th style='text-align:left'>file</th></tr>"
+        return f"<p>{len(self)} hits for <b>{html.escape(self.query)}</b></p><table>{head}{rows}</table>"
+
+
+def place(hit: Hit) -> str:
+    """Where a hit lies: its path as seen from here, and the row of a table."""
+    return short(hit.path) + (f", row {hit.media.row + 1}" if hit.media.row is not None else "")
+
+
+def _why(hit: Hit) -> str:
+    """The part that matched, and that it was found by its name where it was."""
+    named = f"by {' and '.join(hit.reasons)}" if "name" in hit.reasons else ""
+    return ", ".join(filter(None, (hit.where, named)))
 
 
 def describe_span(media: Media, facts: Mapping[str, Any]) -> str:

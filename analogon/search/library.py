@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,9 @@ from analogon.query import Text, excludes, leaves, without_excludes
 from analogon.search.ask import Askable, Asked
 from analogon.search.background import Background
 from analogon.search.background import rescore as rescored
-from analogon.search.fusion import Ranked, fuse
-from analogon.search.hits import Hit, Reason
+from analogon.search.hits import Hits
 from analogon.search.hubness import METHODS, beside_best, mmr
-from analogon.search.previews import hits_html
+from analogon.search.joining import Answer, Answers, joined
 from analogon.settings import config
 from analogon.settings.defaults import LOOKS_AT
 from embed.encoder import Encoder, resolve
@@ -28,47 +27,17 @@ from embed.encoder import load as load_encoder
 from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, UsageError
 from embed.media import MODALITIES, Modality
 from indexes.build import Listener, Plan, Report, SideTable, build
-from indexes.catalog import Item, Source
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
 from indexes.where import Expression
 from indexes.words import split
 from indexes.writer import writing
 
-__all__ = ["Hit", "Hits", "Library"]
+__all__ = ["Library"]
 
 WAYS: Final = ("sound", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
 VARIED: Final = 100  # hits that variety chooses from
 WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
-
-
-class Hits(Sequence[Hit]):
-    """Hits, best first, and notes on what could not be asked. In a notebook they show players and thumbnails.
-
-    ``query`` is what was asked, as it prints itself; ``arithmetic`` says whether it is more than a text or a file.
-    """
-
-    def __init__(self, query: str, hits: Sequence[Hit], notes: Sequence[str] = (), *, arithmetic: bool = False) -> None:
-        self.query = query
-        self.notes = tuple(notes)
-        self.arithmetic = arithmetic
-        self._hits = tuple(hits)
-
-    def __len__(self) -> int:
-        return len(self._hits)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._hits[index]
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self._hits)
-
-    def __repr__(self) -> str:
-        lines = [f"{hit.rank:3} {hit.score:6.3f}  {hit.path}  {hit.where}".rstrip() for hit in self._hits]
-        return "\n".join([f"{len(self)} hits for {self.query}", *lines])
-
-    def _repr_html_(self) -> str:
-        return hits_html(self.query, self)
 
 
 def _question(asked: Asked) -> str:
@@ -248,7 +217,7 @@ class Library:
         without = frozenset() if include_self else asked.own
         depth = k + offset if by == "sound" else max(k + offset, DEPTH)
         notes: list[str] = []
-        lists: list[_Answers] = []
+        lists: list[Answers] = []
         unasked: UsageError | None = None
         if by != "name":
             try:
@@ -260,7 +229,7 @@ class Library:
             for known, modality in targets:
                 found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
                 notes += remarks
-                lists.append(_Answers("sound", found))
+                lists.append(Answers("sound", found))
             notes += dict.fromkeys([*asked.remarks, *(one.remark for one in asked.crossed.values())])
         if by != "sound":
             kinds = self._named_kinds(to, {answer.item.modality for one in lists for answer in one.found})
@@ -276,7 +245,7 @@ class Library:
                 if not any(one.found for one in lists):
                     raise unasked
                 notes.append(f"found by name alone: {unasked}")
-        hits = _joined(lists, parts)[offset : offset + k]
+        hits = joined(lists, parts)[offset : offset + k]
         return Hits(asked.name, hits, notes, arithmetic=not asked.plain)
 
     def _near(
@@ -290,7 +259,7 @@ class Library:
         parts: bool,
         rerank: str,
         variety: float,
-    ) -> tuple[list[_Answer], list[str]]:
+    ) -> tuple[list[Answer], list[str]]:
         """What a space holds of a modality near to a query, best first, and what is to be said of it."""
         collection, space = self.collection, known.space
         vector = asked.vector(known, modality)
@@ -323,7 +292,7 @@ class Library:
             scores, places = [one.score for one in found], [one.row for one in found]
             percentiles = background.percentile(scores, places).tolist()
         return [
-            _Answer(one.item, one.ranked, one.score, space.model, percentile)
+            Answer(one.item, one.ranked, one.score, space.model, percentile)
             for one, percentile in zip(found, percentiles, strict=True)
         ], notes
 
@@ -377,19 +346,19 @@ class Library:
             return sorted((there - {"text"}) | answering or there)
         return [modality for modality in MODALITIES if modality == to]
 
-    def _by_name(self, called: Namesakes) -> list[_Answers]:
+    def _by_name(self, called: Namesakes) -> list[Answers]:
         """What was found by words and by meaning as lists that together count about as much as one space does."""
         model = self.collection.names.space.model if self.collection.names else ""
 
-        def answer(one: Neighbour) -> _Answer:
+        def answer(one: Neighbour) -> Answer:
             cosine = called.cosines.get(one.item.sources[0].id)
             if cosine is None:
-                return _Answer(one.item, one.score, one.score, "BM25")
-            return _Answer(one.item, one.score, cosine, model)
+                return Answer(one.item, one.score, one.score, "BM25")
+            return Answer(one.item, one.score, cosine, model)
 
         lists = [called.words] if called.meaning is None else [called.meaning, called.words]
         weighted = [(found, 1 / len(lists)) for found in lists] + [(called.whole, WHOLE)]
-        return [_Answers("name", [answer(one) for one in found], weight) for found, weight in weighted]
+        return [Answers("name", [answer(one) for one in found], weight) for found, weight in weighted]
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
@@ -465,78 +434,3 @@ class Library:
         raise UsageError(
             f"{collection.name} holds no {to or 'vectors'}" + (f"; it holds {', '.join(held)}" if held else "")
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """An item in a list: ``ranked`` is the score that orders the list, ``score`` the one to show, and its ``model``."""
-
-    item: Item
-    ranked: float
-    score: float
-    model: str
-    percentile: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """One list of answers, best first: why they were found, and how much the list counts."""
-
-    reason: Reason
-    found: Sequence[_Answer]
-    weight: float = 1.0
-
-
-def _joined(lists: Sequence[_Answers], parts: bool) -> list[Hit]:
-    """Lists merged by reciprocal rank; one list stays as it is.
-
-    What several lists found of a content and modality adds up, or of each part where ``parts`` are asked for, and a
-    name counts for all parts of its file. What is shown is the part that the content's best list found, if any did.
-    """
-    windows: dict[Hashable, list[Hashable]] = {}
-    for one in lists:
-        for answer in one.found if parts and one.reason == "sound" else ():
-            windows.setdefault(_whole(answer), []).append((_whole(answer), answer.item.id))
-
-    def keys(reason: Reason, answer: _Answer) -> list[Hashable]:
-        if not parts:
-            return [_whole(answer)]
-        return (
-            [(_whole(answer), answer.item.id)] if reason == "sound" else windows.get(_whole(answer), [_whole(answer)])
-        )
-
-    seen: dict[Hashable, dict[Reason, list[tuple[int, int, _Answer]]]] = {}
-    ranked: list[Ranked[Hashable]] = []
-    for number, one in enumerate(lists):
-        pairs = [(key, answer) for answer in one.found for key in keys(one.reason, answer)]
-        ranked.append(Ranked([(key, answer.ranked) for key, answer in pairs], one.weight))
-        for rank, (key, answer) in enumerate(pairs):
-            seen.setdefault(key, {}).setdefault(one.reason, []).append((rank, number, answer))
-    hits = []
-    for rank, (key, fused) in enumerate(fuse(ranked).items(), start=1):
-        reasons = tuple(reason for reason in get_args(Reason) if reason in seen[key])
-        first = {reason: min(seen[key][reason], key=lambda found: found[:2])[2] for reason in reasons}
-        hits.append(_hit(rank, first[reasons[0]], first[reasons[-1]].item.sources, reasons, fused))
-    return hits
-
-
-def _whole(answer: _Answer) -> Hashable:
-    return answer.item.content, answer.item.modality
-
-
-def _hit(rank: int, answer: _Answer, sources: tuple[Source, ...], reasons: tuple[Reason, ...], fused: float) -> Hit:
-    """A hit; of several sources the one whose name was found comes first."""
-    item = replace(answer.item, sources=sources)
-    return Hit(
-        rank=rank,
-        score=answer.score,
-        media=item.media,
-        id=item.id,
-        space=answer.model,
-        paths=tuple(dict.fromkeys(source.path for source in sources)),
-        metadata=item.metadata,
-        facts=item.facts,
-        reasons=reasons,
-        fused=fused,
-        percentile=answer.percentile,
-    )

@@ -1,47 +1,27 @@
-"""Hits for a notebook: players, thumbnails and texts in one table of HTML that needs nothing beside it."""
+"""What a notebook shows of a medium: a player, a thumbnail or a text."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from analogon.phrases.pieces import short
-from analogon.search.hits import Hit
 from embed import decode
 from embed.encoder import AudioInput
 from embed.errors import AnalogonError
 from embed.media import Media, Span
 
-__all__ = ["hits_html", "place"]
+__all__ = ["preview"]
 
 PLAYER_SECONDS: Final = 10.0
 THUMBNAIL: Final = 160
 
 
-def hits_html(query: str, hits: Sequence[Hit]) -> str:
-    """Hits for a notebook: a player for the span that matched, a thumbnail, or the text, and how it was found."""
-    rows = "".join(
-        f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{_preview(hit)}</td><td style='text-align:left'>"
-        f"{html.escape(place(hit))}<br><small>{html.escape(_why(hit))}</small></td></tr>"
-        for hit in hits
-    )
-    head = "<tr><th>#</th><th>score</th><th></th><th style='text-align:left'>file</th></tr>"
-    return f"<p>{len(hits)} hits for <b>{html.escape(query)}</b></p><table>{head}{rows}</table>"
-
-
-def _why(hit: Hit) -> str:
-    """The part that matched, and that it was found by its name where it was."""
-    named = f"by {' and '.join(hit.reasons)}" if "name" in hit.reasons else ""
-    return ", ".join(filter(None, (hit.where, named)))
-
-
-def _preview(hit: Hit) -> str:
-    media = hit.media
+def preview(media: Media) -> str:
+    """HTML that needs nothing beside it: a player of the medium's span, a thumbnail, a text, or why there is none."""
     if media.text is not None:
         return html.escape(media.text[:300])
     try:
@@ -76,8 +56,3 @@ def _thumbnail(media: Media) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def place(hit: Hit) -> str:
-    """Where a hit lies: its path as seen from here, and the row of a table."""
-    return short(hit.path) + (f", row {hit.media.row + 1}" if hit.media.row is not None else "")

@@ -15,7 +15,6 @@ from PIL import Image
 import analogon
 from analogon.query import File, Text
 from analogon.search.ask import as_query, media_of
-from analogon.search.hits import clock, describe_span
 from embed import Media, Span, encode, load
 from embed.errors import CollectionNotFound, FilterError, SpaceMismatch, UnsupportedModality, UsageError
 from tests import sounds
@@ -135,15 +134,6 @@ def test_what_a_person_types_is_a_file_or_a_text(folder: Path, monkeypatch: pyte
     assert medium("a/001.wav").modality == "audio" and medium("./a/001.wav").modality == "audio"
     assert medium("one.txt").text == "a dog barks"
     assert medium("./nowhere.wav").path == "nowhere.wav"
-
-
-def test_spans_in_words() -> None:
-    audio = Media("audio", path="x.wav", span=Span(42.0, 52.0))
-    assert describe_span(audio, {"duration": 90.0}) == "0:42 to 0:52"
-    assert describe_span(audio.but(span=Span(0.0, 5.0)), {"duration": 5.0}) == ""
-    text = Media("text", text="x", span=Span(3, 9))
-    assert describe_span(text, {"lines": 20}) == "lines 3 to 9"
-    assert clock(3599.9) == "59:59" and clock(7200) == "2:00:00"
 
 
 def command(*arguments: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
