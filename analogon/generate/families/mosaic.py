@@ -1,8 +1,8 @@
 """mosaic: new sound made of a collection's own recordings, cut into grains, chosen and joined. It needs no weights.
 
 Corpus-based concatenative synthesis (Schwarz et al., "Real-time corpus-based concatenative synthesis with CataRT", DAFx
-2006; Zils and Pachet, "Musical mosaicing", DAFx 2001): ``analogon.generate.concatenative`` says how grains are chosen
-and joined.
+2006; Zils and Pachet, "Musical mosaicing", DAFx 2001). ``analogon.generate.corpus`` gathers the grains,
+``analogon.generate.composing`` chooses among them, and ``analogon.generate.concatenative`` has the arrays' part of it.
 
 - Without a guide the prompt is read as a search reads it, arithmetic, files and bridges included. The recordings that
   are nearest to it, windows of the collection, are cut where something begins in them and about every 0.3 s, and
@@ -18,152 +18,21 @@ serve only where the collection has no other.
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from itertools import islice, repeat, zip_longest
-from typing import Any, Final, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from analogon.engines.generator import Ability, Generator, Settings
-from analogon.generate import concatenative as cc
-from analogon.generate.concatenative import Piece, Stage, Units
+from analogon.generate import corpus as corpora
+from analogon.generate.composing import Grain, compose
+from analogon.generate.corpus import Corpus, Tuning
 from analogon.prompts import Prompt
-from analogon.search.ask import Asked
 from analogon.search.library import Library
-from embed import decode
-from embed.encoder import AudioInput
-from embed.errors import GeneratorError, MediaError, UsageError
-from embed.media import Media, Modality, Span, content_hash
-from embed.pipeline import Encoded, encode_stream
-from indexes.collection import KnownSpace
+from embed.errors import UsageError
+from embed.media import Media, Modality
 from indexes.faiss import fingerprint
 
 __all__ = ["Grain", "MosaicGenerator", "Tuning", "load"]
-
-T = TypeVar("T")
-
-SECONDS: Final = 5.0  # where neither the settings nor a guide say how long
-GRAIN, GUIDED_GRAIN = 0.3, 0.1  # s
-LONGEST_PASSAGE: Final = 20.0  # s of a window that are listened to
-MOST_UNITS, GUIDED_UNITS = 1024, 4096  # of the nearest recordings, that are chosen among
-FAINT, FAINT_GUIDED = 20.0, 30.0  # dB below the loudest unit of a recording, from which a unit counts as its silence
-NEAREST: Final = 48  # units that one grain of a guide chooses among
-WINDOWS: Final = 24  # of a guide, that are looked for in the collection
-HORIZON: Final = 6  # joins ahead that a grain is chosen by
-RELEVANCE: Final = 3.0  # the target cost of the farthest candidate, where the nearest has 0
-BESIDE_GUIDE: Final = 1.0  # the same where sounding like a guide counts too
-LEVEL: Final = -20.0  # dB of full scale (RMS) that recordings are brought to
-BOOST: Final = 12.0  # dB that one may be raised more than the median of all
-EDGE: Final = 0.003  # s over which a recording's own ends are faded
-ENDS: Final = 0.02  # s over which a take's ends are faded
-REACH: Final = 0.008  # s that a grain is moved for waves to meet in phase: half a period of 62 Hz
-CEILING: Final = 0.97  # the highest peak of a take
-CACHED: Final = 400.0  # s of recordings that stay in memory, cut and described
-TOLD: Final = 3  # recordings that could not be used, that are named
-
-LONGEST: Final = 600.0  # s: a take is made in memory
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """A mosaic's settings: see ``load``."""
-
-    grain: float | None = None
-    overlap: float = 0.25
-    candidates: int = 64
-    join: float = 1.0
-    variety: float = 1.0
-    temperature: float = 0.3
-    envelope: bool = True
-    where: str | None = None
-    rate: int = 44100
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "grain": (GRAIN if self.grain is None else self.grain, 0.02, 5.0),
-            "overlap": (self.overlap, 0.01, 1.0),
-            "candidates": (self.candidates, 1, 10_000),
-            "join": (self.join, 0.0, 1000.0),
-            "variety": (self.variety, 0.0, 1000.0),
-            "temperature": (self.temperature, 0.0, 1000.0),
-            "rate": (self.rate, 8000, 192_000),
-        }
-        for name, (value, least, most) in bounds.items():
-            if not (math.isfinite(value) and least <= value <= most):
-                raise UsageError(f"mosaic: {name} must be from {least:g} to {most:g}, not {value:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class Grain:
-    """What a take has of a file, in seconds, where it lies in the take, its gain, the cosine with the prompt."""
-
-    path: str
-    start: float
-    end: float
-    at: float
-    gain_db: float
-    score: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Passage:
-    """A part of a file, decoded and cut. ``begin`` is the place of its first sample in the file, in seconds."""
-
-    path: str
-    begin: float
-    samples: npt.NDArray[np.float32]
-    units: Units
-    note: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Pool:
-    """The units to choose among: number, ``(units,)``, of their passage, gain in dB, target cost.
-
-    ``weight`` is what join costs are multiplied by.
-    """
-
-    passages: Sequence[_Passage]
-    scores: Sequence[float | None]
-    owner: npt.NDArray[np.int64]
-    units: Units
-    gain: npt.NDArray[np.float64]
-    cost: npt.NDArray[np.float64]
-    weight: float
-    remarks: tuple[str, ...]
-
-    def join(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """What it costs that units ``b`` come after units ``a``; nothing where they do so in their recording."""
-        lead, tail = self.units.lead[b].louder(self.gain[b]), self.units.tail[a].louder(self.gain[a])
-        cost = self.weight * cc.differences(tail, lead, pitch=0.5)
-        ends = self.units.start[a] + self.units.length[a]
-        cost[(self.owner[a][:, None] == self.owner[b]) & (ends[:, None] == self.units.start[b])] = 0.0
-        return cost
-
-    @cached_property
-    def joins(self) -> npt.NDArray[np.float64]:
-        """What it costs that any unit comes after any other: ``(units, units)``."""
-        every = np.arange(len(self.units))
-        return self.join(every, every)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    """A window of the collection: its item, the places where its file lies, and its cosine with the prompt."""
-
-    item: int
-    content: int
-    paths: tuple[str, ...]
-    span: Span | None
-    score: float | None = None
 
 
 class MosaicGenerator(Generator):
@@ -171,7 +40,7 @@ class MosaicGenerator(Generator):
 
     modality: Modality = "audio"
     abilities: frozenset[Ability] = frozenset({"seconds", "guide"})
-    longest = LONGEST
+    longest = corpora.LONGEST
     asks = True
 
     def __init__(self, library: Library, tuning: Tuning) -> None:
@@ -179,8 +48,7 @@ class MosaicGenerator(Generator):
         self.library = library
         self.tuning = tuning
         self.grains: tuple[Grain, ...] = ()
-        self._pools: dict[tuple[object, ...], _Pool] = {}
-        self._passages: OrderedDict[tuple[object, ...], _Passage] = OrderedDict()
+        self._corpus = Corpus(library, tuning)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -192,11 +60,11 @@ class MosaicGenerator(Generator):
         return [grain.to_json() for grain in self.grains]
 
     def remarks(self, prompt: Prompt, settings: Settings) -> Sequence[str]:
-        said = list(self._pool(prompt, settings).remarks)
+        said = list(self._corpus.pool(prompt.text, settings.guide).remarks)
         if settings.guide is not None:
-            length = len(self._guide(settings.guide)) / self.tuning.rate
-            if length >= LONGEST:
-                said.append(f"only the first {LONGEST:g} s of the guide are followed")
+            length = len(self._corpus.guide(settings.guide)) / self.tuning.rate
+            if length >= corpora.LONGEST:
+                said.append(f"only the first {corpora.LONGEST:g} s of the guide are followed")
             if settings.seconds is not None and settings.seconds > length:
                 said.append(f"the guide lasts {length:.2f} s, and so does the take, not {settings.seconds:g} s")
         return said
@@ -206,374 +74,8 @@ class MosaicGenerator(Generator):
 
         Raises ``UsageError`` where the collection cannot be asked, and ``GeneratorError`` where nothing of it sounds.
         """
-        pool = self._pool(prompt, settings)
-        random = np.random.default_rng(settings.seed)
-        if settings.guide is None:
-            total = max(1, round((settings.seconds or SECONDS) * self.tuning.rate))
-            pieces, numbers = self._walk(pool, total, random)
-        else:
-            guide = self._guide(settings.guide, settings.seconds)
-            total = len(guide)
-            pieces, numbers = self._follow(pool, guide, self._bands(settings.guide), random)
-        sound, moved = cc.overlap_add(pieces, self._fade(settings), round(REACH * self.tuning.rate))
-        sound = _faded(sound[:total], min(round(ENDS * self.tuning.rate), total // 4))
-        peak = float(np.abs(sound).max())
-        scale = min(1.0, CEILING / peak) if peak > 0 else 1.0
-        self.grains = tuple(self._grains(pool, pieces, numbers, moved, scale))
-        return Media("audio", array=sound * np.float32(scale), rate=self.tuning.rate)
-
-    # -- the two kinds of target ---------------------------------------------------------------------------------
-
-    def _walk(self, pool: _Pool, total: int, random: np.random.Generator) -> tuple[list[Piece], list[int]]:
-        """Grains of what is near to the prompt, one after another, for ``total`` samples."""
-        # Each take leans towards other recordings, so that takes differ as wholes and not in their details alone.
-        leaning = self.tuning.temperature * random.gumbel(size=len(pool.passages))
-        stage = Stage(np.arange(len(pool.units)), pool.cost - leaning[pool.owner])
-
-        def join(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-            return pool.joins if len(a) == len(pool.joins) else pool.joins[a]
-
-        ahead = cc.futures([stage] * (HORIZON + 1), join, self.tuning.temperature)[0]
-        pieces: list[Piece] = []
-        numbers = []
-        left = total
-        for number in self._chain(pool, repeat(stage), repeat(ahead), join, random):
-            length = min(left, int(pool.units.length[number]))
-            pieces.append(self._piece(pool, number, length, float(pool.gain[number])))
-            numbers.append(number)
-            left -= length
-            if not left:
-                break
-        return pieces, numbers
-
-    def _follow(
-        self, pool: _Pool, guide: npt.NDArray[np.float32], bands: int, random: np.random.Generator
-    ) -> tuple[list[Piece], list[int]]:
-        """For each grain of a guide one that sounds like it."""
-        wanted = self._analysed(guide, guided=True)
-        # How loud a grain is within its recording tells a beginning from its end; recordings themselves are levelled.
-        targets = wanted.body.louder(LEVEL - wanted.level)
-        stages = []
-        for at in range(len(wanted)):
-            costs = cc.differences(targets[at : at + 1], pool.units.body, bands=bands, level=0.3)[0] + pool.cost
-            costs += 0.5 * (pool.units.onset != wanted.onset[at])
-            costs += 2.0 * np.maximum(0.0, 1.0 - pool.units.room / wanted.length[at])
-            ids = np.sort(np.argpartition(costs, min(NEAREST, len(costs)) - 1)[:NEAREST])
-            stages.append(Stage(ids, costs[ids]))
-        ahead = cc.futures(stages, pool.join, self.tuning.temperature)
-        numbers = list(self._chain(pool, stages, ahead, pool.join, random))
-        gains = pool.gain[numbers] + (wanted.level - LEVEL)
-        if self.tuning.envelope:
-            # A grain is as loud as it will be heard, cut to the guide's.
-            levels = [
-                cc.decibels(np.mean(self._piece(pool, number, int(length)).read(0, int(length)) ** 2))
-                for number, length in zip(numbers, wanted.length, strict=True)
-            ]
-            gains = cc.limited(wanted.body.level - np.array(levels), BOOST, wanted.loud(FAINT_GUIDED))
-        return [
-            self._piece(pool, number, int(length), float(gain))
-            for number, length, gain in zip(numbers, wanted.length, gains, strict=True)
-        ], numbers
-
-    def _chain(
-        self,
-        pool: _Pool,
-        stages: Iterable[Stage],
-        ahead: Iterable[npt.NDArray[np.float64]],
-        join: cc.Join,
-        random: np.random.Generator,
-    ) -> Iterator[int]:
-        return cc.chain(
-            stages,
-            ahead,
-            join,
-            temperature=self.tuning.temperature,
-            random=random,
-            groups=pool.owner,
-            variety=self.tuning.variety,
-        )
-
-    def _piece(self, pool: _Pool, number: int, length: int, gain: float = 0.0) -> Piece:
-        samples = pool.passages[pool.owner[number]].samples
-        return Piece(samples, int(pool.units.start[number]), length, 10.0 ** (gain / 20.0))
-
-    def _grains(
-        self, pool: _Pool, pieces: Sequence[Piece], numbers: Sequence[int], moved: Sequence[int], scale: float
-    ) -> Iterator[Grain]:
-        rate, at = self.tuning.rate, 0
-        for piece, number, lag in zip(pieces, numbers, moved, strict=True):
-            passage, score = pool.passages[pool.owner[number]], pool.scores[pool.owner[number]]
-            start = passage.begin + max(0, piece.start + lag) / rate
-            end = passage.begin + min(len(passage.samples), piece.start + lag + piece.length) / rate
-            gain = 20.0 * math.log10(max(piece.gain * scale, 1e-6))
-            yield Grain(passage.path, start, max(start, end), at / rate, gain, score)
-            at += piece.length
-
-    # -- what is chosen among ------------------------------------------------------------------------------------
-
-    def _pool(self, prompt: Prompt, settings: Settings) -> _Pool:
-        """The units for a prompt and a guide; those of the last are kept, as other seeds ask for the same."""
-        guide = settings.guide
-        stamps = tuple((store.file, store.rows) for store in self.library.collection.catalog.stores())
-        key = (prompt.text, None if guide is None else (content_hash(guide), guide.span), stamps)
-        if key not in self._pools:
-            self._pools = {key: self._gathered(prompt.text.strip(), guide)}
-        return self._pools[key]
-
-    def _gathered(self, text: str, guide: Media | None) -> _Pool:
-        name = self.library.collection.name
-        if not text and guide is None:
-            raise UsageError("mosaic needs a prompt or a guide: what shall it sound like?")
-        if guide is not None:
-            self._guide(guide)  # one that cannot be used is told before anything is looked for
-        notes: list[str] = []
-        candidates = self._candidates(text, guide, notes)
-        if not candidates:
-            through = " that its filter lets through" if self.tuning.where else ""
-            raise UsageError(f"{name} holds no recordings{through}")
-        passages: list[_Passage] = []
-        scores: list[float | None] = []
-        failed: list[str] = []
-        costs: list[float] = []
-        heard: list[Units] = []
-        count = 0
-        most, faint = (MOST_UNITS, FAINT) if guide is None else (GUIDED_UNITS, FAINT_GUIDED)
-        relevance = _relative([one.score for one in candidates]) * (RELEVANCE if guide is None else BESIDE_GUIDE)
-        for candidate, cost in zip(candidates, relevance, strict=True):
-            if count >= most:
-                break
-            try:
-                passage = self._passage(candidate, guided=guide is not None)
-            except MediaError as error:
-                failed.append(str(error))
-                continue
-            notes += [passage.note] if passage.note else []
-            loud = passage.units[passage.units.loud(faint)]
-            if not len(loud):
-                continue
-            count += len(loud)
-            passages.append(passage)
-            heard.append(loud)
-            scores.append(candidate.score)
-            costs.append(float(cost))
-        if not passages:
-            why = f"; {failed[0]}" if failed else ": they are silent"
-            raise GeneratorError(f"none of the {len(candidates)} recordings of {name} that are nearest sounds{why}")
-        lines = [f"a recording of {name} was passed over: {reason}" for reason in failed[:TOLD]]
-        lines += [f"so were {len(failed) - TOLD} more"] if len(failed) > TOLD else []
-        lines += notes
-        owner = np.repeat(np.arange(len(heard)), [len(units) for units in heard])
-        gains = cc.limited([LEVEL - units.level for units in heard], BOOST)
-        return _Pool(
-            passages,
-            scores,
-            owner,
-            Units.join(heard),
-            gains[owner],
-            np.array(costs)[owner],
-            self.tuning.join,
-            tuple(lines),
-        )
-
-    def _candidates(self, text: str, guide: Media | None, notes: list[str]) -> list[_Candidate]:
-        """The windows of the collection that are nearest to the prompt and to the guide, in turns, best first.
-
-        ``notes`` get what the search remarks, of a bridge that was crossed for one.
-        """
-        collection = self.library.collection
-        asked = Asked.of(collection, text) if text else None
-        known = self._space(asked, guide)
-        lists = []
-        if asked is not None:
-            lists.append(self._near_prompt(text, known, notes))
-        if guide is not None:
-            lists.append(self._near_guide(guide, known))
-        found = {one.item: one for one in _in_turns(lists)}
-        if guide is not None:
-            own = {collection.catalog.content_of_hash(content_hash(guide))} | (asked.own if asked else set())
-            found = {item: one for item, one in found.items() if one.content not in own} or found
-        if asked is not None and guide is not None:
-            target = asked.vector(known, "audio")
-            found = {
-                item: replace(one, score=float(collection.vector(known.space, item) @ target))
-                for item, one in found.items()
-            }
-        return _apart(found.values())
-
-    def _space(self, asked: Asked | None, guide: Media | None) -> KnownSpace:
-        """The first space that holds recordings and takes the prompt, over a bridge if need be."""
-        collection = self.library.collection
-        spaces = [known for known in collection.spaces if "audio" in collection.modalities(known.space)]
-        for known in spaces:
-            if asked is None or not asked.lacks(known):
-                return known
-        for known in spaces:
-            if asked is not None and asked.bridged(known):
-                return known
-        # A search says what is amiss.
-        self.library.search(asked.query if asked else guide or "", to="audio", k=1, by="sound")
-        raise UsageError(f"{collection.name} holds no recordings that could be asked for")
-
-    def _near_prompt(self, text: str, known: KnownSpace, notes: list[str]) -> list[_Candidate]:
-        collection = self.library.collection
-        several = len(collection.spaces) > 1
-        for include_self in (False, True):
-            hits = self.library.search(
-                text,
-                to="audio",
-                k=self.tuning.candidates,
-                by="sound",
-                parts=True,
-                where=self.tuning.where,
-                encoders=[known.encoder] if several else (),
-                include_self=include_self,
-            )
-            if hits:
-                break
-        notes += hits.notes
-        items = collection.catalog.items([hit.id for hit in hits])
-        return [_Candidate(hit.id, items[hit.id].content, hit.paths, hit.span, hit.score) for hit in hits]
-
-    def _near_guide(self, guide: Media, known: KnownSpace) -> list[_Candidate]:
-        """What is nearest to each window of a guide, in turns."""
-        collection = self.library.collection
-        vectors = []
-        for result in encode_stream(collection.encoder(known), [guide.but(modality="audio")]):
-            if isinstance(result, Encoded):
-                vectors.append(result.vector)
-            elif result.error is not None and not result.parts:
-                raise result.error
-        rows = [vectors[at] for at in np.unique(np.linspace(0, len(vectors) - 1, WINDOWS).round().astype(int))]
-        where = collection.filter(self.tuning.where) if self.tuning.where else None
-        lists = [
-            collection.nearest(known.space, "audio", row, self.tuning.candidates, where=where, parts=True)
-            for row in rows
-        ]
-        return [
-            _Candidate(one.item.id, one.item.content, tuple(source.path for source in one.item.sources), one.item.span)
-            for one in islice(_in_turns(lists), 4 * self.tuning.candidates)
-        ]
-
-    def _passage(self, candidate: _Candidate, *, guided: bool) -> _Passage:
-        """A window of a recording, from the first of its files that can be read. Raises ``MediaError``."""
-        errors = []
-        for path in candidate.paths:
-            key = (path, candidate.span, guided)
-            if key not in self._passages:
-                try:
-                    self._passages[key] = self._read(path, candidate.span, guided=guided)
-                except MediaError as error:
-                    errors.append(error)
-                    continue
-            self._passages.move_to_end(key)
-            found = self._passages[key]
-            while sum(len(one.samples) for one in self._passages.values()) > CACHED * self.tuning.rate:
-                self._passages.popitem(last=False)
-            return found
-        raise errors[0]
-
-    def _read(self, path: str, span: Span | None, *, guided: bool) -> _Passage:
-        rate = self.tuning.rate
-        grain, fade = self._grain(guided), self._fade_of(guided)
-        start = span.start if span else 0.0
-        end = min(span.end if span else math.inf, start + LONGEST_PASSAGE)
-        # What lies around a window serves its first and last grains.
-        begin = max(0.0, start - fade / rate - REACH)
-        media = Media("audio", path=path, span=Span(begin, end + grain))
-        samples, note = _decoded(media, rate)
-        samples = _faded(samples, min(round(EDGE * rate), len(samples) // 8))
-        first, last = round((start - begin) * rate), min(len(samples), round((end - begin) * rate))
-        if last <= first:
-            raise MediaError(path, f"holds no samples from {start:g} s to {end:g} s")
-        units = cc.analyse(samples, rate, grain=grain, fade=fade, first=first, last=last)
-        return _Passage(path, begin, samples, units, note)
-
-    # -- the guide, and sizes ------------------------------------------------------------------------------------
-
-    def _guide(self, guide: Media, seconds: float | None = None) -> npt.NDArray[np.float32]:
-        """A guide's samples, the first ``seconds``. Raises ``UsageError`` for one that is no sound, and silence."""
-        if guide.modality not in ("audio", "video"):
-            raise UsageError(f"mosaic needs a recording for a guide, not {guide.modality}")
-        samples, _ = _decoded(guide.but(modality="audio", span=guide.span or Span(0.0, LONGEST)), self.tuning.rate)
-        samples = samples[: max(1, round(min(seconds or LONGEST, LONGEST) * self.tuning.rate))]
-        if float(cc.decibels(np.mean(samples.astype(np.float64) ** 2))) < cc.SILENCE:
-            raise UsageError(f"the guide {guide.name} is silent")
-        return samples
-
-    def _bands(self, guide: Media) -> int:
-        """How many bands a guide can have something in: of one at 8 kHz those below 4 kHz."""
-        rate = decode.facts(guide.but(modality="audio")).get("sample_rate")
-        return cc.bands_below(rate / 2 if isinstance(rate, int | float) else math.inf, self.tuning.rate)
-
-    def _analysed(self, samples: npt.NDArray[np.float32], *, guided: bool) -> Units:
-        return cc.analyse(samples, self.tuning.rate, grain=self._grain(guided), fade=self._fade_of(guided))
-
-    def _grain(self, guided: bool) -> float:
-        return (GUIDED_GRAIN if guided else GRAIN) if self.tuning.grain is None else self.tuning.grain
-
-    def _fade_of(self, guided: bool) -> int:
-        return max(2, round(self.tuning.overlap * self._grain(guided) * self.tuning.rate))
-
-    def _fade(self, settings: Settings) -> int:
-        return self._fade_of(settings.guide is not None)
-
-
-def _decoded(media: Media, rate: int) -> tuple[npt.NDArray[np.float32], str | None]:
-    """Mono samples, as many as can be read, and what is wrong with the rest."""
-    found: list[npt.NDArray[np.float32]] = []
-    try:
-        for part in decode.parts(media, audio=AudioInput(rate, None)):
-            assert part.array is not None
-            found.append(part.array)
-    except MediaError as error:
-        if not found:
-            raise
-        return np.concatenate(found), str(error)
-    return np.concatenate(found), None
-
-
-def _faded(samples: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """Samples that rise from and fall to nothing within ``size`` at either end."""
-    out = samples.copy()
-    if size:
-        slope = np.sin((np.arange(size, dtype=np.float32) + 0.5) / size * (np.pi / 2)).astype(np.float32) ** 2
-        out[:size] *= slope
-        out[len(out) - size :] *= slope[::-1]
-    return out
-
-
-def _relative(scores: Sequence[float | None]) -> npt.NDArray[np.float64]:
-    """How far each lies behind the best, from 0 to 1 for the last; 0 for those without a score."""
-    known = [score for score in scores if score is not None]
-    if not known or max(known) - min(known) < 1e-6:
-        return np.zeros(len(scores))
-    return np.array([0.0 if s is None else (max(known) - s) / (max(known) - min(known)) for s in scores])
-
-
-def _in_turns(lists: Sequence[Sequence[T]]) -> Iterator[T]:
-    """The first of each, then the second of each, and so on."""
-    for row in zip_longest(*lists):
-        yield from (one for one in row if one is not None)
-
-
-def _apart(candidates: Iterable[_Candidate]) -> list[_Candidate]:
-    """Windows without what earlier ones have of the same recording; those that have little left are left out."""
-    taken: dict[int, list[Span]] = {}
-    found = []
-    for one in candidates:
-        if one.span is not None:
-            start, end = one.span.start, one.span.end
-            for other in taken.get(one.content, ()):
-                if other.start <= start < other.end:
-                    start = other.end
-                if other.start < end <= other.end:
-                    end = other.start
-            if end - start < 0.25 * (one.span.end - one.span.start):
-                continue
-            one = replace(one, span=Span(start, end))
-            taken.setdefault(one.content, []).append(Span(start, end))
-        found.append(one)
-    return found
+        samples, self.grains = compose(self._corpus, prompt.text, settings.guide, settings.seconds, settings.seed)
+        return Media("audio", array=samples, rate=self.tuning.rate)
 
 
 def load(

@@ -13,7 +13,7 @@ import soundfile
 
 import analogon
 from analogon.engines.generator import Settings, generate
-from analogon.generate.families import mosaic
+from analogon.generate import corpus as corpora
 from analogon.generate.families.mosaic import MosaicGenerator
 from analogon.generate.loading import load
 from analogon.generate.takes import Run
@@ -385,9 +385,9 @@ def test_of_several_spaces_the_first_that_takes_the_prompt_is_asked(corpus: Corp
 def test_a_take_has_an_end(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     library = corpus({"a": noise(1, 3.0)})
     cut = generate(load("mosaic", library=library), "anything", Settings(seconds=1e9))
-    assert cut.media.array is not None and len(cut.media.array) == mosaic.LONGEST * RATE
+    assert cut.media.array is not None and len(cut.media.array) == corpora.LONGEST * RATE
     assert any("600 s at most" in line for line in cut.remarks)
-    monkeypatch.setattr(mosaic, "LONGEST", 1.0)
+    monkeypatch.setattr(corpora, "LONGEST", 1.0)
     soundfile.write(tmp_path / "long.wav", noise(2, 2.5), RATE)
     guided = generate(load("mosaic", library=library), "", Settings(guide=Media.from_path(tmp_path / "long.wav")))
     assert guided.media.array is not None and len(guided.media.array) == RATE
