@@ -15,6 +15,7 @@
     │   └── MissingPackage        an optional package is absent; names the extra that brings it
     ├── GeneratorError            a generator cannot be loaded as asked, or made something unusable
     │   └── UnknownGenerator      no family of that name
+    ├── Cancelled                 the work was asked to stop, and did between two items
     ├── SpaceMismatch             vectors of two spaces were about to be compared; names both
     └── CollectionError           a collection's folder cannot be used
         ├── CollectionNotFound    there is none of that name
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 __all__ = [
     "AnalogonError",
+    "Cancelled",
     "CollectionDamaged",
     "CollectionError",
     "CollectionLocked",
@@ -131,6 +133,10 @@ class GeneratorError(AnalogonError):
 
 class UnknownGenerator(GeneratorError):
     """There is no family of generators of that name."""
+
+
+class Cancelled(AnalogonError):
+    """The work was asked to stop. What it had committed until then stays; the same request goes on from there."""
 
 
 class SpaceMismatch(AnalogonError):

@@ -37,7 +37,8 @@ def build(
     again. ``names`` is the encoder in whose space names are compared. Sounds, pictures and videos that no encoder
     takes are found by their names alone: the report counts them as ``unseen``. Files that cannot be read never end the
     run: they are in the report and in the catalog. Raises ``UsageError`` for a path that does not exist,
-    ``CollectionLocked`` while another process writes.
+    ``CollectionLocked`` while another process writes, ``Cancelled`` where ``listener`` asks for that: what was encoded
+    until then is committed, and the next run goes on from there.
     """
     started = time.monotonic()
     report = Report()
@@ -113,6 +114,9 @@ class _Encoding:
                             self.run.told(Failure(source.path, error, source.row, result.parts > 0))
             if len(entries) >= COMMIT_VECTORS or time.monotonic() - last > COMMIT_SECONDS:
                 commit()
+            if self.listener.cancelled:
+                commit()
+                self.listener.check()
         commit()
 
     def build_indexes(self, encoder: Encoder) -> None:

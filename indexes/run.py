@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embed import listener as listening
 from embed import tables
 from embed.errors import UsageError
 from embed.media import Modality
@@ -18,14 +19,8 @@ from indexes.writer import Entry, Writer
 __all__ = ["Listener", "Plan", "Report", "Run", "SideTable"]
 
 
-class Listener:
-    """What a run tells while it goes on; every method may be left as it is."""
-
-    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
-        """A phase begins: ``total`` files (None: not known yet) that hold ``seconds`` of sound or video."""
-
-    def advance(self, files: int = 1, seconds: float = 0.0) -> None:
-        """So many more files are through."""
+class Listener(listening.Listener):
+    """What an indexing run tells beside what every work does: phases and items are those of files."""
 
     def failed(self, failure: Failure) -> None:
         """A file was left out, wholly or partly."""

@@ -128,6 +128,7 @@ class Scan:
             for one in islice(found, count):
                 self.report.found += 1
                 self.listener.advance()
+                self.listener.check()
                 try:
                     status = check_readable(one.path)
                 except MediaError as error:
@@ -233,6 +234,7 @@ class Scan:
         seen: set[int | None] = set()
         try:
             for batch in _batches(tables.rows(path, self.plan.text_column), SCAN_BATCH):
+                self.listener.check()
                 with self.catalog.transaction():
                     for row in batch:
                         self.report.found += 1

@@ -19,10 +19,11 @@ from rich.progress import (
 from rich.progress import ProgressColumn as Column
 from rich.text import Text
 
+from embed.errors import printable
 from indexes.build import Listener
 from indexes.catalog import Failure
 
-__all__ = ["progress"]
+__all__ = ["Screen", "progress"]
 
 
 class _Rate(Column):
@@ -37,7 +38,9 @@ class _Rate(Column):
         return Text(", ".join(parts), style="dim")
 
 
-class _Screen(Listener):
+class Screen(Listener):
+    """Draws a bar for each phase, if there are bars, and names what is skipped."""
+
     def __init__(self, console: Console, bars: Progress | None) -> None:
         self._console = console
         self._bars = bars
@@ -58,10 +61,16 @@ class _Screen(Listener):
             self._bars.update(self._task, total=bar.completed)
             self._bars.stop_task(self._task)
 
-    def advance(self, files: int = 1, seconds: float = 0.0) -> None:
+    def advance(self, count: int = 1, seconds: float = 0.0) -> None:
         self._heard += seconds
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, advance=files, heard=self._heard)
+            self._bars.update(self._task, advance=count, heard=self._heard)
+
+    def skipped(self, name: str, reason: str) -> None:
+        self._console.print(f"skipped {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+    def remark(self, text: str) -> None:
+        self._console.print(f"analogon: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
 
     def failed(self, failure: Failure) -> None:
         self._console.print(str(failure), markup=False, highlight=False, soft_wrap=True)
@@ -71,7 +80,7 @@ class _Screen(Listener):
 def progress(console: Console) -> Iterator[Listener]:
     """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped in any case."""
     if not console.is_terminal:
-        yield _Screen(console, None)
+        yield Screen(console, None)
         return
     columns = (
         SpinnerColumn(),
@@ -82,6 +91,6 @@ def progress(console: Console) -> Iterator[Listener]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        screen = _Screen(console, bars)
+        screen = Screen(console, bars)
         yield screen
         screen.close()

@@ -32,22 +32,21 @@ def static(
     ] = None,
 ) -> None:
     """Distil a table with a vector for each token from a sentence encoder: texts without torch, at once."""
+    from analogon.cli.progress import Screen
     from embed.encoder import load
     from embed.training.output import new_folder
     from embed.training.static import agreement, distil, save
 
-    shown = bars()
     with new_folder(output) as folder:
         large = load(teacher)
-        with shown:
-            task = shown.add_task("tokens", total=None)
+        with bars() as shown:
             table = distil(
                 large,
                 dim=dim,
                 sif=sif,
                 flatten=flatten,
                 templates=template or ["{}"],
-                progress=lambda done, total: shown.update(task, completed=done, total=total),
+                listener=Screen(shown.console, shown),
             )
         save(table, folder)
     console = Console(highlight=False, soft_wrap=True)
@@ -73,40 +72,30 @@ def student(
     seed: Annotated[int, typer.Option(help="The same seed gives the same student.")] = 0,
 ) -> None:
     """Teach a small audio network what a large encoder says of your own sounds. A run that was stopped goes on."""
-    from embed.errors import MediaError, UsageError
+    from analogon.cli.progress import Screen
+    from embed.errors import UsageError
     from embed.media import modalities_of
     from embed.training.student import Listener, Recipe, learn
     from indexes.scan import files_under
 
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def left_out(path: str, reason: str) -> None:
-        errors.print(f"skipped {path}: {reason}", markup=False)
-
     with bars() as shown:
 
-        class Shown(Listener):
-            def phase(self, name: str, total: int | None) -> None:
-                self.task = shown.add_task(name, total=total)
-
-            def done(self, count: int) -> None:
-                shown.update(self.task, completed=count)
-
-            def left_out(self, error: MediaError) -> None:
-                left_out(error.name, error.reason)
-
+        class Shown(Screen, Listener):
             def foretold(self, sounds: int, mixing: float, teaching: float) -> None:
-                errors.print(
+                shown.console.print(
                     f"{sounds:,} sounds to learn on: about {_minutes(mixing + teaching)}, of which "
-                    f"{_minutes(mixing)} for {mixtures:,} mixtures, {_minutes(teaching)} for {steps:,} steps"
+                    f"{_minutes(mixing)} for {mixtures:,} mixtures, {_minutes(teaching)} for {steps:,} steps",
+                    highlight=False,
+                    soft_wrap=True,
                 )
 
+        listener = Shown(shown.console, shown)
         if not media.is_dir():
             raise UsageError(f"{media}: no such folder; it should hold sounds")
-        paths = [path for path in files_under(str(media), left_out) if "audio" in modalities_of(path)]
+        paths = [path for path in files_under(str(media), listener.skipped) if "audio" in modalities_of(path)]
         if not paths:
             raise UsageError(f"{media} holds no sounds")
-        found = learn(teacher, media, paths, output, Recipe(mixtures, steps, seed), Shown())
+        found = learn(teacher, media, paths, output, Recipe(mixtures, steps, seed), listener)
     console = Console(highlight=False, soft_wrap=True)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     console.print(f"{output}: {size / 1e6:.1f} MB, {found.faster:.1f} times as fast as its teacher", markup=False)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from embed.encoder import Encoder
 from embed.errors import EncoderError, UnsupportedModality, UsageError
+from embed.listener import Listener
 from embed.media import Media
 from embed.pipeline import Encoded, encode_stream
 from embed.space import unit
@@ -87,17 +88,17 @@ def distil(
     flatten: float = 0.3,
     templates: Sequence[str] = (SLOT,),
     keep: Callable[[str], bool] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    listener: Listener | None = None,
 ) -> StaticTable:
     """A table of ``dim`` numbers for each token of the teacher's vocabulary, without special and unused tokens.
 
     A token's vector is the normalised mean of its vectors in ``templates``, texts with one ``{}`` each. ``flatten`` is
     that of ``principal``, ``sif`` the a of ``sif_weights`` (None: all tokens count the same). ``keep`` says of a token
-    whether it stays; it works where the vocabulary is a list of words and their pieces (WordPiece). ``progress`` is
-    told how many vectors of how many there are. Deterministic.
+    whether it stays; it works where the vocabulary is a list of words and their pieces (WordPiece). ``listener`` is
+    told of the vectors as they come. Deterministic.
 
     Raises ``UnsupportedModality`` or ``EncoderError`` where the teacher has no texts or no vocabulary, ``UsageError``
-    where it has not so many dimensions.
+    where it has not so many dimensions, ``Cancelled`` where ``listener`` asks for that.
     """
     if "text" not in teacher.modalities:
         sides = ", ".join(sorted(teacher.modalities))
@@ -108,13 +109,15 @@ def distil(
     if not 1 <= dim <= teacher.space.dim:
         raise UsageError(f"{teacher.space.model} has {teacher.space.dim} dimensions; a table of it cannot have {dim}")
     found = np.zeros((len(tokens.ids), teacher.space.dim))
-    for number, template in enumerate(templates):
+    told = listener or Listener()
+    told.phase("tokens", len(found) * len(templates))
+    for template in templates:
         at = 0
         for vectors in _encode_tokens(teacher, template, tokens):
             found[at : at + len(vectors)] += vectors
             at += len(vectors)
-            if progress is not None:
-                progress(number * len(found) + at, len(found) * len(templates))
+            told.advance(len(vectors))
+            told.check()
     rows, kept = principal(unit(found), dim, flatten)
     if sif is not None:
         rows *= sif_weights(tokens.names, sif)[:, None]

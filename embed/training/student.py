@@ -27,6 +27,7 @@ import numpy.typing as npt
 import torch
 
 from embed import decode
+from embed import listener as listening
 from embed.encoder import AudioInput, Encoder, load, resolve
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.static import StaticEncoder
@@ -74,20 +75,26 @@ class Recipe:
             raise UsageError(f"mixtures and steps are at least 1, and a seed at least 0; not {given}")
 
 
-class Listener:
-    """What a run tells while it works; does nothing unless overridden."""
-
-    def phase(self, name: str, total: int | None) -> None:
-        """Something with ``total`` parts begins."""
-
-    def done(self, count: int) -> None:
-        """So many parts of it are done, all in all."""
-
-    def left_out(self, error: MediaError) -> None:
-        """A sound cannot be used."""
+class Listener(listening.Listener):
+    """What a run tells while it works, beside what every work does."""
 
     def foretold(self, sounds: int, mixing: float, teaching: float) -> None:
         """From ``sounds`` sounds on it will take ``mixing`` seconds to mix and ``teaching`` seconds to teach."""
+
+
+class _Phase:
+    """A phase of which is known how far it is, also where an earlier run did the first part."""
+
+    def __init__(self, listener: Listener, name: str, total: int) -> None:
+        self.listener = listener
+        self.at = 0
+        listener.phase(name, total)
+
+    def reach(self, count: int) -> None:
+        """So many items are through, all in all. Raises ``Cancelled``."""
+        self.listener.advance(count - self.at)
+        self.at = count
+        self.listener.check()
 
 
 class Teacher:
@@ -189,10 +196,10 @@ def gather(paths: Iterable[str], work: Path, listener: Listener) -> Sounds:
 def _decode(paths: list[str], samples: Path, table: Path, listener: Listener) -> None:
     rows: dict[str, dict[str, Any]] = {}
     start = 0
-    listener.phase("sounds", len(paths))
+    phase = _Phase(listener, "sounds", len(paths))
     with samples.open("wb") as out:
         for number, path in enumerate(paths):
-            listener.done(number)
+            phase.reach(number)
             media = Media.from_path(path, "audio")
             try:
                 content = content_hash(media)
@@ -200,15 +207,15 @@ def _decode(paths: list[str], samples: Path, table: Path, listener: Listener) ->
                     continue
                 found = _samples(media)
             except MediaError as error:
-                listener.left_out(error)
+                listener.skipped(error.name, error.reason)
                 continue
             except Exception as error:  # a decoder's own surprise is this file's trouble, not the run's
-                listener.left_out(MediaError(path, f"cannot be decoded: {one_line(error, named=True)}"))
+                listener.skipped(path, f"cannot be decoded: {one_line(error, named=True)}")
                 continue
             out.write((found / max(np.abs(found).max(), 1.0) * 32767.0).astype(np.int16).tobytes())
             rows[content] = {"path": path, "content": content, "start": start, "length": len(found)}
             start += len(found)
-        listener.done(len(paths))
+        phase.reach(len(paths))
     if len(rows) < FEWEST:
         raise UsageError(
             f"{len(rows)} different sounds can be used; a student needs at least {FEWEST}, better hundreds"
@@ -301,7 +308,8 @@ def learn(
 
     ``media`` is the folder that they were found in. The same arguments give the same weights, in one run or several.
     Raises ``UsageError`` where ``output`` is there, or where its work folder is that of other arguments;
-    ``UnsupportedModality``, ``EncoderError`` and ``MissingPackage``.
+    ``UnsupportedModality``, ``EncoderError``, ``MissingPackage``, and ``Cancelled`` where ``listener`` asks for that:
+    what was mixed and taught until then is kept.
     """
     refuse_existing(output)
     check_installed()
@@ -340,6 +348,7 @@ def _learn(
     with new_folder(output) as folder:
         _save(student, teacher, shards, folder)
         listener.phase("comparing", None)
+        listener.check()
         clips = [recordings[number][: round(CLIP * MEL.rate)] for number in np.flatnonzero(test)[:COMPARED]]
         found = compare(load({"family": "student", "model": str(folder)}), teacher.encoder, clips)
         (folder / "MODEL_CARD.md").write_text(_card(teacher, len(taught), recipe, found), "utf-8")
@@ -393,20 +402,20 @@ def _foretell(teacher: Teacher, mixer: Mixer, recipe: Recipe, work: Path) -> tup
 def _mix(teacher: Teacher, mixer: Mixer, recipe: Recipe, work: Path, listener: Listener) -> list[npt.NDArray[np.void]]:
     """Mixtures and what the teacher says of them, memory-mapped: ``mels`` uint8 and ``told`` float32 in each row."""
     kind = np.dtype([("mels", np.uint8, (FRAMES, MEL.bins)), ("told", np.float32, (teacher.size,))])
-    listener.phase("mixtures", recipe.mixtures)
+    phase = _Phase(listener, "mixtures", recipe.mixtures)
     shards = []
     for number in range(-(-recipe.mixtures // SHARD)):
         path = work / f"mixtures-{number:05}.npy"
         if not path.is_file():
             rows = np.empty(min(SHARD, recipe.mixtures - number * SHARD), dtype=kind)
             rng = np.random.default_rng([recipe.seed, number])
-            _fill(rows, teacher, mixer, rng, lambda done, before=number * SHARD: listener.done(before + done))  # type: ignore[misc]
+            _fill(rows, teacher, mixer, rng, lambda done, before=number * SHARD: phase.reach(before + done))  # type: ignore[misc]
             partial = path.with_suffix(".partial")
             with partial.open("wb") as file:
                 np.save(file, rows)
             partial.replace(path)
         shards.append(np.load(path, mmap_mode="r"))
-        listener.done(number * SHARD + len(shards[-1]))
+        phase.reach(number * SHARD + len(shards[-1]))
     return shards
 
 
@@ -452,7 +461,7 @@ def _teach(
         mels = as_tensor(from_bytes(np.stack([row["mels"] for row in rows])))
         return Batch(mels, **{teacher.head: as_tensor(np.stack([row["told"] for row in rows])[:, None])})
 
-    listener.phase("teaching", recipe.steps)
+    phase = _Phase(listener, "teaching", recipe.steps)
     return fit(
         student,
         draw,
@@ -460,7 +469,7 @@ def _teach(
         rate=RATE,
         weights={teacher.head: 1.0},
         checkpoint=work / "checkpoint.pt",
-        report=lambda step, _: listener.done(step),
+        report=lambda step, _: phase.reach(step),
         seed=recipe.seed,
         decay=min(0.999, max(0.5, 1.0 - 10.0 / recipe.steps)),
     )

@@ -18,7 +18,7 @@ import embed
 from embed import Encoder, Media
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.student import StudentEncoder
-from embed.errors import MediaError, UsageError
+from embed.errors import UsageError
 from embed.space import Space
 from embed.training import network
 from embed.training import student as training
@@ -104,10 +104,10 @@ def test_a_conse_teacher_tells_the_scores_of_the_classes_that_take_part(conse: P
 
 class Told(Listener):
     def __init__(self) -> None:
-        self.errors: list[MediaError] = []
+        self.errors: list[tuple[str, str]] = []
 
-    def left_out(self, error: MediaError) -> None:
-        self.errors.append(error)
+    def skipped(self, name: str, reason: str) -> None:
+        self.errors.append((name, reason))
 
 
 def test_sounds_are_gathered_once_and_what_cannot_be_used_is_told(sounds: Path, tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ def test_sounds_are_gathered_once_and_what_cannot_be_used_is_told(sounds: Path, 
     (folder / "words.wav").write_text("words")
     told = Told()
     found = gather(paths(folder), work, told)
-    reasons = {Path(error.name).name: error.reason for error in told.errors}
+    reasons = {Path(name).name: reason for name, reason in told.errors}
     assert reasons.keys() == {"silent.wav", "short.wav", "damaged.wav", "words.wav"}
     assert reasons["silent.wav"] == "is silent" and reasons["short.wav"] == "is shorter than 0.02 s"
-    assert all("\n" not in str(error) for error in told.errors)
+    assert all("\n" not in name + reason for name, reason in told.errors)
     assert len(found.paths) == len(set(found.contents)) == len(found.recordings) == COUNT
     for number, path in enumerate(found.paths):
         samples, _ = soundfile.read(path, dtype="float32")
@@ -225,15 +225,16 @@ class Killing(Listener):
     """Ends a run when a phase has come so far."""
 
     def __init__(self, phase: str, count: int) -> None:
-        self.wanted, self.count, self.now = phase, count, ""
+        self.wanted, self.count, self.now, self.at = phase, count, "", 0
 
-    def phase(self, name: str, total: int | None) -> None:
-        self.now = name
+    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+        self.now, self.at = name, 0
         if (name, 0) == (self.wanted, self.count):
             raise Killed
 
-    def done(self, count: int) -> None:
-        if self.now == self.wanted and count >= self.count:
+    def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+        self.at += count
+        if self.now == self.wanted and self.at >= self.count:
             raise Killed
 
 
