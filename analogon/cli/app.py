@@ -25,9 +25,7 @@ from analogon.cli.terminal import (
     FormatOption,
     check_format,
     collection_folder,
-    collection_to_fill,
     complain,
-    encoders_for,
     stderr,
     stdout,
 )
@@ -70,13 +68,14 @@ def index(
     """Index files and folders; run it again whenever files were added."""
     from analogon.cli import show
     from analogon.cli.progress import progress
+    from analogon.service.filling import encoders_for, to_fill
     from indexes.faiss import parse_memory
 
     path = collection_folder(collection)
-    names = list(encoder or []) or encoders_for(path, paths, only or ())
+    names = list(encoder or []) or encoders_for(path, paths, only or (), say=complain)
     budget = memory or config.default_memory()
     size = parse_memory(budget) if budget else None
-    with collection_to_fill(path) as library, progress(stderr()) as listener:
+    with to_fill(path) as library, progress(stderr()) as listener:
         report = library.index(
             *paths,
             encoders=names,

@@ -330,7 +330,7 @@ def audio(
             complain(f"skipped {line}")
 
     found = []
-    for name in encoder or config.default_encoders() or defaults.settle(frozenset({"audio"}), complain):
+    for name in encoder or config.default_encoders() or defaults.choose_encoders(frozenset({"audio"}), complain):
         model = load(name)
         sets = [encode_recordings(model, files, whole=whole, skipped=skipped) for files in (among, asked)]
         found.append(compare(sets[0], sets[1], seed=seed))

@@ -16,9 +16,7 @@ from analogon.cli.terminal import (
     bars,
     check_format,
     collection_folder,
-    collection_to_fill,
     complain,
-    encoders_for,
     stderr,
     stdout,
 )
@@ -250,12 +248,13 @@ def _add(name: str, takes: Sequence[Take]) -> None:
     """Put takes into a collection, with where they come from as columns of their own."""
     from analogon.cli.progress import progress
     from analogon.generate.takes import provenance
+    from analogon.service.filling import encoders_for, to_fill
 
     path = collection_folder(name)
     files = [str(take.path.resolve()) for take in takes]
     columns = {file: provenance(take) for file, take in zip(files, takes, strict=True)}
-    encoders = encoders_for(path, files)
-    with collection_to_fill(path) as library, progress(stderr()) as listener:
+    encoders = encoders_for(path, files, say=complain)
+    with to_fill(path) as library, progress(stderr()) as listener:
         report = library.index(*files, encoders=encoders, metadata=columns, listener=listener)
         new = "1 take is" if report.new == 1 else f"{report.new} takes are"
         moved = f", {report.moved} moved" if report.moved else ""

@@ -336,7 +336,7 @@ def _pick(
 
     wanted = sorted(kinds - {"text"}) or ["text"]
     kept = [] if named or opened is None else [known.encoder for known in opened.spaces]
-    names: list[str | Mapping[str, Any]] = [*kept, *([named] if named else defaults.at_hand(kinds))]
+    names: list[str | Mapping[str, Any]] = [*kept, *([named] if named else defaults.available(kinds))]
     for name in names:
         try:
             encoder = load(name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,12 +11,10 @@ from rich.console import Console
 
 from analogon.cli.show import model_name
 from analogon.settings import config
-from embed.errors import AnalogonError, UsageError, printable
+from embed.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-    from analogon.search.library import Library
 
 __all__ = [
     "CollectionOption",
@@ -27,9 +23,7 @@ __all__ = [
     "bars",
     "check_format",
     "collection_folder",
-    "collection_to_fill",
     "complain",
-    "encoders_for",
     "model_name",
     "stderr",
     "stdout",
@@ -66,44 +60,6 @@ def complain(text: str) -> None:
 def collection_folder(collection: str | None) -> Path:
     """The folder of the collection that ``-c`` names, or of the usual one."""
     return config.collection_path(collection or config.default_collection())
-
-
-def encoders_for(path: Path, paths: Sequence[str], only: Sequence[str] = ()) -> list[str]:
-    """The encoders to index files with where nobody names any; none where the collection at ``path`` keeps its own."""
-    from analogon.settings import defaults
-
-    if _has_encoders(path):
-        return []
-    return config.default_encoders() or defaults.settle(defaults.kinds(paths, only), complain)
-
-
-def _has_encoders(path: Path) -> bool:
-    """Whether there is a collection that keeps which encoders it was indexed with."""
-    from indexes.collection import Collection
-
-    if not (path / "manifest.json").is_file():
-        return False
-    with Collection.open(path) as opened:
-        return bool(opened.spaces)
-
-
-@contextmanager
-def collection_to_fill(path: Path) -> Iterator[Library]:
-    """The collection, made where there is none; a mistake leaves no empty one behind."""
-    from analogon.search.library import Library
-    from indexes.writer import remove_collection
-
-    if (path / "manifest.json").is_file():
-        with Library.open(path) as library:
-            yield library
-        return
-    with Library.open_or_create(path) as library:
-        try:
-            yield library
-        except AnalogonError:
-            if not library.collection.catalog.counts()["source"]:
-                remove_collection(path)
-            raise
 
 
 def check_format(form: str, known: tuple[str, ...] = TABLE_OR_JSON) -> None:

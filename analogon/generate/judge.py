@@ -124,7 +124,7 @@ def _encoders(makes: Modality, collection: Collection | None) -> Iterator[Encode
                 yield collection.encoder(known)
             except EncoderError:
                 continue
-    for name in defaults.at_hand([makes]):
+    for name in defaults.available([makes]):
         try:
             yield load_encoder(name)
         except EncoderError:

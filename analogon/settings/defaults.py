@@ -20,7 +20,18 @@ from embed import hub
 from embed.errors import ModelNotFound
 from embed.media import Modality, modalities_of
 
-__all__ = ["DEADLINE", "LARGE", "LOOKS_AT", "SMALL", "Candidate", "at_hand", "kinds", "look", "settle", "usual"]
+__all__ = [
+    "DEADLINE",
+    "LARGE",
+    "LOOKS_AT",
+    "SMALL",
+    "Candidate",
+    "available",
+    "choose_encoders",
+    "kinds",
+    "look",
+    "usual",
+]
 
 LARGE: Final[Mapping[Modality, str]] = {"audio": "clap", "image": "clip"}
 SMALL: Final = "starter"
@@ -80,7 +91,7 @@ def usual(modality: Modality) -> Candidate:
     return Candidate(modality, family, str(importlib.import_module(f"embed.encoders.{family}").DEFAULT_MODEL))
 
 
-def at_hand(modalities: Iterable[Modality]) -> list[str]:
+def available(modalities: Iterable[Modality]) -> list[str]:
     """The encoders that need no download, best first: those of the settings, large ones on disk, the small one."""
     large = [usual(modality) for modality in LARGE if modality in set(modalities)]
     return [*config.default_encoders(), *(one.name for one in large if hub.whole(one.model) is not None), SMALL]
@@ -137,7 +148,9 @@ def _asked(candidate: Candidate, deadline: float) -> Candidate:
     return replace(candidate, size=sum(sizes[name] for name in wanted))
 
 
-def settle(modalities: frozenset[Modality], say: Callable[[str], None], *, deadline: float = DEADLINE) -> list[str]:
+def choose_encoders(
+    modalities: frozenset[Modality], say: Callable[[str], None], *, deadline: float = DEADLINE
+) -> list[str]:
     """The names of the encoders for a new collection of some modalities; what has to come from the hub is fetched.
 
     ``say`` gets a line before each download, and one line with the choice and its reason.

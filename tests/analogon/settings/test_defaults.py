@@ -23,7 +23,7 @@ import json, sys, time
 from analogon.settings import defaults
 said = []
 began = time.monotonic()
-names = defaults.settle(frozenset(json.loads(sys.argv[1])), said.append)
+names = defaults.choose_encoders(frozenset(json.loads(sys.argv[1])), said.append)
 heavy = [name for name in ("torch", "transformers") if name in sys.modules]
 print(json.dumps({"names": names, "said": said, "seconds": time.monotonic() - began, "heavy": heavy}))
 """
@@ -55,7 +55,7 @@ def environment(home: Path, endpoint: str, offline: bool = False) -> dict[str, s
 
 
 def settle(home: Path, hub: fake_hub.Hub, modalities: list[str], offline: bool = False) -> dict[str, object]:
-    """What ``defaults.settle`` chooses in a process of its own: huggingface_hub reads its settings at import."""
+    """What ``defaults.choose_encoders`` chooses in its own process: huggingface_hub reads settings at import."""
     ran = subprocess.run(
         [sys.executable, "-c", SETTLE, json.dumps(modalities)],
         env=environment(home, hub.address, offline),
@@ -113,7 +113,7 @@ def test_one_of_the_two_is_taken_alone(models: dict[str, Path], tmp_path: Path) 
 
 def test_texts_alone_ask_nobody() -> None:
     said: list[str] = []
-    assert defaults.settle(frozenset(), said.append) == ["starter"]
+    assert defaults.choose_encoders(frozenset(), said.append) == ["starter"]
     assert said == [
         "no encoder named: starter, since there are neither sounds nor pictures (--encoder sentence reads better)"
     ]
@@ -191,7 +191,7 @@ def test_a_collection_keeps_to_its_choice(tmp_path: Path, monkeypatch: pytest.Mo
         asked.append(kinds)
         return ["toy:16"]
 
-    monkeypatch.setattr(defaults, "settle", settled)
+    monkeypatch.setattr(defaults, "choose_encoders", settled)
     index = ["index", str(folder), "-c", str(collection)]
     assert CliRunner().invoke(app, index).exit_code == 0
     manifest = (collection / "manifest.json").read_text()

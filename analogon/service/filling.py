@@ -1,0 +1,48 @@
+"""A collection to put something into: with which encoders, and made where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from analogon.search.library import Library
+from analogon.settings import config, defaults
+from indexes.collection import Collection
+from indexes.writer import remove_collection
+
+__all__ = ["encoders_for", "to_fill"]
+
+
+def encoders_for(
+    collection: Path, files: Sequence[str], only: Sequence[str] = (), *, say: Callable[[str], None] = lambda line: None
+) -> list[str]:
+    """The encoders to index files and folders with where nobody names any.
+
+    None where there is a collection in that folder that keeps its own; else those of the settings, else what suits
+    the ``files`` and can be had, which may be a download. ``only`` are the modalities that are asked for; none means
+    all. ``say`` hears in one line what was chosen and why, and of each download.
+    """
+    if _keeps_encoders(collection):
+        return []
+    return config.default_encoders() or defaults.choose_encoders(defaults.kinds(files, only), say)
+
+
+def _keeps_encoders(collection: Path) -> bool:
+    if not (collection / "manifest.json").is_file():
+        return False
+    with Collection.open(collection) as opened:
+        return bool(opened.spaces)
+
+
+@contextmanager
+def to_fill(collection: Path) -> Iterator[Library]:
+    """The collection in a folder, made where there is none; where filling a new one fails, no empty one is left."""
+    new = not (collection / "manifest.json").is_file()
+    with Library.open_or_create(collection) as library:
+        try:
+            yield library
+        except BaseException:
+            if new and not library.collection.catalog.counts()["source"]:
+                remove_collection(collection)
+            raise
