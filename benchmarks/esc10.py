@@ -72,7 +72,7 @@ def measure(library: analogon.Library, data: Path, encoder: str | Path) -> None:
     truth = [Path(item.media.path or "").parent.name for item in library.collection.catalog.all_items()]
     precisions = []
     for name in classes:
-        hits = library.search(QUERIES[name], to="audio", k=NEAREST, by="sound")  # folders name classes
+        hits = library.search(QUERIES[name], to="audio", k=NEAREST, by="content")  # folders name classes
         precisions.append(sum(Path(hit.path).parent.name == name for hit in hits) / NEAREST)
         print(f"  {precisions[-1]:.2f}  {name:15} {QUERIES[name]}")
     shares = [truth.count(name) / len(truth) for name in classes]

@@ -98,7 +98,7 @@ def _bridge(models: Path) -> dict[str, Any]:
 def _esc10(data: Path, folder: Path, encoder: str | dict[str, Any]) -> Data:
     with analogon.open(folder / "esc10", create=True) as library:
         library.index(data / "esc10", encoders=[encoder], only=["audio"])
-        there = contents.read(library.collection, library.collection.spaces[0], "audio")
+        there = contents.read(library, library.collection.spaces[0], "audio")
         paths = [Path(item.media.path or "") for item in there.items]
         names = sorted({path.parent.name for path in paths})
         truth = np.array([names.index(path.parent.name) for path in paths])
@@ -111,7 +111,7 @@ def _stamps(data: Path, folder: Path, encoder: str | dict[str, Any]) -> Data:
     with analogon.open(folder / "stamps", create=True) as library:
         table = data / "stamps" / "stamps.csv"
         library.index(data / "stamps", encoders=[encoder], only=["image"], metadata=table, key="image")
-        there = contents.read(library.collection, library.collection.spaces[0], "image")
+        there = contents.read(library, library.collection.spaces[0], "image")
         labels = probe.given(there.items, "category").labels
         names = sorted({str(label) for label in labels.values()})
         truth = np.array([names.index(str(label)) for label in labels.values()])

@@ -116,7 +116,7 @@ def made(library: analogon.Library, seconds: float, count: int) -> list[list[Med
 
 def nearest(library: analogon.Library) -> list[Media]:
     """The recording that is nearest to each prompt."""
-    return [Media.from_path(library.search(prompt, to="audio", k=1, by="sound")[0].path) for prompt in PROMPTS]
+    return [Media.from_path(library.search(prompt, to="audio", k=1, by="content")[0].path) for prompt in PROMPTS]
 
 
 def listen(encoder: Encoder, takes: list[list[Media]], files: list[Media]) -> Heard:

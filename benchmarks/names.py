@@ -4,7 +4,7 @@
         --names static:../shared/models/potion-base-4m-int8
     python benchmarks/names.py --speed 40000 --names static:../shared/models/potion-base-4m-int8
 
-The files are asked for by content ("sound"), by name, and by both, under three kinds of names: hidden (numbers), right
+The files are asked for by content, by name, and by both, under three kinds of names: hidden (numbers), right
 (their own), misleading (their own, dealt out anew). Of a question with several right answers any counts: recall@k is
 the share of questions with a right file among the first k, beside what a random order gives.
 
@@ -37,7 +37,7 @@ from indexes.collection import Collection
 from indexes.writer import writing
 
 DEPTHS: Final = (1, 5, 10)
-WAYS: Final = ("sound", "name", "both")
+WAYS: Final = ("content", "name", "both")
 SEED: Final = 3
 THINGS: Final = "kick snare hat crow door rain wind bell glass piano guitar choir engine bird clock wave dog train"
 MANNERS: Final = "dark soft hard bright old distant wet dry loud short long heavy thin warm cold big small"

@@ -40,7 +40,7 @@ def main() -> None:
                 wanted = next(name for name in classes if name != unwanted)
                 for way in WAYS:
                     query = way.format(word, called.removeprefix("a ") if "no" in way else called)
-                    hits = library.search(query, by="sound", to="audio", k=FIRST)
+                    hits = library.search(query, by="content", to="audio", k=FIRST)
                     found = Counter(Path(hit.path).parent.name for hit in hits)
                     total[way] += Counter(wanted=found[wanted], unwanted=found[unwanted])
                     rows.append((query, wanted, found[wanted], unwanted, found[unwanted]))

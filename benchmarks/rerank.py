@@ -181,7 +181,7 @@ class Bench:
             library.index(self.data / name, encoders=[self.table(encoder)], only=[modality])
             known = library.collection.spaces[0]
             loaded = library.collection.encoder(known)
-            there = contents.read(library.collection, known, modality)
+            there = contents.read(library, known, modality)
             texts, relevant = ask([Path(item.media.path or "") for item in there.items])
             bank, left_out = background(loaded, modality, texts)
             return Data(
@@ -349,7 +349,7 @@ def variety(data: Data, figure: str) -> None:
         alike, right = [], []
         for row, relevant in zip(scores, data.relevant, strict=True):
             pool = np.argsort(-row, kind="stable")[:POOL]
-            chosen = pool[hubness.mmr(hubness.beside_best(row[pool]), vectors[pool], NEAREST, trade)]
+            chosen = pool[hubness.mmr(hubness.relative_to_best(row[pool]), vectors[pool], NEAREST, trade)]
             cosines = vectors[chosen] @ vectors[chosen].T
             alike.append(cosines[np.triu_indices(len(chosen), 1)].mean())
             right.append(float(relevant[chosen].any()) if figure == "hit@10" else relevant[chosen].mean())

@@ -27,10 +27,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
-from embed.errors import CollectionDamaged
+from embed.errors import CollectionDamaged, CollectionError
 from embed.media import Media, Modality, Span
 from indexes.where import Condition, install, json_path
 from indexes.words import words_of
@@ -172,6 +172,19 @@ class Named:
     modality: Modality
 
 
+class _Closed:
+    """Stands where a connection was."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.parent.name
+
+    def __getattr__(self, _: str) -> Any:
+        raise CollectionError(f"the collection {self._name} is closed: open it again")
+
+    def close(self) -> None:
+        """Nothing more to close."""
+
+
 class Catalog:
     """One SQLite file. Readers see the last commit while a writer goes on (write-ahead log)."""
 
@@ -236,8 +249,14 @@ class Catalog:
                 self._db.execute(f"PRAGMA main.user_version = {version}")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; what is asked of the catalog afterwards raises ``CollectionError``."""
         self._db.close()
+        self._db = cast(sqlite3.Connection, _Closed(self.path))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return isinstance(self._db, _Closed)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

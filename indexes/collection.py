@@ -16,6 +16,7 @@ counts its rows in one transaction; a writer killed in between leaves rows that 
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,6 +57,7 @@ WORDS_BEHIND: Final = 0.7  # share of the best BM25 score
 Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
 """New scores ``(n,)`` for rows ``(n,)`` of a vector file and their cosines ``(n,)``."""
 RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
+NAMED: Final = 8  # collections that are named where another was meant
 READ: Final = 256  # rows whose items are read at a time
 
 
@@ -129,7 +131,9 @@ class Collection:
         """Open a collection. Raises ``CollectionNotFound``, or ``CollectionDamaged`` naming what does not fit."""
         path = path.expanduser().resolve()
         if not (path / "manifest.json").is_file():
-            raise CollectionNotFound(f"{path}: no collection there; analogon index FOLDER -c {path.name} makes one")
+            raise CollectionNotFound(
+                f"{path}: no collection there{_beside(path)}; analogon index FOLDER -c {path.name} makes one"
+            )
         collection = cls(path, read_manifest(path), Catalog(path / "catalog.sqlite"))
         for store in collection.catalog.stores():
             collection._check(store)
@@ -138,6 +142,11 @@ class Collection:
     def close(self) -> None:
         """Close the catalog."""
         self.catalog.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self.catalog.closed
 
     def __enter__(self) -> Collection:
         return self
@@ -426,3 +435,14 @@ def _only_remains(path: Path) -> bool:
     """Whether a folder holds nothing but what a killed ``create`` leaves."""
     ours = {"vectors", "indexes", "lock"}
     return all(p.name in ours or p.name.startswith(("catalog.sqlite", "manifest.json.")) for p in path.iterdir())
+
+
+def _beside(path: Path) -> str:
+    """Which collections lie beside a folder that is none, those of like names first."""
+    try:
+        names = sorted(manifest.parent.name for manifest in path.parent.glob("*/manifest.json"))
+    except OSError:
+        return ""
+    names.sort(key=lambda name: -difflib.SequenceMatcher(None, name, path.name).ratio())
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"; there are: {', '.join(names[:NAMED])}{more}" if names else ""

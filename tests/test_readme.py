@@ -68,7 +68,7 @@ def test_python_examples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(ran) == 3
     hits, alike = namespace["hits"], namespace["alike"]
     assert len(hits) == 3 and len(alike) == 3  # type: ignore[arg-type]
-    assert alike[0].space == "spectrum:32"  # type: ignore[index]
+    assert alike[0].space_name == "spectrum:32"  # type: ignore[index]
     assert "004.wav" not in alike[0].path  # type: ignore[index]
 
 

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from analogon.phrases.pieces import short
 from analogon.query import File, Item, Leaf, from_json
-from analogon.search.ask import Asked, media_of
-from analogon.search.contents import side
+from analogon.search.ask import ResolvedQuery, media_of
+from analogon.search.contents import choose_space
 from analogon.search.hits import describe_span
+from analogon.search.library import Library
 from embed.encoder import load, resolve
 from embed.encoders.words import WordsEncoder
 from embed.errors import MediaError, UsageError
@@ -182,7 +183,7 @@ class CollectionSource(Source):
 
     def __init__(self, collection: Collection, to: str | None = None, encoders: Sequence[str] = ()) -> None:
         self._collection = collection
-        known, self._modality = side(collection, to, encoders)
+        known, self._modality = choose_space(Library(collection), to, encoders)
         self._known: KnownSpace = known
         self.space, self.encoder = known.space, known.encoder
 
@@ -200,12 +201,12 @@ class CollectionSource(Source):
         return Candidates(tuple(labels), Vectors(self.space, vectors), ids, contents)
 
     def _term(self, written: str, leaf: Leaf) -> Term:
-        asked = Asked.of(self._collection, leaf)
+        asked = ResolvedQuery.of(self._collection, leaf)
         if lacking := asked.lacks(self._known):
             sides = ", ".join(sorted(self._collection.encoder(self._known).modalities))
             raise UsageError(f"{self.space.model} encodes {sides}, not {asked.media[lacking[0]].modality}: {written}")
         label = _called(asked.media[leaf]) if isinstance(leaf, Item) else written
-        return Term(label, asked.vector(self._known, self._modality), asked.own)
+        return Term(label, asked.vector(self._known, self._modality), asked.own_contents)
 
 
 def _called(media: Media) -> str:

@@ -30,6 +30,7 @@ from analogon.cli.terminal import (
     stdout,
 )
 from analogon.settings import config
+from analogon.settings.arguments import superseded
 from embed.errors import AnalogonError, UsageError, one_line, printable
 
 if TYPE_CHECKING:
@@ -144,12 +145,16 @@ def search(
     where: Annotated[str | None, typer.Option(help="A filter: \"category = 'drum' and duration < 2\".")] = None,
     offset: Annotated[int, typer.Option(help="Leave out so many of the best hits.")] = 0,
     form: Annotated[str, typer.Option("-f", "--format", help="table, json, tsv or paths.")] = "table",
-    encoder: EncoderOption = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Look in the space of this encoder: family:model, or a TOML file; may be repeated."),
+    ] = None,
+    encoder: Annotated[list[str] | None, typer.Option("--encoder", "-e", hidden=True)] = None,
     parts: Annotated[bool, typer.Option("--parts", help="Every part that matches, not the best of a file.")] = False,
     include_self: Annotated[bool, typer.Option("--include-self", help="Keep the query's own files.")] = False,
     by: Annotated[
         str | None,
-        typer.Option(help="What to compare: sound (any content), name, or both; a text asks both, a file its content."),
+        typer.Option(help="What to compare: content, name, or both; a text asks both, a file its content."),
     ] = None,
     bridge: Annotated[str | None, typer.Option(help="The bridge to cross into another space.")] = None,
     rerank: Annotated[
@@ -166,6 +171,8 @@ def search(
     from analogon.search.library import Library
 
     check_format(form, show.FORMATS)
+    if encoder:
+        raise UsageError(superseded("search --encoder", "search --space"))
     with Library.open(collection_folder(collection)) as library:
         hits = library.search(
             query,
@@ -173,7 +180,7 @@ def search(
             k=k,
             where=where,
             offset=offset,
-            encoders=encoder or (),
+            spaces=space or (),
             parts=parts,
             include_self=include_self,
             by=by,
@@ -185,6 +192,8 @@ def search(
         stderr().print(f"asked: {printable(hits.query)}", markup=False, soft_wrap=True)
     for note in hits.notes:
         complain(note)
+    if line := show.missing_line(hits, form):
+        complain(line)
     if not hits:
         stderr().print("nothing found" + (" that fulfils the filter" if where else ""))
         raise typer.Exit(1)

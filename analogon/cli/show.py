@@ -22,6 +22,7 @@ __all__ = [
     "FORMATS",
     "hits_table",
     "lines",
+    "missing_line",
     "model_name",
     "takes_lines",
     "takes_table",
@@ -38,7 +39,7 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     Where any was found by its name, a column says which; where there is a bank of other queries, another says how many
     of a hundred an item answers less well.
     """
-    spaces = {hit.space for hit in hits}
+    spaces = {hit.space_name for hit in hits}
     named = any("name" in hit.reasons for hit in hits)
     compared = any(hit.percentile is not None for hit in hits)
     table = Table(box=None, pad_edge=False, show_edge=False)
@@ -56,8 +57,8 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}"]
         cells += [_percentile(hit)] if compared else []
         cells += [", ".join(hit.reasons)] if named else []
-        cells += [hit.where, _description(hit)]
-        cells += [Text(hit.space)] if len(spaces) > 1 else []
+        cells += [hit.span_text, _description(hit)]
+        cells += [Text(hit.space_name)] if len(spaces) > 1 else []
         table.add_row(*cells)
     return table
 
@@ -146,7 +147,17 @@ def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
             cells = ("" if record[name] is None else str(record[name]) for name in TSV_COLUMNS)
             yield "\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in cells)
     else:
-        yield from dict.fromkeys(path for hit in hits for path in hit.paths)
+        yield from dict.fromkeys(path for hit in hits for path in hit.paths if path not in hit.missing)
+
+
+def missing_line(hits: Sequence[Hit], form: str) -> str | None:
+    """What to say of hits whose files are gone; None where all are there."""
+    gone = list(dict.fromkeys(path for hit in hits for path in hit.missing))
+    if not gone:
+        return None
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    left_out = ", left out" if form == "paths" else ""
+    return f"no longer there{left_out}: {gone[0]}{more}; analogon index FOLDER --prune forgets what is gone"
 
 
 def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:

@@ -82,7 +82,7 @@ class Answer:
     wrong: str
 
 
-SOUND: Final = {"by": "sound", "to": "audio"}
+SOUND: Final = {"by": "content", "to": "audio"}
 QUESTIONS: Final = (
     Question("a dog barking", ("dog",), options={"to": "audio"}),
     Question("heavy rain", ("rain",), least=1, options=SOUND),
@@ -245,7 +245,7 @@ class Demo:
             generator = load_generator("mosaic", library=library)
             run = Run(generator, Prompt(PROMPT), out, Settings(seconds=SECONDS), MOSAICS, judges)
             takes = ranked(list(run.takes()))
-            hits = library.search(takes[0].path, by="sound", to="audio", k=3)
+            hits = library.search(takes[0].path, by="content", to="audio", k=3)
         found = [self.kinds[Path(hit.path)] for hit in hits]
         wrong = "" if MADE in found else f"the chosen take should sound like a {MADE}; it does like {', '.join(found)}"
         return Made(command, tuple(takes), tuple(line for line in (judges.remark, *run.remarks) if line), wrong)

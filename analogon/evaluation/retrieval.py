@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.search import contents
+from analogon.search.library import Library
 from analogon.vectors.geometry import unit
 from analogon.vectors.measure import CUTS, Retrieval, ranks, retrieval_from_ranks
 from embed.encoder import load
@@ -108,7 +109,7 @@ def evaluate(
         raise UsageError(f"{table.path}: no row of it can be used with {collection.name}")
     modality = pairs[0][1].media.modality
     known = _space(collection, modality, {query.media.modality for query, _ in pairs}, encoders)
-    there = contents.read(collection, known, modality)
+    there = contents.read(Library(collection), known, modality)
     place = {item.content: i for i, item in enumerate(there.items)}
     found = [(query, target) for query, target in pairs if target.content in place]
     for _, target in pairs:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analogon.generate import concatenative as cc
 from analogon.generate.concatenative import Units
-from analogon.search.ask import Asked
+from analogon.search.ask import ResolvedQuery
 from analogon.search.library import Library
 from embed import decode
 from embed.encoder import AudioInput
@@ -204,7 +204,7 @@ class Corpus:
         ``notes`` get what the search remarks, of a bridge that was crossed for one.
         """
         collection = self.library.collection
-        asked = Asked.of(collection, text) if text else None
+        asked = ResolvedQuery.of(collection, text) if text else None
         known = self._space(asked, guide)
         lists = []
         if asked is not None:
@@ -213,7 +213,7 @@ class Corpus:
             lists.append(self._near_guide(guide, known))
         found = {one.item: one for one in _in_turns(lists)}
         if guide is not None:
-            own = {collection.catalog.content_of_hash(content_hash(guide))} | (asked.own if asked else set())
+            own = {collection.catalog.content_of_hash(content_hash(guide))} | (asked.own_contents if asked else set())
             found = {item: one for item, one in found.items() if one.content not in own} or found
         if asked is not None and guide is not None:
             target = asked.vector(known, "audio")
@@ -223,7 +223,7 @@ class Corpus:
             }
         return _apart(found.values())
 
-    def _space(self, asked: Asked | None, guide: Media | None) -> KnownSpace:
+    def _space(self, asked: ResolvedQuery | None, guide: Media | None) -> KnownSpace:
         """The first space that holds recordings and takes the prompt, over a bridge if need be."""
         collection = self.library.collection
         spaces = [known for known in collection.spaces if "audio" in collection.modalities(known.space)]
@@ -234,7 +234,7 @@ class Corpus:
             if asked is not None and asked.bridged(known):
                 return known
         # A search says what is amiss.
-        self.library.search(asked.query if asked else guide or "", to="audio", k=1, by="sound")
+        self.library.search(asked.query if asked else guide or "", to="audio", k=1, by="content")
         raise UsageError(f"{collection.name} holds no recordings that could be asked for")
 
     def _near_prompt(self, text: str, known: KnownSpace, notes: list[str]) -> list[_Candidate]:
@@ -245,10 +245,10 @@ class Corpus:
                 text,
                 to="audio",
                 k=self.tuning.candidates,
-                by="sound",
+                by="content",
                 parts=True,
                 where=self.tuning.where,
-                encoders=[known.encoder] if several else (),
+                spaces=[known.encoder] if several else (),
                 include_self=include_self,
             )
             if hits:

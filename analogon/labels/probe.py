@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.search import contents
+from analogon.search.library import Library
 from analogon.vectors.geometry import mean
 from analogon.vectors.measure import Interval, wilson
 from embed import tables
@@ -432,8 +433,8 @@ def probe(
     field = field or column
     for name in (f"{field}_predicted", f"{field}_confidence"):
         check_label(name)
-    known, modality = contents.side(collection, to, encoders)
-    there = contents.read(collection, known, modality)
+    known, modality = contents.choose_space(Library(collection), to, encoders)
+    there = contents.read(Library(collection), known, modality)
     said = given(there.items, column, table=table, key=key, group=group)
     left_out = _too_small(said, folds, grouped=group is not None)
     used = [position for position, label in said.labels.items() if label not in left_out]
@@ -482,4 +483,4 @@ def _group_numbers(used: Sequence[int], groups: Mapping[int, Value]) -> Numbers:
 
 def write(collection: Collection, probed: Probed) -> None:
     """Keep the predicted labels with their contents; items that have a label of their own lose an older prediction."""
-    contents.keep(collection, probed.fields())
+    contents.write_labels(Library(collection), probed.fields())

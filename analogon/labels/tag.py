@@ -15,6 +15,7 @@ import numpy.typing as npt
 from analogon.search import contents
 from analogon.search.background import Background
 from analogon.search.contents import Contents
+from analogon.search.library import Library
 from analogon.vectors.geometry import mean
 from embed import tables
 from embed.encoder import Encoder
@@ -193,13 +194,13 @@ def tag(
         raise UsageError(f"the threshold is a confidence, from 0 to 1, not {threshold:g}")
     if balanced and multiple:
         raise UsageError("labels of which an item may have several cannot be balanced: each is judged for itself")
-    known, modality = contents.side(collection, to, encoders, asked_with_text=True)
+    known, modality = contents.choose_space(Library(collection), to, encoders, asked_with_text=True)
     encoder = collection.encoder(known)
     asked = label_vectors(encoder, labels, templates or TEMPLATES[modality])
     background = Background.open(collection, known, modality)
     if background is None:
         raise UsageError(f"{known.space.model} knows no word of the phrases that labels are compared with")
-    there = contents.read(collection, known, modality)
+    there = contents.read(Library(collection), known, modality)
     pool = Contents.best_scores if multiple else Contents.mean_scores
     scored = np.concatenate([pool(block, asked) for block in there.blocks()])
     bias = scored.mean(axis=0) - scored.mean() if balanced else 0.0
@@ -223,4 +224,4 @@ def tag(
 
 def write(collection: Collection, tagging: Tagging) -> None:
     """Keep what was found with the contents; what the field held for this modality before is gone."""
-    contents.keep(collection, tagging.fields())
+    contents.write_labels(Library(collection), tagging.fields())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analogon.prompts import Prompt, Source
-from analogon.search.ask import Askable
+from analogon.search.ask import QueryLike
 from analogon.search.hits import Hit
 from analogon.search.library import Library
 from analogon.settings import config
@@ -63,7 +63,7 @@ class Selection:
 
 def select(
     library: Library,
-    query: Askable,
+    query: QueryLike,
     *,
     k: int = 5,
     variety: float = VARIETY,
@@ -86,7 +86,7 @@ def select(
                 "prompts of what is said of them in their metadata"
             )
         hits = library.search(
-            query, to="text", by="sound", k=k, variety=variety, where=where, bridge=bridge, encoders=encoders
+            query, to="text", by="content", k=k, variety=variety, where=where, bridge=bridge, spaces=encoders
         )
         found = [(_words(hit.media.text or ""), hit) for hit in hits]
     else:
@@ -95,7 +95,7 @@ def select(
             known = ", ".join(sorted(fields)) or "none: index with --metadata"
             raise UsageError(f"{library.collection.name} has no column {caption!r}; its columns: {known}")
         hits = library.search(
-            query, by="sound", k=SPARE * k, variety=variety, where=where, bridge=bridge, encoders=encoders
+            query, by="content", k=SPARE * k, variety=variety, where=where, bridge=bridge, spaces=encoders
         )
         found = [(_words(str(hit.metadata.get(caption, ""))), hit) for hit in hits]
     first: dict[str, Hit] = {}

@@ -22,19 +22,19 @@ from embed.encoder import Encoder
 from embed.errors import AnalogonError, SpaceMismatch, UsageError
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
-from embed.space import Space
+from embed.space import Space, Vectors, unit
 from indexes import catalog
 from indexes.collection import Collection, KnownSpace
 
-__all__ = ["Askable", "Asked", "as_query", "media_of"]
+__all__ = ["QueryLike", "ResolvedQuery", "as_query", "media_of", "query_vector"]
 
 Row = npt.NDArray[np.float32]
 MEAN_OF: Final = 30  # rows below which their mean says more of them than of their modality
-Askable = str | os.PathLike[str] | Media | Query | Mapping[str, Any] | Sequence[Any]
-"""What can be asked with: an expression, a path, a medium, a query, or a query as JSON has it."""
+QueryLike = str | os.PathLike[str] | Media | Query | Mapping[str, Any] | Sequence[Any] | npt.NDArray[Any] | Vectors
+"""What can be asked with: an expression, a path, a medium, a query, one as JSON has it, or a vector of a space."""
 
 
-def as_query(asked: Askable) -> Query:
+def as_query(asked: QueryLike) -> Query:
     """What was typed or given as a query. Raises ``QueryError``, and ``UsageError`` for JSON that says no query."""
     if isinstance(asked, str):
         written = _json(asked)
@@ -47,7 +47,22 @@ def as_query(asked: Askable) -> Query:
         return File(asked.path or f"./{asked.name}")
     if isinstance(asked, Mapping | Sequence):
         return q.from_json(asked)
-    return asked
+    if isinstance(asked, q.Query):
+        return asked
+    raise UsageError(f"a query is a text, a path, a medium, an expression or JSON of one, not {type(asked).__name__}")
+
+
+def query_vector(asked: npt.NDArray[Any] | Vectors) -> Row:
+    """A vector to search with as a unit row, float32 ``(dim,)``. Raises ``UsageError`` for what is no one direction."""
+    array = asked.array if isinstance(asked, Vectors) else asked
+    if array.ndim == 0 or array.size != array.shape[-1] or array.ndim > 2:
+        raise UsageError(f"a query vector is of shape (dim,) or (1, dim), not {array.shape}: search for each by itself")
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"a query vector holds real numbers, not {array.dtype}")
+    row = array.reshape(-1).astype(np.float64)
+    if not np.isfinite(row).all() or not row.any():
+        raise UsageError("a query vector is finite and not all zeros")
+    return unit(row)
 
 
 def _json(asked: str) -> Any:
@@ -72,8 +87,8 @@ def media_of(leaf: Text | File) -> Media:
 
 
 @dataclass(eq=False)
-class Asked:
-    """A query and its leaves, asked of a collection."""
+class ResolvedQuery:
+    """A query whose files were read and whose items were looked up in a collection, or a vector of a space."""
 
     collection: Collection
     query: Query
@@ -81,15 +96,21 @@ class Asked:
     items: Mapping[Leaf, catalog.Item]
     bridge: Bridge | None = None
     """The bridge to take, where one is named."""
-    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     """Lines about bridges that could not be read."""
     crossed: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
+    given: Vectors | Row | None = None
+    """The one unit vector that is asked with in place of a query, which then has no leaves."""
     _found: dict[tuple[str, Leaf], Row] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, collection: Collection, asked: Askable, bridge: str | None = None) -> Asked:
+    def of(cls, collection: Collection, asked: QueryLike, bridge: str | None = None) -> ResolvedQuery:
         """Read a query's files and look its items up. Raises ``UsageError`` and ``MediaError``."""
+        if isinstance(asked, np.ndarray | Vectors):
+            row = query_vector(asked)
+            given = Vectors(asked.space, row[None]) if isinstance(asked, Vectors) else row
+            return cls(collection, Text(f"a vector of {len(row)} numbers"), {}, {}, given=given)
         query = as_query(asked)
         named = None if bridge is None else bridges.load(bridge)  # a wrong name is told even where none is needed
         media: dict[Leaf, Media] = {}
@@ -110,7 +131,7 @@ class Asked:
     @property
     def name(self) -> str:
         """The query as it prints itself; of a medium or a text alone its name."""
-        return next(iter(self.media.values())).name if self.plain else str(self.query)
+        return next(iter(self.media.values())).name if self.plain and self.media else str(self.query)
 
     @property
     def plain(self) -> bool:
@@ -118,13 +139,29 @@ class Asked:
         return q.is_plain(self.query)
 
     @cached_property
-    def own(self) -> frozenset[int]:
+    def own_contents(self) -> frozenset[int]:
         """The contents that the query is made of: it should not answer with them."""
         found = {item.content for item in self.items.values()}
         for leaf, media in self.media.items():
             if leaf not in self.items and media.modality != "text":
                 found.add(self.collection.catalog.content_of_hash(content_hash(media)) or 0)
         return frozenset(found - {0})
+
+    def space_among(self, spaces: Sequence[KnownSpace]) -> KnownSpace:
+        """The space that the vector is of. Raises ``SpaceMismatch``, and ``UsageError`` where not exactly one fits."""
+        if isinstance(self.given, Vectors):
+            here = self.collection.space(self.given.space)
+            if here in spaces:
+                return here
+        assert self.given is not None
+        dim = len(self.given.array[0] if isinstance(self.given, Vectors) else self.given)
+        fitting = [known for known in spaces if known.space.dim == dim and not isinstance(self.given, Vectors)]
+        if len(fitting) == 1:
+            return fitting[0]
+        have = ", ".join(f"{known.space.model} ({known.space.dim})" for known in spaces)
+        if fitting:
+            raise UsageError(f"a vector of {dim} numbers may be of several spaces: choose one with spaces=, of {have}")
+        raise UsageError(f"a vector of {dim} numbers is of none of the spaces that are searched: {have}")
 
     def lacks(self, known: KnownSpace) -> list[Leaf]:
         """The leaves that a space has no vector of and that its encoder does not take."""
@@ -134,7 +171,7 @@ class Asked:
         """Whether a bridge carries what a space lacks."""
         lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
         if lacking and known.space.id not in self.crossed:
-            fitted = [self.bridge] if self.bridge else bridges.leading_to(known.space, self.remarks.append)
+            fitted = [self.bridge] if self.bridge else bridges.leading_to(known.space, self.notes.append)
             for one in fitted:
                 if one.target == known.space and lacking <= self._source(one).modalities:
                     self.crossed[known.space.id] = one
@@ -146,6 +183,8 @@ class Asked:
 
         Raises ``UsageError`` where it leaves no direction, and ``SpaceMismatch`` for a relation of another space.
         """
+        if self.given is not None:
+            return self.given.array[0] if isinstance(self.given, Vectors) else self.given
         crossing = self.lacks(known)
         self._encode(known, [leaf for leaf in self.media if leaf not in crossing])
         rows = {leaf: self._found[known.space.id, leaf] for leaf in self.media if leaf not in crossing}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,15 +9,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from analogon.search.library import Library
+from analogon.settings.arguments import EncoderName, several, superseded_keywords
 from analogon.vectors.geometry import unit
 from embed.encoder import load
 from embed.errors import UsageError
 from embed.media import MODALITIES, Modality
 from indexes.catalog import Item
-from indexes.collection import Collection, KnownSpace
+from indexes.collection import KnownSpace
 from indexes.writer import writing
 
-__all__ = ["Contents", "keep", "read", "side"]
+__all__ = ["Contents", "choose_space", "read", "write_labels"]
 
 BLOCK: Final = 4096
 Rows = npt.NDArray[np.float32]
@@ -65,26 +66,28 @@ class Contents:
             )
 
 
-def side(
-    collection: Collection,
+@superseded_keywords(encoders="spaces")
+def choose_space(
+    library: Library,
     to: str | None = None,
-    encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+    spaces: EncoderName | Sequence[EncoderName] = (),
     *,
     asked_with_text: bool = False,
 ) -> tuple[KnownSpace, Modality]:
-    """The space and the modality that are meant: the first space of which there are vectors.
+    """The space and the modality that are meant: the first of ``spaces``, or of all, of which there are vectors.
 
     Raises ``UsageError`` where there are several modalities and ``to`` names none, or nothing fits.
     """
     if to is not None and to not in MODALITIES:
         raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
-    spaces = [collection.adopt(load(name)) for name in encoders] or collection.spaces
-    if not spaces:
+    collection = library.collection
+    chosen = [collection.adopt(load(name)) for name in several(spaces)] or collection.spaces
+    if not chosen:
         raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
-    held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
+    held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in chosen]
     held = [(known, have) for known, have in held if have]
     if not held:
-        raise UsageError(f"{collection.name} holds no {to or 'vectors'} in {', '.join(k.space.model for k in spaces)}")
+        raise UsageError(f"{collection.name} holds no {to or 'vectors'} in {', '.join(k.space.model for k in chosen)}")
     fit = [one for one in held if not asked_with_text or "text" in collection.encoder(one[0]).modalities]
     if not fit:
         models = ", ".join(known.space.model for known, _ in held)
@@ -95,8 +98,9 @@ def side(
     return fit[0][0], kinds[0]
 
 
-def read(collection: Collection, known: KnownSpace, modality: Modality) -> Contents:
+def read(library: Library, known: KnownSpace, modality: Modality) -> Contents:
     """All contents of one (space, modality), at one moment, in order of content."""
+    collection = library.collection
     with collection.catalog.snapshot():
         live = collection.catalog.live_rows(known.space.id, modality)
         ids = collection.catalog.items_of_rows(known.space.id, modality, live)
@@ -109,11 +113,11 @@ def read(collection: Collection, known: KnownSpace, modality: Modality) -> Conte
     return Contents(known, modality, tuple(items[parts[start][1]] for start in starts), rows, starts)
 
 
-def keep(collection: Collection, said: Mapping[int, Mapping[str, Any]]) -> None:
+def write_labels(library: Library, labels: Mapping[int, Mapping[str, Any]]) -> None:
     """Write labels, all or none: item id -> field -> value. What is no longer there is passed over.
 
     Labels belong to contents, but are given by item: an item's id is never used again, a content's may be.
     """
-    with writing(collection) as writer:
-        items = collection.catalog.items(sorted(said))
-        writer.put_labels({item.content: said[identity] for identity, item in items.items()})
+    with writing(library.collection) as writer:
+        items = library.collection.catalog.items(sorted(labels))
+        writer.put_labels({item.content: labels[identity] for identity, item in items.items()})

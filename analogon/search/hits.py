@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analogon.phrases.pieces import short
 from analogon.search.previews import preview
+from analogon.settings.arguments import superseded_attributes
 from embed.media import Media, Span
 
 __all__ = ["Hit", "Hits", "Reason", "clock", "describe_span", "place"]
 
-Reason = Literal["sound", "name"]
+Reason = Literal["content", "name"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One result: an item, the medium with the span that matched, its score (a cosine) and its rank from 1.
 
-    ``reasons`` say by what it was found: "sound", its content, whatever its modality; "name", what it is called.
-    ``space`` is the model in whose space the score was taken: the content's cosine where the content is a reason, else
-    the name's; "BM25" stands there, and such a score, where names could be compared by their words alone. ``fused`` is
-    the sum of reciprocal ranks by which several lists were joined. ``percentile`` says for how many of a hundred other
-    queries, of a bank of them, this very item scores less than for this one; None where there is no such bank.
-    ``paths`` are all places where this content lies.
+    ``reasons`` say by what it was found: "content", whatever its modality; "name", what it is called.
+    ``space_name`` is the model in whose space the score was taken: the content's cosine where the content is a reason,
+    else the name's; "BM25" stands there, and such a score, where names could be compared by their words alone.
+    ``fused`` is the sum of reciprocal ranks by which several lists were joined. ``percentile`` says for
+    how many of a hundred other queries, of a bank of them, this very item scores less than for this one; None where
+    there is no such bank. ``paths`` are all places where this content lies.
     """
 
     rank: int
     score: float
     media: Media = field(repr=False)
     id: int
-    space: str
+    space_name: str
     paths: tuple[str, ...]
     metadata: Mapping[str, Any] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)
-    reasons: tuple[Reason, ...] = ("sound",)
+    reasons: tuple[Reason, ...] = ("content",)
     fused: float = field(default=0.0, repr=False)
     percentile: float | None = None
 
@@ -46,14 +48,21 @@ class Hit:
         return self.paths[0]
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """Those of its paths where there is no file any more; looked up on the disk each time."""
+        return tuple(path for path in self.paths if not os.path.exists(path))
+
+    @property
     def span(self) -> Span | None:
         """The part that matched: seconds of a recording or video, lines of a text."""
         return self.media.span
 
     @property
-    def where(self) -> str:
+    def span_text(self) -> str:
         """The span in words, such as ``0:42 to 0:52``; empty where the whole file matched."""
         return describe_span(self.media, self.facts)
+
+    __getattr__ = superseded_attributes("Hit", where="span_text", space="space_name")
 
     def to_json(self) -> dict[str, Any]:
         """What ``-f json`` prints of it."""
@@ -68,10 +77,11 @@ class Hit:
             "row": self.media.row,
             "text": self.media.text,
             "paths": list(self.paths),
-            "space": self.space,
+            "space": self.space_name,
             "metadata": {**self.facts, **self.metadata},
             "by": list(self.reasons),
             "fused": round(self.fused, 6),
+            "missing": list(self.missing),
             "percentile": None if self.percentile is None else round(self.percentile, 2),
         }
 
@@ -98,7 +108,9 @@ class Hits(Sequence[Hit]):
         return iter(self._hits)
 
     def __repr__(self) -> str:
-        lines = [f"{hit.rank:3} {hit.score:6.3f}  {hit.path}  {hit.where}".rstrip() for hit in self._hits]
+        lines = [
+            f"{hit.rank:3} {hit.score:6.3f}  {hit.path}{_gone(hit)}  {hit.span_text}".rstrip() for hit in self._hits
+        ]
         return "\n".join([f"{len(self)} hits for {self.query}", *lines])
 
     def _repr_html_(self) -> str:
@@ -112,14 +124,19 @@ class Hits(Sequence[Hit]):
 
 
 def place(hit: Hit) -> str:
-    """Where a hit lies: its path as seen from here, and the row of a table."""
-    return short(hit.path) + (f", row {hit.media.row + 1}" if hit.media.row is not None else "")
+    """Where a hit lies: its path as seen from here, the row of a table, and whether the file is gone."""
+    row = f", row {hit.media.row + 1}" if hit.media.row is not None else ""
+    return short(hit.path) + row + _gone(hit)
+
+
+def _gone(hit: Hit) -> str:
+    return " (no longer there)" if hit.path in hit.missing else ""
 
 
 def _why(hit: Hit) -> str:
     """The part that matched, and that it was found by its name where it was."""
     named = f"by {' and '.join(hit.reasons)}" if "name" in hit.reasons else ""
-    return ", ".join(filter(None, (hit.where, named)))
+    return ", ".join(filter(None, (hit.span_text, named)))
 
 
 def describe_span(media: Media, facts: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ from analogon.vectors.geometry import Floats
 
 __all__ = [
     "METHODS",
-    "beside_best",
     "csls",
     "fold",
     "fold_query",
@@ -25,6 +24,7 @@ __all__ = [
     "mmr",
     "nnn",
     "qb_norm",
+    "relative_to_best",
 ]
 
 METHODS: Final[dict[str, str]] = {
@@ -114,12 +114,12 @@ def qb_norm(scores: Floats, denominator: Floats, hubs: npt.NDArray[np.bool_], be
     return np.asarray(scores - denominator / beta)
 
 
-def beside_best(scores: Floats) -> Floats:
+def relative_to_best(scores: Floats) -> Floats:
     """Cosines ``(n,)`` with a query as relevance for ``mmr``: their share of the best, where that is above zero.
 
     Cosines of two modalities are small beside those within one, and as they are would hardly count against them.
 
-    >>> beside_best(np.array([0.2, 0.4])).tolist()
+    >>> relative_to_best(np.array([0.2, 0.4])).tolist()
     [0.5, 1.0]
     """
     best = scores.max(initial=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -10,11 +11,11 @@ from analogon.search.fusion import Ranked, fuse
 from analogon.search.hits import Hit, Reason
 from indexes.catalog import Item, Source
 
-__all__ = ["Answer", "Answers", "joined"]
+__all__ = ["Candidate", "CandidateList", "joined"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Candidate:
     """An item in a list: ``ranked`` is the score that orders the list, ``score`` the one to show, and its ``model``."""
 
     item: Item
@@ -25,15 +26,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class CandidateList:
     """One list of answers, best first: why they were found, and how much the list counts."""
 
     reason: Reason
-    found: Sequence[Answer]
+    found: Sequence[Candidate]
     weight: float = 1.0
 
 
-def joined(lists: Sequence[Answers], parts: bool) -> list[Hit]:
+def joined(lists: Sequence[CandidateList], parts: bool) -> list[Hit]:
     """Lists merged by reciprocal rank; one list stays as it is.
 
     What several lists found of a content and modality adds up, or of each part where ``parts`` are asked for, and a
@@ -41,23 +42,25 @@ def joined(lists: Sequence[Answers], parts: bool) -> list[Hit]:
     """
     windows: dict[Hashable, list[Hashable]] = {}
     for one in lists:
-        for answer in one.found if parts and one.reason == "sound" else ():
-            windows.setdefault(_whole(answer), []).append((_whole(answer), answer.item.id))
+        for candidate in one.found if parts and one.reason == "content" else ():
+            windows.setdefault(_whole(candidate), []).append((_whole(candidate), candidate.item.id))
 
-    def keys(reason: Reason, answer: Answer) -> list[Hashable]:
+    def keys(reason: Reason, candidate: Candidate) -> list[Hashable]:
         if not parts:
-            return [_whole(answer)]
+            return [_whole(candidate)]
         return (
-            [(_whole(answer), answer.item.id)] if reason == "sound" else windows.get(_whole(answer), [_whole(answer)])
+            [(_whole(candidate), candidate.item.id)]
+            if reason == "content"
+            else windows.get(_whole(candidate), [_whole(candidate)])
         )
 
-    seen: dict[Hashable, dict[Reason, list[tuple[int, int, Answer]]]] = {}
+    seen: dict[Hashable, dict[Reason, list[tuple[int, int, Candidate]]]] = {}
     ranked: list[Ranked[Hashable]] = []
     for number, one in enumerate(lists):
-        pairs = [(key, answer) for answer in one.found for key in keys(one.reason, answer)]
-        ranked.append(Ranked([(key, answer.ranked) for key, answer in pairs], one.weight))
-        for rank, (key, answer) in enumerate(pairs):
-            seen.setdefault(key, {}).setdefault(one.reason, []).append((rank, number, answer))
+        pairs = [(key, candidate) for candidate in one.found for key in keys(one.reason, candidate)]
+        ranked.append(Ranked([(key, candidate.ranked) for key, candidate in pairs], one.weight))
+        for rank, (key, candidate) in enumerate(pairs):
+            seen.setdefault(key, {}).setdefault(one.reason, []).append((rank, number, candidate))
     hits = []
     for rank, (key, fused) in enumerate(fuse(ranked).items(), start=1):
         reasons = tuple(reason for reason in get_args(Reason) if reason in seen[key])
@@ -66,23 +69,27 @@ def joined(lists: Sequence[Answers], parts: bool) -> list[Hit]:
     return hits
 
 
-def _whole(answer: Answer) -> Hashable:
-    return answer.item.content, answer.item.modality
+def _whole(candidate: Candidate) -> Hashable:
+    return candidate.item.content, candidate.item.modality
 
 
-def _hit(rank: int, answer: Answer, sources: tuple[Source, ...], reasons: tuple[Reason, ...], fused: float) -> Hit:
-    """A hit; of several sources the one whose name was found comes first."""
-    item = replace(answer.item, sources=sources)
+def _hit(
+    rank: int, candidate: Candidate, sources: tuple[Source, ...], reasons: tuple[Reason, ...], fused: float
+) -> Hit:
+    """A hit; of several sources those that are still there come first, then the one whose name was found."""
+    if len(sources) > 1:
+        sources = tuple(sorted(sources, key=lambda source: not os.path.exists(source.path)))
+    item = replace(candidate.item, sources=sources)
     return Hit(
         rank=rank,
-        score=answer.score,
+        score=candidate.score,
         media=item.media,
         id=item.id,
-        space=answer.model,
+        space_name=candidate.model,
         paths=tuple(dict.fromkeys(source.path for source in sources)),
         metadata=item.metadata,
         facts=item.facts,
         reasons=reasons,
         fused=fused,
-        percentile=answer.percentile,
+        percentile=candidate.percentile,
     )

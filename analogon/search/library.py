@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from analogon.phrases import PROBES
 from analogon.query import Text, excludes, leaves, without_excludes
-from analogon.search.ask import Askable, Asked
+from analogon.search.ask import QueryLike, ResolvedQuery
 from analogon.search.background import Background
 from analogon.search.background import rescore as rescored
 from analogon.search.hits import Hits
-from analogon.search.hubness import METHODS, beside_best, mmr
-from analogon.search.joining import Answer, Answers, joined
+from analogon.search.hubness import METHODS, mmr, relative_to_best
+from analogon.search.joining import Candidate, CandidateList, joined
 from analogon.settings import config
+from analogon.settings.arguments import EncoderName, several, superseded, superseded_keywords
 from analogon.settings.defaults import LOOKS_AT
 from embed.encoder import Encoder, resolve
 from embed.encoder import load as load_encoder
@@ -34,14 +35,16 @@ from indexes.writer import writing
 
 __all__ = ["Library"]
 
-WAYS: Final = ("sound", "name", "both")
+WAYS: Final = ("content", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
 VARIED: Final = 100  # hits that variety chooses from
 WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
 
 
-def _question(asked: Asked) -> str:
+def _question(asked: ResolvedQuery) -> str:
     """What to compare names with: the words that were typed, or those of a file's name."""
+    if asked.given is not None:
+        raise UsageError("names can be compared with words, not with a vector: a vector searches by='content'")
     if not asked.plain:
         raise UsageError(f"names can be compared with plain words or a file's name, not with arithmetic: {asked.query}")
     media = next(iter(asked.media.values()))
@@ -84,9 +87,20 @@ class Library:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the collection; what is asked of it afterwards raises ``CollectionError``."""
         self.collection.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self.collection.closed
+
     def __repr__(self) -> str:
+        if self.closed:
+            return f"<analogon collection {self.collection.name}: closed>"
         counts = self.collection.catalog.counts()
         spaces = ", ".join(known.space.model for known in self.collection.spaces) or "no encoder yet"
         return (
@@ -96,11 +110,11 @@ class Library:
     def index(
         self,
         *paths: str | os.PathLike[str],
-        encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+        encoders: EncoderName | Sequence[EncoderName] = (),
         metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
         key: str = "file",
         text_column: str | None = None,
-        only: Sequence[str] = (),
+        only: str | Sequence[str] = (),
         prune: bool = False,
         retry: bool = False,
         memory: int | None = None,
@@ -109,24 +123,25 @@ class Library:
     ) -> Report:
         """Index files and folders; what is known already is not encoded again.
 
-        ``encoders`` are names as ``embed.load`` takes them; without any, those that the collection has. ``metadata``
-        is a table whose column ``key`` names the files, or columns by file. ``text_column`` makes the rows of tables
-        into texts. ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names and
-        captions; without it the one that is set, that the collection has, or the starter's.
+        ``encoders`` are one or several names as ``embed.load`` takes them; without any, those that the collection has.
+        ``metadata`` is a table whose column ``key`` names the files, or columns by file. ``text_column`` makes the rows
+        of tables into texts. ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names
+        and captions; without it the one that is set, that the collection has, or the starter's.
         """
-        if unknown := [name for name in only if name not in MODALITIES]:
+        modalities = several(only)
+        if unknown := [name for name in modalities if name not in MODALITIES]:
             raise UsageError(f"there is no modality {unknown[0]!r}; there are: {', '.join(MODALITIES)}")
         plan = Plan(
             paths=tuple(os.fspath(path) for path in paths),
             text_column=text_column,
             side_table=_side_table(metadata, key),
-            only=frozenset(m for m in MODALITIES if m in only) if only else None,
+            only=frozenset(m for m in MODALITIES if m in modalities) if modalities else None,
             prune=prune,
             retry=retry,
             memory=memory,
             probes=PROBES,
         )
-        pairs = [(load_encoder(table), table) for table in map(resolve, encoders)] or [
+        pairs = [(load_encoder(table), table) for table in map(resolve, several(encoders))] or [
             (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
         ]
         if not pairs:
@@ -165,15 +180,16 @@ class Library:
             raise UnsupportedModality(f"{encoder.space.model} cannot compare names: it takes no text")
         return encoder, table
 
+    @superseded_keywords(encoders="spaces")
     def search(
         self,
-        query: Askable,
+        query: QueryLike,
         *,
         to: str | None = None,
         k: int = 10,
         where: str | None = None,
         offset: int = 0,
-        encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+        spaces: EncoderName | Sequence[EncoderName] = (),
         parts: bool = False,
         include_self: bool = False,
         by: str | None = None,
@@ -184,15 +200,18 @@ class Library:
         """The ``k`` best hits for a text, a file or an expression, after the first ``offset``.
 
         ``query`` is an expression as ``analogon.query`` reads it, from ``"rain"`` to ``"2:rain + ./roof.wav -
-        traffic"``, a path, a query made in Python, or one as JSON has it: ``{"rain": 2, "traffic": -1}``.
+        traffic"``, a path, a query made in Python, one as JSON has it: ``{"rain": 2, "traffic": -1}``, or a vector of
+        shape ``(dim,)`` or ``(1, dim)``, which is scaled to length 1: ``Vectors`` of a space here, or an array where
+        only one of the spaces has so many dimensions.
 
         ``to`` chooses the modality of the hits; without it, all that the query's space has here, texts only where
-        there is nothing else. Where several spaces or modalities answer, their lists are merged by rank, since cosines
+        there is nothing else. ``spaces`` are the encoders, one or several, in whose spaces to look; all without any.
+        Where several spaces or modalities answer, their lists are merged by rank, since cosines
         of different spaces or modalities cannot be compared. What the query is made of is left out where it is itself
         in the collection, unless ``include_self``. Where no space here takes the query, a bridge that was fitted into
         one of them carries it there, the one called ``bridge`` or that which found most; ``Hits.notes`` say so.
 
-        ``by`` says what is compared: "sound", the content, of pictures and texts as well; "name", what files are
+        ``by`` says what is compared: "content", that of pictures and texts as well; "name", what files are
         called, file names, folders and captions; "both", joined by rank. Without it a text asks both, all else the
         content alone. Where the content cannot be asked, "both" answers by name and says so in ``Hits.notes``.
 
@@ -206,33 +225,37 @@ class Library:
         if to is not None and to not in MODALITIES:
             raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
         if by is not None and by not in WAYS:
-            raise UsageError(f"hits are found by {', '.join(WAYS)}, not by {by!r}")
+            raise UsageError(
+                superseded("by='sound'", "by='content'")
+                if by == "sound"
+                else f"hits are found by {', '.join(WAYS)}, not by {by!r}"
+            )
         if rerank not in METHODS:
             raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
         if not 0 <= variety <= 1:
             raise UsageError(f"variety is a share from 0 to 1, not {variety}")
-        asked = Asked.of(self.collection, query, bridge)
-        by = by or ("both" if isinstance(asked.query, Text) else "sound")
+        asked = ResolvedQuery.of(self.collection, query, bridge)
+        by = by or ("both" if isinstance(asked.query, Text) and asked.given is None else "content")
         expression = self.collection.filter(where) if where else None
-        without = frozenset() if include_self else asked.own
-        depth = k + offset if by == "sound" else max(k + offset, DEPTH)
+        without = frozenset() if include_self else asked.own_contents
+        depth = k + offset if by == "content" else max(k + offset, DEPTH)
         notes: list[str] = []
-        lists: list[Answers] = []
+        lists: list[CandidateList] = []
         unasked: UsageError | None = None
         if by != "name":
             try:
-                targets = self._targets(asked, to, encoders)
+                targets = self._targets(asked, to, several(spaces))
             except UsageError as error:
-                if by == "sound":
+                if by == "content":
                     raise
                 targets, unasked = [], error
             for known, modality in targets:
                 found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
                 notes += remarks
-                lists.append(Answers("sound", found))
-            notes += dict.fromkeys([*asked.remarks, *(one.remark for one in asked.crossed.values())])
-        if by != "sound":
-            kinds = self._named_kinds(to, {answer.item.modality for one in lists for answer in one.found})
+                lists.append(CandidateList("content", found))
+            notes += dict.fromkeys([*asked.notes, *(one.remark for one in asked.crossed.values())])
+        if by != "content":
+            kinds = self._named_kinds(to, {found.item.modality for one in lists for found in one.found})
             question = _question(asked)
             if not question:
                 raise UsageError(f"the name of {asked.name} says nothing that could be compared with other names")
@@ -250,7 +273,7 @@ class Library:
 
     def _near(
         self,
-        asked: Asked,
+        asked: ResolvedQuery,
         known: KnownSpace,
         modality: Modality,
         depth: int,
@@ -259,7 +282,7 @@ class Library:
         parts: bool,
         rerank: str,
         variety: float,
-    ) -> tuple[list[Answer], list[str]]:
+    ) -> tuple[list[Candidate], list[str]]:
         """What a space holds of a modality near to a query, best first, and what is to be said of it."""
         collection, space = self.collection, known.space
         vector = asked.vector(known, modality)
@@ -276,7 +299,7 @@ class Library:
             if variety and found:
                 rows = collection.vectors(space, modality)[[one.row for one in found]]
                 # In the order that was found, on the scale of cosines whatever gave that order.
-                relevance = beside_best(np.sort([one.score for one in found])[::-1])
+                relevance = relative_to_best(np.sort([one.score for one in found])[::-1])
                 order = mmr(relevance, rows, depth, 1.0 - variety)
                 # An order has to be one by score as well, where several lists are joined.
                 found = [replace(found[at], ranked=-float(place)) for place, at in enumerate(order)]
@@ -292,38 +315,44 @@ class Library:
             scores, places = [one.score for one in found], [one.row for one in found]
             percentiles = background.percentile(scores, places).tolist()
         return [
-            Answer(one.item, one.ranked, one.score, space.model, percentile)
+            Candidate(one.item, one.ranked, one.score, space.model, percentile)
             for one, percentile in zip(found, percentiles, strict=True)
         ], notes
 
     def _doubt(
-        self, asked: Asked, known: KnownSpace, modality: Modality, best: float, background: Background | None
+        self, asked: ResolvedQuery, known: KnownSpace, modality: Modality, best: float, background: Background | None
     ) -> str | None:
         """Why not to trust the answers to a text or a file: by the encoder's own measure, else by the background's."""
+        if asked.given is not None:
+            return None
         encoder = self.collection.encoder(known)
         media = next(iter(asked.media.values()))
         if type(encoder).doubt is not Encoder.doubt:
             return encoder.doubt(media, modality, best)
         return background.doubt(best) if background is not None and media.modality == "text" else None
 
-    def _background(self, asked: Asked, known: KnownSpace, modality: Modality, *, needed: bool) -> Background | None:
+    def _background(
+        self, asked: ResolvedQuery, known: KnownSpace, modality: Modality, *, needed: bool
+    ) -> Background | None:
         """Other queries to see this one's scores against: phrases for texts, items for a recording or a picture.
 
         None where neither is like the query. Phrases that have no vectors yet get some only where they are ``needed``.
         """
+        if asked.given is not None:
+            return None
         media = [asked.media[leaf] for leaf in leaves(without_excludes(asked.query))]
         kinds = {one.modality for one in media}
         if known.space.id in asked.crossed or len(kinds) > 1:
             return None
         if kinds != {"text"}:
-            return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own)
+            return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own_contents)
         if not needed and not Background.at_hand(self.collection, known):
             return None
         found = Background.open(self.collection, known, modality)
         return found and found.without(*(one.text or "" for one in media))
 
     def _excluded(
-        self, asked: Asked, known: KnownSpace, modality: Modality
+        self, asked: ResolvedQuery, known: KnownSpace, modality: Modality
     ) -> tuple[npt.NDArray[np.bool_] | None, list[str]]:
         """Which rows of a vector file a query's ``exclude`` leaves, and how many it drops; None where all stay."""
         only: npt.NDArray[np.bool_] | None = None
@@ -346,19 +375,19 @@ class Library:
             return sorted((there - {"text"}) | answering or there)
         return [modality for modality in MODALITIES if modality == to]
 
-    def _by_name(self, called: Namesakes) -> list[Answers]:
+    def _by_name(self, called: Namesakes) -> list[CandidateList]:
         """What was found by words and by meaning as lists that together count about as much as one space does."""
         model = self.collection.names.space.model if self.collection.names else ""
 
-        def answer(one: Neighbour) -> Answer:
+        def candidate(one: Neighbour) -> Candidate:
             cosine = called.cosines.get(one.item.sources[0].id)
             if cosine is None:
-                return Answer(one.item, one.score, one.score, "BM25")
-            return Answer(one.item, one.score, cosine, model)
+                return Candidate(one.item, one.score, one.score, "BM25")
+            return Candidate(one.item, one.score, cosine, model)
 
         lists = [called.words] if called.meaning is None else [called.meaning, called.words]
         weighted = [(found, 1 / len(lists)) for found in lists] + [(called.whole, WHOLE)]
-        return [Answers("name", [answer(one) for one in found], weight) for found, weight in weighted]
+        return [CandidateList("name", [candidate(one) for one in found], weight) for found, weight in weighted]
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
@@ -395,13 +424,15 @@ class Library:
         }
 
     def _targets(
-        self, asked: Asked, to: str | None, names: Sequence[str | os.PathLike[str] | Mapping[str, Any]]
+        self, asked: ResolvedQuery, to: str | None, names: Sequence[EncoderName]
     ) -> list[tuple[KnownSpace, Modality]]:
         """Which (space, modality) to ask, without loading an encoder that cannot answer."""
         collection = self.collection
         spaces = [collection.adopt(load_encoder(name)) for name in names] or collection.spaces
         if not spaces:
             raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
+        if asked.given is not None:
+            spaces = [asked.space_among(spaces)]
         sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
         sides = [(known, have) for known, have in sides if have]
         direct = [(known, have) for known, have in sides if not asked.lacks(known)]

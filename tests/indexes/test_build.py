@@ -51,4 +51,4 @@ def test_a_model_that_was_moved_is_looked_for_where_it_was_named_last(tmp_path: 
         assert models == ["16", str(tmp_path / "new")]
         (texts / "two.txt").write_text("rain")
         assert library.index(texts).vectors == 2  # no encoder named: both of the collection's are found
-        assert library.search("rain", encoders=[f"static:{tmp_path / 'new'}"], by="sound")[0].path.endswith("two.txt")
+        assert library.search("rain", spaces=[f"static:{tmp_path / 'new'}"], by="content")[0].path.endswith("two.txt")

@@ -44,7 +44,7 @@ def library(tmp_path: Path, folder: Path) -> Iterator[analogon.Library]:
 
 def stems(library: analogon.Library, where: str) -> set[str]:
     """The files that fulfil a filter, by both of the ways that ask the catalog."""
-    found = {Path(hit.path).stem for hit in library.search("a", where=where, k=99, by="sound")}
+    found = {Path(hit.path).stem for hit in library.search("a", where=where, k=99, by="content")}
     collection, condition = library.collection, library.collection.filter(where)
     named = collection.namesakes(EVERY_NAME, ["audio"], 99, where=condition)
     assert {Path(one.item.media.path or "").stem for one in named.words} == found
@@ -69,7 +69,7 @@ def test_filters_and_hits_have_labels(library: analogon.Library) -> None:
     assert stems(library, "tag = 'rain' and sure > 0.5") == {"f000"}
     assert stems(library, "tag is null") == {f"f{n:03}" for n in range(3, 10)}
     assert stems(library, "tag in ('wind', 'rain') and duration > 1") == {"f000"}  # facts are there beside them
-    (hit,) = library.search("a", where="tag = 'wind'", by="sound")
+    (hit,) = library.search("a", where="tag = 'wind'", by="content")
     assert dict(hit.metadata) == {"tag": "wind"} and hit.to_json()["metadata"]["tag"] == "wind"
     assert items(library.collection)["f000"].labels == {"tag": "rain", "sure": 0.9}
     with pytest.raises(FilterError):
@@ -83,7 +83,7 @@ def test_labels_stay_through_indexing_renaming_and_compaction(library: analogon.
     table.write_text("file,place\nf001.wav,roof\n")
     library.index(folder, metadata=table)
     assert stems(library, "tag = 'rain' and place = 'roof'") == {"f001"}
-    (hit,) = library.search("a", where="tag = 'rain'", by="sound")
+    (hit,) = library.search("a", where="tag = 'rain'", by="content")
     assert dict(hit.metadata) == {"tag": "rain", "place": "roof"}
     (folder / "a" / "f003.wav").rename(folder / "a" / "moved.wav")
     library.index(folder)
@@ -112,7 +112,7 @@ def test_a_persons_columns_win(library: analogon.Library, folder: Path) -> None:
     library.index(folder, metadata=table)
     label(library, f001={"tag": "rain"}, f003={"tag": "rain", "duration": 77})
     assert stems(library, "tag = 'thunder'") == {"f001"} and stems(library, "tag = 'rain'") == {"f003"}
-    (hit,) = library.search("a", where="tag = 'thunder'", by="sound")
+    (hit,) = library.search("a", where="tag = 'thunder'", by="content")
     assert hit.metadata["tag"] == "thunder"
     # a label comes before what the medium knows of itself, a column before both
     assert stems(library, "duration = 77") == {"f003"} and stems(library, "duration = 99") == {"f001"}

@@ -99,12 +99,12 @@ def test_the_command_fails_where_a_query_does(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(demo, "KINDS", ("sine", "kick", "white noise"))
-    unheard = demo.Question("a tone", ("sine",), first=2, options={"to": "audio", "by": "sound"})
+    unheard = demo.Question("a tone", ("sine",), first=2, options={"to": "audio", "by": "content"})
     heard = demo.Question("sunset over the sea", ("sunset",), least=1, first=1, options={"to": "image", "by": "name"})
     monkeypatch.setattr(demo, "QUESTIONS", (unheard, heard))
     ran = CliRunner().invoke(app, ["demo", "--encoder", "toy:8"])
     assert ran.exit_code == 3, ran.output
-    assert "search 'a tone' -c ./collection --to audio --by sound -k 4: 2 of the first 2 hits should be" in ran.stderr
+    assert "search 'a tone' -c ./collection --to audio --by content -k 4: 2 of the first 2 hits should be" in ran.stderr
     assert "sunset" not in ran.stderr and "sunset" in ran.stdout and "s in all" in ran.stdout
     monkeypatch.setattr(demo, "QUESTIONS", (heard,))
     assert CliRunner().invoke(app, ["demo", "--encoder", "toy:8"]).exit_code == 0

@@ -131,7 +131,7 @@ def test_cells_are_files_items_and_texts(
     monkeypatch.chdir(tmp_path)
     sounds.write(tmp_path / "new.wav", 99, 1.7)
     (tmp_path / "question.txt").write_text("rain on a roof")
-    item = library.search("x", to="audio", k=1, by="sound")[0]
+    item = library.search("x", to="audio", k=1, by="content")[0]
     number = next(i for i in range(SOUNDS) if item.path.endswith(wav(i)))
     rows = [["new.wav", f"id:{item.id}"], ["question.txt", wav(3)], ["./new.wav", wav(3)], [" a door ", wav(2)]]
     table = write(root / "pairs.csv", ["query", "target"], rows)

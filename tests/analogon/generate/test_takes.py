@@ -262,7 +262,7 @@ def test_takes_join_a_collection_with_where_they_come_from(
         takes = list(run.takes())
         assert not any(take.again for take in takes)
         library.index(*(t.path for t in takes), encoders=["toy"], metadata={str(t.path): provenance(t) for t in takes})
-        (hit,) = library.search("rain", to="audio", by="sound", where="seed = 1 and generator = 'noise:white'")
+        (hit,) = library.search("rain", to="audio", by="content", where="seed = 1 and generator = 'noise:white'")
         assert hit.metadata["prompt"] == "rain on tin"
         best = next(line for line in lines if line["seed"] == 1)
         assert hit.metadata["choose_score"] == best["scores"]["choose"]["score"]

@@ -163,7 +163,7 @@ def test_the_rest_is_labelled_and_filters_find_it(library: analogon.Library, tmp
     assert "colour_predicted" not in library.collection.catalog.fields()
     for _ in range(2):  # once more changes nothing
         probe.write(library.collection, probe.probe(library.collection, "colour", table=table))
-        hits = library.search("a", where="colour_predicted = 'red' and colour_confidence > 0.5", k=99, by="sound")
+        hits = library.search("a", where="colour_predicted = 'red' and colour_confidence > 0.5", k=99, by="content")
         assert {Path(hit.path).name for hit in hits} == {"p21.png", "p24.png", "p27.png"}
         assert len(library.collection.catalog.labels()) == 9
     # What gets a label of a person's own loses the prediction.
@@ -171,7 +171,7 @@ def test_the_rest_is_labelled_and_filters_find_it(library: analogon.Library, tmp
         library.collection,
         probe.probe(library.collection, "colour", table=labels(tmp_path / "more.csv", range(24))),
     )
-    hits = library.search("a", where="colour_predicted is not null", k=99, by="sound")
+    hits = library.search("a", where="colour_predicted is not null", k=99, by="content")
     assert {Path(hit.path).name for hit in hits} == {f"p{n:02}.png" for n in range(24, 30)}
 
 
@@ -180,7 +180,7 @@ def test_labels_may_be_the_files_own_metadata(library: analogon.Library, folder:
     found = probe.probe(library.collection, "colour", field="guess")
     probe.write(library.collection, found)
     assert len(found.predicted) == 12 and found.evaluation.items == 18
-    hits = library.search("a", where="guess_predicted = 'blue'", k=99, by="sound")
+    hits = library.search("a", where="guess_predicted = 'blue'", k=99, by="content")
     assert {Path(hit.path).name for hit in hits} == {f"p{n:02}.png" for n in (20, 23, 26, 29)}
     with pytest.raises(UsageError, match="no file here has a 'guess_predicted'"):
         probe.probe(library.collection, "guess_predicted")  # never learnt from what a model said
@@ -242,7 +242,7 @@ def test_of_several_windows_their_mean_is_learnt(tmp_path: Path) -> None:
     with analogon.open(tmp_path / "windows", create=True) as made:
         made.index(folder, encoders=["toy:16"])
         known = made.collection.spaces[0]
-        there = analogon.search.contents.read(made.collection, known, "audio")
+        there = analogon.search.contents.read(made, known, "audio")
         media = [Media.from_path(item.media.path or "") for item in there.items]
         expected = encode(made.collection.encoder(known), media).array
         assert len(there.rows) == 14 and np.allclose(there.means(), expected, atol=1e-6)

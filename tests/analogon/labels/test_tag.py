@@ -145,7 +145,7 @@ LABELS = (Label("rain", ("rain",)), Label("wind", ("wind",)), Label("dog", ("dog
 
 
 def named(library: analogon.Library, where: str) -> set[str]:
-    return {Path(hit.path).stem for hit in library.search("a", where=where, k=99, by="sound", to="text")}
+    return {Path(hit.path).stem for hit in library.search("a", where=where, k=99, by="content", to="text")}
 
 
 def test_the_best_label_is_written_and_filters_find_it(library: analogon.Library) -> None:
@@ -201,7 +201,7 @@ def test_several_labels(library: analogon.Library, tmp_path: Path) -> None:
 def test_balanced_takes_off_what_a_label_has_of_everything(library: analogon.Library) -> None:
     labels = [Label("rain", ("rain",)), Label("dog", ("dog",))]
     found = tag.tag(library.collection, labels, templates=["{}"], balanced=True)
-    there = contents.read(library.collection, library.collection.spaces[0], "text")
+    there = contents.read(library, library.collection.spaces[0], "text")
     scores = there.means() @ tag.label_vectors(load("toy:512"), labels, ["{}"]).T
     expected = (scores - scores.mean(axis=0)).argmax(axis=1)
     assert [one.labels for one in found.tagged] == [(labels[best].name,) for best in expected]
@@ -213,7 +213,7 @@ def test_one_label_is_of_the_mean_of_windows_several_are_of_the_best(tmp_path: P
     with analogon.open(tmp_path / "windows", create=True) as made:
         made.index(folder, encoders=["toy:16"])
         collection = made.collection
-        there = contents.read(collection, collection.spaces[0], "audio")
+        there = contents.read(made, collection.spaces[0], "audio")
         asked = tag.label_vectors(load("toy:16"), LABELS, ["{}"])
         bank = encode(load("toy:16"), [Media.from_text(one) for one in BANK], query=True).array
         single = tag.confidences(there.means() @ asked.T, there.means() @ bank.T)
@@ -311,7 +311,7 @@ def test_real_recordings_get_the_names_of_their_folders(shared: Path, tmp_path: 
         tag.write(made.collection, tag.tag(made.collection, labels))
         right = 0
         for name in names:
-            hits = made.search("a sound", where=f"tag = '{name}'", k=99, by="sound")
+            hits = made.search("a sound", where=f"tag = '{name}'", k=99, by="content")
             right += sum(Path(hit.path).parent.name == name for hit in hits)
     # Of all 240 clips 0.88 are right (benchmarks/labels.py); 24 of 30 lie four standard errors above guessing.
     assert right >= 24

@@ -80,7 +80,7 @@ def test_a_direction_projected_out(library: analogon.Library, folder: Path) -> N
 
 
 def test_an_item_stands_for_its_vector_and_is_left_out(library: analogon.Library, folder: Path) -> None:
-    first = library.search("rain", to="audio", by="sound")[0]
+    first = library.search("rain", to="audio", by="content")[0]
     hits = library.search(f"id:{first.id}", to="audio", k=20)
     check(hits, ranking(folder, vector(Path(first.path)), without=(Path(first.path).name,)))
     with pytest.raises(UsageError, match="has no item 99999"):
@@ -98,7 +98,7 @@ def test_what_is_near_is_dropped_and_counted(library: analogon.Library, folder: 
 
 
 def test_names_take_no_arithmetic(library: analogon.Library) -> None:
-    assert library.search("rain - traffic", to="audio")[0].reasons == ("sound",)
+    assert library.search("rain - traffic", to="audio")[0].reasons == ("content",)
     with pytest.raises(UsageError, match="not with arithmetic: rain - traffic"):
         library.search("rain - traffic", by="name")
 
@@ -148,7 +148,7 @@ def test_hubs_are_held_back_by_nnn(library: analogon.Library) -> None:
     order = np.argsort(-(vectors @ vector("rain") - 0.75 * bias), kind="stable")
     plain = np.argsort(-(vectors @ vector("rain")), kind="stable")
     assert order.tolist() != plain.tolist()
-    hits = library.search("rain", to="audio", by="sound", k=20, rerank="nnn")
+    hits = library.search("rain", to="audio", by="content", k=20, rerank="nnn")
     assert [hit.path for hit in hits] == [paths[row] for row in order]
     assert [hit.score for hit in hits] == pytest.approx((vectors @ vector("rain"))[order].tolist(), abs=1e-5)
     with pytest.raises(UsageError, match="no order 'best'; there are: none, centre, csls, nnn, qbnorm"):
@@ -158,7 +158,7 @@ def test_hubs_are_held_back_by_nnn(library: analogon.Library) -> None:
 def test_percentiles_count_the_queries_that_an_item_answers_less_well(library: analogon.Library) -> None:
     vectors, paths = sound_rows(library)
     scores = bank("rain") @ vectors.T
-    for hit in library.search("rain", to="audio", by="sound", k=20):
+    for hit in library.search("rain", to="audio", by="content", k=20):
         row = paths.index(hit.path)
         assert hit.percentile == pytest.approx(100 * (scores[:, row] < vectors[row] @ vector("rain")).mean(), abs=0.2)
 
@@ -184,8 +184,8 @@ def test_a_collection_without_a_bank_answers_without_percentiles(tmp_path: Path,
         library.index(folder, encoders=[ENCODER], only=["audio"])
         for file in (library.collection.path / "indexes").glob("*-bank.npz"):
             file.unlink()
-        assert library.search("rain", by="sound")[0].percentile is None
-        assert library.search("rain", by="sound", rerank="csls")[0].percentile is not None
+        assert library.search("rain", by="content")[0].percentile is None
+        assert library.search("rain", by="content", rerank="csls")[0].percentile is not None
 
 
 def test_variety_chooses_hits_that_are_unlike_each_other(library: analogon.Library) -> None:
@@ -196,7 +196,7 @@ def test_variety_chooses_hits_that_are_unlike_each_other(library: analogon.Libra
         left = [row for row in range(len(paths)) if row not in chosen]
         alike = {row: max((vectors[row] @ vectors[one] for one in chosen), default=0.0) for row in left}
         chosen.append(max(left, key=lambda row: 0.4 * relevance[row] - 0.6 * alike[row]))
-    hits = library.search("rain", to="audio", by="sound", k=4, variety=0.6)
+    hits = library.search("rain", to="audio", by="content", k=4, variety=0.6)
     assert [hit.path for hit in hits] == [paths[row] for row in chosen]
     assert chosen != np.argsort(-cosines)[:4].tolist()
     with pytest.raises(UsageError, match="a share from 0 to 1"):
@@ -212,7 +212,7 @@ def test_centring_takes_each_sides_own_mean_off(library: analogon.Library) -> No
     items = vectors - vectors.mean(axis=0)
     items /= np.linalg.norm(items, axis=1, keepdims=True)
     scores = items @ (vector("rain") - kept.mean(axis=0))
-    hits = library.search("rain", to="audio", by="sound", k=20, rerank="centre")
+    hits = library.search("rain", to="audio", by="content", k=20, rerank="centre")
     assert [hit.path for hit in hits] == [paths[row] for row in np.argsort(-scores)]
     wrong = items @ (vector("rain") - vectors.mean(axis=0))
     assert np.argsort(-wrong).tolist() != np.argsort(-scores).tolist()

@@ -83,7 +83,7 @@ def test_the_part_that_matched_is_named(library: analogon.Library, folder: Path)
     part = Media.from_path(whole).but(span=Span(1.0, 2.0))
     hits = library.search(part, to="audio", include_self=True, k=3, parts=True)
     assert hits[0].path == str(whole) and hits[0].span == Span(1.0, 2.0)
-    assert hits[0].where == "0:01 to 0:02" and hits[0].score == pytest.approx(1.0, abs=1e-6)
+    assert hits[0].span_text == "0:01 to 0:02" and hits[0].score == pytest.approx(1.0, abs=1e-6)
     own = [
         hit for hit in library.search(part, to="audio", include_self=True, k=50, parts=True) if hit.path == str(whole)
     ]
@@ -109,7 +109,7 @@ def test_wrong_use_is_told(library: analogon.Library, folder: Path, tmp_path: Pa
     with pytest.raises(FilterError, match="column 1.*kolour"):
         library.search("x", where="kolour = 'red'")
     with pytest.raises(SpaceMismatch, match=r"indexed with toy:16.*asked for is toy:4"):
-        library.search("x", encoders=["toy:4"])
+        library.search("x", spaces=["toy:4"])
     with pytest.raises(CollectionNotFound, match="nowhere"):
         analogon.open(tmp_path / "nowhere")
 

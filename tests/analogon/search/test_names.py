@@ -56,16 +56,16 @@ def by_content(library: analogon.Library, question: str) -> list[str]:
     return sorted(best, key=lambda stem: -best[stem])
 
 
-def test_by_sound_is_the_content_alone(library: analogon.Library) -> None:
-    hits = library.search("crow call", to="audio", by="sound")
+def test_by_content_is_the_content_alone(library: analogon.Library) -> None:
+    hits = library.search("crow call", to="audio", by="content")
     assert stems(hits) == by_content(library, "crow call")
-    assert {hit.reasons for hit in hits} == {("sound",)} and {hit.space for hit in hits} == {ENCODER}
+    assert {hit.reasons for hit in hits} == {("content",)} and {hit.space_name for hit in hits} == {ENCODER}
 
 
 def test_by_name_is_what_files_are_called(library: analogon.Library) -> None:
     hits = library.search("crow call", to="audio", by="name")
     assert stems(hits)[:2] == ["crow_call", "hooded crow"] and "old_door" not in stems(hits)
-    assert {hit.reasons for hit in hits} == {("name",)} and {hit.space for hit in hits} == {NAMES}
+    assert {hit.reasons for hit in hits} == {("name",)} and {hit.space_name for hit in hits} == {NAMES}
     table = load(NAMES)
     query, first, second = encode(table, [Media.from_text(t) for t in ("crow call", "crow call", "hooded crow")]).array
     assert [hit.score for hit in hits[:2]] == pytest.approx([float(query @ first), float(query @ second)], abs=2e-3)
@@ -79,14 +79,14 @@ def test_both_are_joined_and_each_hit_says_why(library: analogon.Library) -> Non
     heard = by_content(library, "crow call")
     hits = {Path(hit.path).stem: hit for hit in library.search("crow call", to="audio")}
     assert set(hits) == set(heard)
-    assert hits["crow_call"].reasons == ("sound", "name") and hits["old_door"].reasons == ("sound",)
+    assert hits["crow_call"].reasons == ("content", "name") and hits["old_door"].reasons == ("content",)
     assert hits["crow_call"].rank == 1
     for stem, hit in hits.items():
         named = 1.02 / 61 if stem == "crow_call" else 0.0
         # "hooded crow" has one of the two words only: far behind the best, it does not join.
         assert hit.fused == pytest.approx(1 / (61 + heard.index(stem)) + named), stem
-        assert hit.space == ENCODER
-    vectors = {hit.path: hit.score for hit in library.search("crow call", to="audio", by="sound")}
+        assert hit.space_name == ENCODER
+    vectors = {hit.path: hit.score for hit in library.search("crow call", to="audio", by="content")}
     assert {hit.path: hit.score for hit in hits.values()} == vectors  # the content's cosine, wherever there is one
 
 
@@ -101,12 +101,12 @@ def test_a_file_is_asked_by_its_content_unless_its_name_is_said_to_count(
 ) -> None:
     query = folder / "crow_call.wav"
     default = library.search(query, to="audio")
-    assert {hit.reasons for hit in default} == {("sound",)}
+    assert {hit.reasons for hit in default} == {("content",)}
     assert stems(library.search(query, by="name")) == ["crow", "hooded crow"]  # and not the file itself
     kept = library.search(query, by="name", include_self=True)
     assert stems(kept)[0] == "crow_call"
     both = library.search(query, to="audio", by="both")
-    assert {hit.reasons for hit in both if "crow" in hit.path} == {("sound", "name")}
+    assert {hit.reasons for hit in both if "crow" in hit.path} == {("content", "name")}
     with pytest.raises(UsageError, match="the name of .*07.wav says nothing"):
         library.search(folder / "07.wav", by="name")
     assert len(library.search(folder / "07.wav")) == 5
@@ -117,14 +117,14 @@ def test_filters_parts_and_kinds_hold_for_names(library: analogon.Library) -> No
     assert stems(library.search("crow", by="name", where="width > 10")) == ["crow"]
     assert stems(library.search("crow", by="name", where="duration > 100")) == []
     parts = [hit for hit in library.search("an old door", to="audio", parts=True, k=20) if "old_door" in hit.path]
-    assert len(parts) == 3 and {hit.reasons for hit in parts} == {("sound", "name")}
+    assert len(parts) == 3 and {hit.reasons for hit in parts} == {("content", "name")}
     assert len({hit.span for hit in parts}) == 3
     (door,) = library.search("an old door", by="name", to="audio", parts=True)
-    assert door.span is None and door.where == ""
+    assert door.span is None and door.span_text == ""
 
 
 def test_what_is_not_there_to_be_asked(library: analogon.Library) -> None:
-    with pytest.raises(UsageError, match="found by sound, name, both, not by 'smell'"):
+    with pytest.raises(UsageError, match="found by content, name, both, not by 'smell'"):
         library.search("crow", by="smell")
     assert stems(library.search("nothing of the kind", by="name")) == []
     with pytest.raises(UsageError, match="holds no video"):
@@ -150,7 +150,7 @@ def test_pictures_answer_by_name_where_nothing_looks_at_them(deaf: str, folder: 
         mixed = library.search("a crow")
         assert {hit.media.modality for hit in mixed} == {"audio", "image"}
         assert not any("found by name" in note for note in mixed.notes)
-        for by in ("sound", None):
+        for by in ("content", None):
             with pytest.raises(UsageError, match="no vectors of image.*--encoder clip"):
                 library.search("an elephant", to="image", by=by)
 
@@ -175,7 +175,7 @@ def test_the_encoder_of_names_is_chosen_once_and_kept(
         library.index(folder, encoders=[ENCODER])
         assert library.collection.names is None  # the usual one is not at hand: words alone
         hits = library.search("crow call", by="name", to="audio")
-        assert stems(hits) == ["crow_call", "hooded crow"] and {hit.space for hit in hits} == {"BM25"}
+        assert stems(hits) == ["crow_call", "hooded crow"] and {hit.space_name for hit in hits} == {"BM25"}
         monkeypatch.setenv("ANALOGON_NAME_ENCODER", "static:./nowhere")
         with pytest.raises(EncoderError, match="nowhere"):
             library.index(folder)
@@ -185,7 +185,7 @@ def test_the_encoder_of_names_is_chosen_once_and_kept(
     with analogon.open(tmp_path / "c") as library:
         library.index(folder)
         assert library.describe()["names"] == NAMES
-        assert library.search("crow call", by="name")[0].space == NAMES
+        assert library.search("crow call", by="name")[0].space_name == NAMES
         family(monkeypatch, tmp_path / "plugins", "mute2", {"audio"})
         with pytest.raises(UnsupportedModality, match="cannot compare names: it takes no text"):
             library.index(folder, name_encoder="mute2")
@@ -199,7 +199,7 @@ def test_names_of_texts_count_where_texts_answer(tmp_path: Path) -> None:
     with analogon.open(tmp_path / "c", create=True) as library:
         library.index(folder, encoders=[ENCODER], name_encoder=NAMES)
         hits = library.search("a crow")
-        assert hits[0].reasons == ("sound", "name") and hits[0].path.endswith("crows.txt") and len(hits) == 2
+        assert hits[0].reasons == ("content", "name") and hits[0].path.endswith("crows.txt") and len(hits) == 2
         assert hits[0].media.text == "black birds"
 
 
@@ -223,9 +223,9 @@ def test_the_command_line_says_why(deaf: str, folder: Path, tmp_path: Path) -> N
     table = command("search", "crow call", "-k", "3", cwd=folder, **settings)
     lines = [line.split() for line in table.stdout.splitlines()]
     assert lines[0][:6] == ["#", "score", "pct", "by", "part", "file"]
-    assert lines[1][3:5] == ["sound,", "name"] and lines[1][5] == "crow_call.wav"
+    assert lines[1][3:5] == ["content,", "name"] and lines[1][5] == "crow_call.wav"
     tsv = command("search", "crow call", "-k", "1", "-f", "tsv", cwd=folder, **settings).stdout.splitlines()
-    assert tsv[0].split("\t")[-1] == "by" and tsv[1].split("\t")[-1] == "sound name"
+    assert tsv[0].split("\t")[-1] == "by" and tsv[1].split("\t")[-1] == "content name"
     (line,) = command("search", "crow", "--to", "image", "-f", "json", cwd=folder, **settings).stdout.splitlines()
     record = json.loads(line)
     assert (
@@ -233,9 +233,9 @@ def test_the_command_line_says_why(deaf: str, folder: Path, tmp_path: Path) -> N
     )
     picture = command("search", "crow", "--to", "image", cwd=folder, **settings)
     assert picture.returncode == 0 and "found by name alone" in picture.stderr
-    content = command("search", "crow call", "--by", "sound", cwd=folder, **settings)
+    content = command("search", "crow call", "--by", "content", cwd=folder, **settings)
     assert " by " not in content.stdout.splitlines()[0]
     wrong = command("search", "crow", "--by", "smell", cwd=folder, **settings)
-    assert wrong.returncode == 2 and "sound, name, both" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+    assert wrong.returncode == 2 and "content, name, both" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
     info = command("info", cwd=folder, **settings)
     assert f"by meaning with {NAMES}" in info.stdout and "image: 1 found by name alone" in info.stdout

@@ -280,7 +280,7 @@ def test_a_picture_asks_sounds_over_a_bridge(library: analogon.Library, tmp_path
     direction = encode(load("toy:24"), [Media.from_text("rain")], query=True).array[0].astype(float) + carried
     best = library.collection.vector(THERE_TOY, both.id)
     assert both.score == pytest.approx(float(best @ direction / np.linalg.norm(direction)), abs=1e-5)
-    assert not any("bridge" in note for note in library.search("rain", to="audio", by="sound").notes)
+    assert not any("bridge" in note for note in library.search("rain", to="audio", by="content").notes)
 
 
 THERE_TOY = load("toy:24").space

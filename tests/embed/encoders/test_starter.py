@@ -78,7 +78,7 @@ def test_a_hit_below_the_threshold_is_told(tmp_path: Path, least: float, notes: 
         soundfile.write(folder / f"{kind}.wav", sound.samples, sound.rate)
     with analogon.open(tmp_path / "c", create=True) as library:
         library.index(folder, encoders=[f"student:{model}"])
-        hits = library.search("a dog barking", by="sound")
+        hits = library.search("a dog barking", by="content")
         assert [Path(hit.path).stem for hit in hits] == ["dog", "rain"]
         assert len(hits.notes) == notes
         assert all(note.startswith("not confident: the best sound scores") for note in hits.notes)

@@ -319,7 +319,7 @@ def test_the_nearer_a_recording_is_the_more_of_it_is_used(corpus: Corpus) -> Non
     sounds = {f"early{n}": s for n, s in enumerate(early)} | {f"late{n}": s for n, s in enumerate(late)}
     library = corpus(sounds)
     generator: Any = load("mosaic", library=library)
-    path = library.search("anything", to="audio", k=10, by="sound")
+    path = library.search("anything", to="audio", k=10, by="content")
     asked = next(hit.path for hit in path if "early0" in hit.path)
     shares = []
     for seed in range(4):
@@ -328,7 +328,7 @@ def test_the_nearer_a_recording_is_the_more_of_it_is_used(corpus: Corpus) -> Non
         scores = {file_of(grain): grain.score for grain in generator.grains}
         assert all(score is not None for score in scores.values())
     assert np.mean(shares) > 0.7
-    cosines = {Path(hit.path).stem: hit.score for hit in library.search(asked, to="audio", k=10, by="sound")}
+    cosines = {Path(hit.path).stem: hit.score for hit in library.search(asked, to="audio", k=10, by="content")}
     assert all(scores[name] == pytest.approx(cosines[name], abs=1e-6) for name in scores)
 
 
@@ -375,7 +375,7 @@ def test_of_several_spaces_the_first_that_takes_the_prompt_is_asked(corpus: Corp
     asked = str(tmp_path / "sounds" / "n0.wav")
     generator: Any = load("mosaic", library=library)
     take(generator, asked)
-    hits = library.search(asked, to="audio", by="sound", encoders=[library.collection.spaces[0].encoder])
+    hits = library.search(asked, to="audio", by="content", spaces=[library.collection.spaces[0].encoder])
     cosines = {Path(hit.path).stem: hit.score for hit in hits}
     assert all(grain.score == pytest.approx(cosines[file_of(grain)], abs=1e-6) for grain in generator.grains)
     take(generator, asked, guide=guide(noise(9, 1.0)))
