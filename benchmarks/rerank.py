@@ -271,9 +271,9 @@ def scores_by(method: str, data: Data) -> Rows:
     if method == "centre":
         return data.of_contents(centre(data.queries, data.bank.mean(axis=0)) @ centre(data.vectors).T)
     if method == "nnn":
-        return data.of_contents(np.asarray(hubness.nnn(cosines, hubness.mean_of_best(s, hubness.NNN_NEAREST))))
+        return data.of_contents(np.asarray(hubness.nnn(cosines, hubness.top_k_mean(s, hubness.NNN_NEAREST))))
     if method == "csls":
-        return data.of_contents(np.asarray(hubness.csls(cosines, hubness.mean_of_best(s, hubness.CSLS_NEAREST))))
+        return data.of_contents(np.asarray(hubness.csls(cosines, hubness.top_k_mean(s, hubness.CSLS_NEAREST))))
     hubs = np.isin(np.arange(s.shape[1]), s.argmax(axis=1))
     denominator = hubness.log_denominator(s)
     return data.of_contents(np.stack([hubness.qb_norm(row, denominator, hubs) for row in cosines]))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from analogon.phrases.pieces import short
 from analogon.query import File, Item, Leaf, from_json
-from analogon.search.ask import ResolvedQuery, media_of
+from analogon.search.ask import media_of
 from analogon.search.contents import choose_space
 from analogon.search.hits import describe_span
 from analogon.search.library import Library
@@ -201,8 +201,8 @@ class CollectionSource(Source):
         return Candidates(tuple(labels), Vectors(self.space, vectors), ids, contents)
 
     def _term(self, written: str, leaf: Leaf) -> Term:
-        asked = ResolvedQuery.of(self._collection, leaf)
-        if lacking := asked.lacks(self._known):
+        asked = Library(self._collection).resolve(leaf)
+        if lacking := asked.missing_leaves(self._known):
             sides = ", ".join(sorted(self._collection.encoder(self._known).modalities))
             raise UsageError(f"{self.space.model} encodes {sides}, not {asked.media[lacking[0]].modality}: {written}")
         label = _called(asked.media[leaf]) if isinstance(leaf, Item) else written

@@ -204,7 +204,7 @@ class Corpus:
         ``notes`` get what the search remarks, of a bridge that was crossed for one.
         """
         collection = self.library.collection
-        asked = ResolvedQuery.of(collection, text) if text else None
+        asked = self.library.resolve(text) if text else None
         known = self._space(asked, guide)
         lists = []
         if asked is not None:
@@ -228,10 +228,10 @@ class Corpus:
         collection = self.library.collection
         spaces = [known for known in collection.spaces if "audio" in collection.modalities(known.space)]
         for known in spaces:
-            if asked is None or not asked.lacks(known):
+            if asked is None or not asked.missing_leaves(known):
                 return known
         for known in spaces:
-            if asked is not None and asked.bridged(known):
+            if asked is not None and asked.reachable(known):
                 return known
         # A search says what is amiss.
         self.library.search(asked.query if asked else guide or "", to="audio", k=1, by="content")

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.search import contents
-from analogon.search.background import Background
 from analogon.search.contents import Contents
 from analogon.search.library import Library
 from analogon.vectors.geometry import mean
@@ -197,7 +196,7 @@ def tag(
     known, modality = contents.choose_space(Library(collection), to, encoders, asked_with_text=True)
     encoder = collection.encoder(known)
     asked = label_vectors(encoder, labels, templates or TEMPLATES[modality])
-    background = Background.open(collection, known, modality)
+    background = Library(collection).background(known, modality)
     if background is None:
         raise UsageError(f"{known.space.model} knows no word of the phrases that labels are compared with")
     there = contents.read(Library(collection), known, modality)

@@ -98,7 +98,7 @@ class ResolvedQuery:
     """The bridge to take, where one is named."""
     notes: list[str] = field(default_factory=list)
     """Lines about bridges that could not be read."""
-    crossed: dict[str, Bridge] = field(default_factory=dict)
+    bridges_taken: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
     given: Vectors | Row | None = None
     """The one unit vector that is asked with in place of a query, which then has no leaves."""
@@ -163,20 +163,20 @@ class ResolvedQuery:
             raise UsageError(f"a vector of {dim} numbers may be of several spaces: choose one with spaces=, of {have}")
         raise UsageError(f"a vector of {dim} numbers is of none of the spaces that are searched: {have}")
 
-    def lacks(self, known: KnownSpace) -> list[Leaf]:
+    def missing_leaves(self, known: KnownSpace) -> list[Leaf]:
         """The leaves that a space has no vector of and that its encoder does not take."""
         return [leaf for leaf in self.media if not self._held(known.space, leaf) and not self._takes(known, leaf)]
 
-    def bridged(self, known: KnownSpace) -> bool:
+    def reachable(self, known: KnownSpace) -> bool:
         """Whether a bridge carries what a space lacks."""
-        lacking = {self.media[leaf].modality for leaf in self.lacks(known)}
-        if lacking and known.space.id not in self.crossed:
+        lacking = {self.media[leaf].modality for leaf in self.missing_leaves(known)}
+        if lacking and known.space.id not in self.bridges_taken:
             fitted = [self.bridge] if self.bridge else bridges.leading_to(known.space, self.notes.append)
             for one in fitted:
                 if one.target == known.space and lacking <= self._source(one).modalities:
-                    self.crossed[known.space.id] = one
+                    self.bridges_taken[known.space.id] = one
                     break
-        return not lacking or known.space.id in self.crossed
+        return not lacking or known.space.id in self.bridges_taken
 
     def vector(self, known: KnownSpace, to: Modality, query: Query | None = None) -> Row:
         """The query, or a part of it, as a unit vector of a space that asks for ``to``, float32 ``(dim,)``.
@@ -185,7 +185,7 @@ class ResolvedQuery:
         """
         if self.given is not None:
             return self.given.array[0] if isinstance(self.given, Vectors) else self.given
-        crossing = self.lacks(known)
+        crossing = self.missing_leaves(known)
         self._encode(known, [leaf for leaf in self.media if leaf not in crossing])
         rows = {leaf: self._found[known.space.id, leaf] for leaf in self.media if leaf not in crossing}
         rows |= {leaf: self._carried(known, leaf, to) for leaf in crossing}
@@ -208,7 +208,7 @@ class ResolvedQuery:
 
     def _carried(self, known: KnownSpace, leaf: Leaf, to: Modality) -> Row:
         """A leaf's vector on the far side of the bridge that was taken into a space."""
-        one, media = self.crossed[known.space.id], self.media[leaf]
+        one, media = self.bridges_taken[known.space.id], self.media[leaf]
         if (one.source.id, leaf) not in self._found:
             self._found[one.source.id, leaf] = encode(self._source(one), [media], query=True).array[0]
         carried: Row = one.apply(

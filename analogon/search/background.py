@@ -36,7 +36,7 @@ from indexes.durable import replacing
 from indexes.faiss import fingerprint
 from indexes.writer import Writer, writing
 
-__all__ = ["Background", "Hubness", "Table", "phrase_vectors", "rescore"]
+__all__ = ["Background", "BankStatistics", "Hubness", "phrase_vectors", "rescore"]
 
 Rows = npt.NDArray[np.float32]
 BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
@@ -61,7 +61,7 @@ class Hubness:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class BankStatistics:
     """A bank of B queries asked of n rows. Rows that do not count have values too, but are nobody's best.
 
     ``best_rows`` int64 ``(B,)`` and ``best`` float32 ``(B,)`` are each query's best row and its cosine; ``mean``
@@ -76,7 +76,9 @@ class Table:
     mean: Rows
 
     @classmethod
-    def make(cls, bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_], old: Table | None = None) -> Table:
+    def make(
+        cls, bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_], old: BankStatistics | None = None
+    ) -> BankStatistics:
         """Ask ``bank`` ``(B, dim)`` of ``vectors`` ``(n, dim)``, of which those count that are ``live`` ``(n,)``.
 
         ``old`` is the table of the same bank and the first of these rows, all of whose rows that counted still do.
@@ -107,7 +109,7 @@ class Table:
         return cls(bias, density, denominator, best_rows, best, mean)
 
     @classmethod
-    def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Table:
+    def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> BankStatistics:
         """The inverse of ``arrays``; raises ``KeyError`` where one is missing."""
         return cls(**{name: arrays[name] for name in cls.__slots__})
 
@@ -119,8 +121,8 @@ class Table:
 def _hubness(s: Rows) -> tuple[Rows, Rows, Rows]:
     """NNN's bias, CSLS's density and QB-Norm's denominator of each column of scores ``(B, n)``."""
     return (
-        hubness.mean_of_best(s, hubness.NNN_NEAREST),
-        hubness.mean_of_best(s, hubness.CSLS_NEAREST),
+        hubness.top_k_mean(s, hubness.NNN_NEAREST),
+        hubness.top_k_mean(s, hubness.CSLS_NEAREST),
         hubness.log_denominator(s),
     )
 
@@ -141,7 +143,7 @@ class Background:
         phrases: Sequence[str],
         bank: Rows,
         vectors: Rows,
-        table: Callable[[], Table],
+        table: Callable[[], BankStatistics],
     ) -> None:
         self.space = space
         self.modality = modality
@@ -207,7 +209,7 @@ class Background:
         return made
 
     @staticmethod
-    def at_hand(collection: Collection, known: KnownSpace) -> bool:
+    def has_phrase_vectors(collection: Collection, known: KnownSpace) -> bool:
         """Whether the phrases have vectors of a space already, so that ``open`` need not encode them."""
         return _bank_file(collection, known.space).is_file()
 
@@ -235,7 +237,7 @@ class Background:
             return None
         drawn = np.random.default_rng(0).permutation(rows)[:ITEMS]
         bank = np.array(others[np.sort(drawn)])
-        return cls(space, modality, [""] * len(bank), bank, vectors, lambda: Table.make(bank, vectors, live))
+        return cls(space, modality, [""] * len(bank), bank, vectors, lambda: BankStatistics.make(bank, vectors, live))
 
     def without(self, *queries: str) -> Background:
         """The same without the phrases that are one of ``queries``, but for case, punctuation and articles.
@@ -251,7 +253,7 @@ class Background:
             raise UsageError("the background holds nothing but what is asked; give it other phrases")
         kept = ~out
 
-        def table() -> Table:
+        def table() -> BankStatistics:
             return replace(self.table, best_rows=self.table.best_rows[kept], best=self.table.best[kept])
 
         phrases = [phrase for phrase, stays in zip(self.phrases, kept, strict=True) if stays]
@@ -260,7 +262,7 @@ class Background:
         return fewer
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> BankStatistics:
         """What the whole bank says of all rows; read, or made and saved if nobody else is writing.
 
         After ``without``, the rows' values are still the whole bank's: ``hubness`` gives those that are not.
@@ -364,22 +366,22 @@ def _table(
     vectors: Rows,
     live: npt.NDArray[np.bool_],
     writer: Writer | None,
-) -> Table:
+) -> BankStatistics:
     """The table of the rows as they are: the cached one, that brought up to newer rows, or a new one."""
     queries = np.frombuffer(hashlib.blake2b(bank.tobytes(), digest_size=8).digest(), np.uint64)
-    old: Table | None = None
+    old: BankStatistics | None = None
     saved = _read(path)
     try:
         rows, dead = (int(saved[key]) for key in ("rows", "dead"))
         # Rows of a file never change and never come back to life: as many dead are the same dead.
         same = (saved["bank"] == queries).all() and dead == int((~live[:rows]).sum()) and rows <= len(vectors)
         if same and saved["vectors"].item() == fingerprint(vectors[:rows]):
-            old = Table.read(saved)
+            old = BankStatistics.read(saved)
     except (KeyError, ValueError, TypeError):
         old = None
     if old is not None and len(old.bias) == len(vectors):
         return old
-    made = Table.make(bank, vectors, live, old)
+    made = BankStatistics.make(bank, vectors, live, old)
     stamp = {
         "bank": queries,
         "rows": np.int64(len(vectors)),

@@ -16,15 +16,15 @@ from analogon.vectors.geometry import Floats
 
 __all__ = [
     "METHODS",
+    "append_bias",
+    "append_one",
     "csls",
-    "fold",
-    "fold_query",
     "log_denominator",
-    "mean_of_best",
     "mmr",
     "nnn",
     "qb_norm",
     "relative_to_best",
+    "top_k_mean",
 ]
 
 METHODS: Final[dict[str, str]] = {
@@ -41,13 +41,13 @@ CSLS_NEAREST: Final = 10
 QB_BETA: Final = 20.0
 
 
-def mean_of_best(s: Floats, k: int) -> npt.NDArray[np.float32]:
+def top_k_mean(s: Floats, k: int) -> npt.NDArray[np.float32]:
     """The mean of the ``k`` highest scores, or of all where there are fewer, in each column of ``(B, n)``: ``(n,)``.
 
     With the background queries as rows it is an item's bias in NNN (k 128) and its density r(d) in CSLS (k 10). A row
     of no scores, ``(0, n)``, gives zeros.
 
-    >>> mean_of_best(np.array([[0.1, 0.9], [0.5, 0.2], [0.3, 0.4]]), 2).round(2).tolist()
+    >>> top_k_mean(np.array([[0.1, 0.9], [0.5, 0.2], [0.3, 0.4]]), 2).round(2).tolist()
     [0.4000000059604645, 0.6499999761581421]
     """
     k = min(k, len(s))
@@ -61,21 +61,21 @@ def nnn(scores: Floats, bias: Floats, alpha: float = NNN_ALPHA) -> Floats:
     """Nearest neighbour normalisation: ``s(q, d) - alpha * b(d)`` for ``scores (..., n)`` and ``bias (n,)``.
 
     Chowdhury et al., "Nearest Neighbor Normalization Improves Multimodal Retrieval" (2024). ``bias`` is
-    ``mean_of_best(s, 128)``.
+    ``top_k_mean(s, 128)``.
     """
     return np.asarray(scores - alpha * bias)
 
 
-def fold(vectors: Floats, bias: Floats, alpha: float = NNN_ALPHA) -> npt.NDArray[np.float32]:
+def append_bias(vectors: Floats, bias: Floats, alpha: float = NNN_ALPHA) -> npt.NDArray[np.float32]:
     """Items ``(n, dim)`` for an inner-product index that ranks as ``nnn`` does: ``[d, -alpha b(d)]``, ``(n, dim + 1)``.
 
-    They are asked with ``fold_query``. The rows are not unit vectors, and must not be normalised.
+    They are asked with ``append_one``. The rows are not unit vectors, and must not be normalised.
     """
     return np.column_stack([vectors, -alpha * np.asarray(bias)]).astype(np.float32)
 
 
-def fold_query(queries: Floats) -> npt.NDArray[np.float32]:
-    """Queries ``(..., dim)`` for an index over what ``fold`` gives: ``[q, 1]``, ``(..., dim + 1)``."""
+def append_one(queries: Floats) -> npt.NDArray[np.float32]:
+    """Queries ``(..., dim)`` for an index over what ``append_bias`` gives: ``[q, 1]``, ``(..., dim + 1)``."""
     return np.concatenate([queries, np.ones((*queries.shape[:-1], 1))], axis=-1).astype(np.float32)
 
 
@@ -83,7 +83,7 @@ def csls(scores: Floats, density: Floats, query_density: Floats | float = 0.0) -
     """Cross-domain similarity local scaling: ``2 s(q, d) - r(q) - r(d)``, scores ``(..., n)``.
 
     Conneau et al., "Word Translation Without Parallel Data" (2018). ``density`` ``(n,)`` is r(d), the mean of an item's
-    10 best background queries, ``mean_of_best(s, 10)``. ``query_density`` ``(..., 1)`` is r(q), the mean of a query's
+    10 best background queries, ``top_k_mean(s, 10)``. ``query_density`` ``(..., 1)`` is r(q), the mean of a query's
     10 best items; it moves all scores of one query alike, so that it matters only where queries are compared.
     """
     return np.asarray(2 * scores - query_density - density)

@@ -234,7 +234,7 @@ class Library:
             raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
         if not 0 <= variety <= 1:
             raise UsageError(f"variety is a share from 0 to 1, not {variety}")
-        asked = ResolvedQuery.of(self.collection, query, bridge)
+        asked = self.resolve(query, bridge=bridge)
         by = by or ("both" if isinstance(asked.query, Text) and asked.given is None else "content")
         expression = self.collection.filter(where) if where else None
         without = frozenset() if include_self else asked.own_contents
@@ -253,7 +253,7 @@ class Library:
                 found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
                 notes += remarks
                 lists.append(CandidateList("content", found))
-            notes += dict.fromkeys([*asked.notes, *(one.remark for one in asked.crossed.values())])
+            notes += dict.fromkeys([*asked.notes, *(one.remark for one in asked.bridges_taken.values())])
         if by != "content":
             kinds = self._named_kinds(to, {found.item.modality for one in lists for found in one.found})
             question = _question(asked)
@@ -342,11 +342,11 @@ class Library:
             return None
         media = [asked.media[leaf] for leaf in leaves(without_excludes(asked.query))]
         kinds = {one.modality for one in media}
-        if known.space.id in asked.crossed or len(kinds) > 1:
+        if known.space.id in asked.bridges_taken or len(kinds) > 1:
             return None
         if kinds != {"text"}:
             return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own_contents)
-        if not needed and not Background.at_hand(self.collection, known):
+        if not needed and not Background.has_phrase_vectors(self.collection, known):
             return None
         found = Background.open(self.collection, known, modality)
         return found and found.without(*(one.text or "" for one in media))
@@ -388,6 +388,23 @@ class Library:
         lists = [called.words] if called.meaning is None else [called.meaning, called.words]
         weighted = [(found, 1 / len(lists)) for found in lists] + [(called.whole, WHOLE)]
         return [CandidateList("name", [candidate(one) for one in found], weight) for found, weight in weighted]
+
+    def resolve(self, query: QueryLike, *, bridge: str | None = None) -> ResolvedQuery:
+        """A query with its files read and its items looked up, which gives its vector in each space.
+
+        ``bridge`` names the one to take where a space does not take the query. Raises ``UsageError``, ``MediaError``.
+        """
+        return ResolvedQuery.of(self.collection, query, bridge)
+
+    def background(
+        self, known: KnownSpace, modality: Modality, phrases: Sequence[str] | None = None
+    ) -> Background | None:
+        """What the bank's phrases, or others, score on a (space, modality): to see a query's scores against.
+
+        None where the space's encoder takes no text or nothing is there to score. Phrases that have no vectors yet are
+        encoded.
+        """
+        return Background.open(self.collection, known, modality, phrases)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
@@ -435,10 +452,10 @@ class Library:
             spaces = [asked.space_among(spaces)]
         sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
         sides = [(known, have) for known, have in sides if have]
-        direct = [(known, have) for known, have in sides if not asked.lacks(known)]
+        direct = [(known, have) for known, have in sides if not asked.missing_leaves(known)]
         # A space that takes the query needs no bridge, and the others are left, unless a bridge is named.
         if asked.bridge or not direct:
-            direct = [(known, have) for known, have in sides if asked.bridged(known)]
+            direct = [(known, have) for known, have in sides if asked.reachable(known)]
         targets = [(known, modality) for known, have in direct for modality in have]
         if to is None and any(modality != "text" for _, modality in targets):
             targets = [(known, modality) for known, modality in targets if modality != "text"]
@@ -446,7 +463,7 @@ class Library:
             return targets
         if sides:
             asking = " and ".join(
-                sorted({asked.media[leaf].modality for known, _ in sides for leaf in asked.lacks(known)})
+                sorted({asked.media[leaf].modality for known, _ in sides for leaf in asked.missing_leaves(known)})
             )
             taken = sorted({side for known, _ in sides for side in collection.encoder(known).modalities})
             models = ", ".join(known.space.model for known, _ in sides)

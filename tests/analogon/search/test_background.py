@@ -13,7 +13,7 @@ import analogon
 from analogon import phrases as banks
 from analogon.search import background as backgrounds
 from analogon.search import hubness
-from analogon.search.background import Background, Table
+from analogon.search.background import Background, BankStatistics
 from analogon.search.library import Library
 from analogon.vectors.geometry import centre, unit
 from embed import Media, encode, load
@@ -42,7 +42,7 @@ def _index(library: Library, folder: Path) -> None:
 
 def _open(library: Library, **settings: object) -> Background:
     settings.setdefault("phrases", PHRASES)
-    found = Background.open(library.collection, library.collection.spaces[0], "audio", **settings)  # type: ignore[arg-type]
+    found = library.background(library.collection.spaces[0], "audio", **settings)  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -98,12 +98,12 @@ def test_blocks_make_no_difference_and_neither_do_rows_that_come_later(monkeypat
     random = np.random.default_rng(3)
     bank, rows = unit(random.normal(size=(40, 8))), unit(random.normal(size=(101, 8)))
     live = random.random(101) < 0.7
-    whole = Table.make(bank, rows, live)
+    whole = BankStatistics.make(bank, rows, live)
     monkeypatch.setattr(backgrounds, "BLOCK_BYTES", 4 * 40 * 7)
-    stepped = Table.make(bank, rows, live)
-    grown = Table.make(bank, rows, live, Table.make(bank, rows[:50], live[:50]))
+    stepped = BankStatistics.make(bank, rows, live)
+    grown = BankStatistics.make(bank, rows, live, BankStatistics.make(bank, rows[:50], live[:50]))
     for other in (stepped, grown):
-        for field in fields(Table):
+        for field in fields(BankStatistics):
             assert np.allclose(getattr(other, field.name), getattr(whole, field.name), atol=1e-6), field.name
     s = np.where(live, bank @ rows.T, -np.inf)
     assert whole.best_rows.tolist() == s.argmax(axis=1).tolist()
@@ -204,10 +204,10 @@ def test_there_is_none_where_the_encoder_takes_no_text_or_nothing_is_there(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = library.collection.spaces[0]
-    assert Background.open(library.collection, known, "image", PHRASES) is None
+    assert library.background(known, "image", PHRASES) is None
     encoder = library.collection.encoder(known)
     monkeypatch.setattr(encoder, "modalities", frozenset({"audio"}), raising=False)
-    assert Background.open(library.collection, known, "audio", ("never encoded",)) is None
+    assert library.background(known, "audio", ("never encoded",)) is None
 
 
 def test_phrases_that_the_encoder_does_not_know_are_left_out(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ def test_the_best_hit_is_doubted_where_too_many_other_queries_have_a_nearer_one(
     cosines = np.arange(100) / 100
     bank = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1).astype(np.float32)
     rows = np.array([[1.0, 0.0]], np.float32)
-    table = Table.make(bank, rows, np.array([True]))
+    table = BankStatistics.make(bank, rows, np.array([True]))
     texts = [f"phrase {i}" for i in range(100)]
     found = Background(load("toy:2").space, "audio", texts, bank, rows, lambda: table)
     assert found.doubt(0.805) is None  # 81 are worse: 0.00 to 0.80

@@ -20,13 +20,13 @@ def test_means_of_the_best_are_those_of_a_sorted_column(random: np.random.Genera
     s = random.normal(size=(30, 6)).astype(np.float32)
     for k in (1, 10, 30, 500):
         expected = [sum(sorted(map(float, column), reverse=True)[:k]) / min(k, 30) for column in s.T]
-        assert hubness.mean_of_best(s, k) == pytest.approx(expected, abs=1e-6)
-    assert hubness.mean_of_best(s[:0], 5).tolist() == [0.0] * 6
+        assert hubness.top_k_mean(s, k) == pytest.approx(expected, abs=1e-6)
+    assert hubness.top_k_mean(s[:0], 5).tolist() == [0.0] * 6
 
 
 def test_nnn_takes_a_share_of_an_items_bias_off(random: np.random.Generator) -> None:
     scores, s = random.normal(size=(4, 7)), random.normal(size=(200, 7))
-    found = hubness.nnn(scores, hubness.mean_of_best(s, hubness.NNN_NEAREST))
+    found = hubness.nnn(scores, hubness.top_k_mean(s, hubness.NNN_NEAREST))
     for q in range(4):
         for d in range(7):
             bias = sum(sorted(s[:, d], reverse=True)[:128]) / 128
@@ -37,28 +37,28 @@ def test_nnn_folds_into_an_inner_product_index(random: np.random.Generator) -> N
     import faiss
 
     items, bank, queries = (unit(random.normal(size=(n, 16))) for n in (300, 150, 20))
-    bias = hubness.mean_of_best(bank @ items.T, 128)
+    bias = hubness.top_k_mean(bank @ items.T, 128)
     index = faiss.IndexFlatIP(17)
-    index.add(hubness.fold(items, bias))
-    scores, rows = index.search(hubness.fold_query(queries), 300)
+    index.add(hubness.append_bias(items, bias))
+    scores, rows = index.search(hubness.append_one(queries), 300)
     expected = hubness.nnn(queries @ items.T, bias)
     order = np.argsort(-expected, axis=1)
     assert (rows == order).all()
     assert not (rows[:, 0] == np.argmax(queries @ items.T, axis=1)).all()  # it does move something here
     assert np.allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-6)
-    assert np.array_equal(hubness.fold_query(queries[0]), hubness.fold_query(queries)[0])
+    assert np.array_equal(hubness.append_one(queries[0]), hubness.append_one(queries)[0])
 
 
 def test_csls_is_the_papers_formula(random: np.random.Generator) -> None:
     scores, s = random.normal(size=(5, 40)), random.normal(size=(25, 40))
     r_q = np.sort(scores, axis=1)[:, -10:].mean(axis=1, keepdims=True)
-    found = hubness.csls(scores, hubness.mean_of_best(s, hubness.CSLS_NEAREST), r_q)
+    found = hubness.csls(scores, hubness.top_k_mean(s, hubness.CSLS_NEAREST), r_q)
     for q in range(5):
         for d in range(40):
             r_d = sum(sorted(s[:, d])[-10:]) / 10
             assert found[q, d] == pytest.approx(2 * scores[q, d] - r_q[q, 0] - r_d, abs=1e-6)
     # For one query r(q) orders nothing, and the order is that of NNN with alpha 1/2 over as many neighbours.
-    density = hubness.mean_of_best(s, 10)
+    density = hubness.top_k_mean(s, 10)
     assert (np.argsort(hubness.csls(scores[0], density)) == np.argsort(found[0])).all()
     assert (np.argsort(hubness.nnn(scores[0], density, 0.5)) == np.argsort(found[0])).all()
 
@@ -91,8 +91,8 @@ def test_a_hub_loses_its_place_and_the_right_item_gets_it() -> None:
     query = unit([0.95, 0.35, 0.0])
     scores, s = items @ query, bank @ items.T
     assert scores.argmax() == 0
-    assert hubness.nnn(scores, hubness.mean_of_best(s, 128)).argmax() == 1
-    assert hubness.csls(scores, hubness.mean_of_best(s, 10)).argmax() == 1
+    assert hubness.nnn(scores, hubness.top_k_mean(s, 128)).argmax() == 1
+    assert hubness.csls(scores, hubness.top_k_mean(s, 10)).argmax() == 1
     hubs = np.array([True, False])
     assert hubness.qb_norm(scores, hubness.log_denominator(s), hubs).argmax() == 1
 
