@@ -16,9 +16,16 @@ import analogon
 from analogon.query import File, Text
 from analogon.search.ask import as_query, media_of
 from embed import Media, Span, encode, load
-from embed.errors import CollectionNotFound, FilterError, SpaceMismatch, UnsupportedModality, UsageError
+from embed.errors import (
+    CollectionError,
+    CollectionNotFound,
+    FilterError,
+    SpaceMismatch,
+    UnsupportedModality,
+    UsageError,
+)
 from tests import sounds
-from tests.command_line import family
+from tests.command_line import exit_code, family
 
 ENCODER = "toy:16"
 
@@ -232,3 +239,129 @@ def test_a_collection_that_outgrows_the_scan_says_which_index_and_how_well_it_fi
         assert [hit.path for hit in library.search("dog bell", to="audio", k=5)] == expected
         library.index(folder)
         assert "HNSW" in library.describe()["spaces"][0]["modalities"]["audio"]["index"]
+
+
+# -- vectors, several spaces, old names, closed ones ------------------------------------------------------------------
+
+
+def test_a_vector_is_searched_with_as_the_text_that_it_came_from(library: analogon.Library, folder: Path) -> None:
+    vectors = encode(load(ENCODER), [Media.from_text("a dog barks")], query=True)
+    expected = ranked(folder, Media.from_text("a dog barks"), "*.wav")[:4]
+    row = vectors.array[0]
+    for asked in (row, row[None], row.astype(np.float64) * 7, np.asarray(row, np.float16), vectors):
+        hits = library.search(asked, to="audio", k=4)
+        assert [hit.path for hit in hits] == [path for path, _ in expected]
+        assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-3)
+        assert {hit.reasons for hit in hits} == {("content",)} and hits.query == "a vector of 16 numbers"
+    assert library.search(np.arange(16), to="audio", k=1)[0].score > 0  # whole numbers are numbers
+    with pytest.raises(UsageError, match="not with a vector"):
+        library.search(row, by="name")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (np.ones(15, np.float32), r"15 numbers is of none of the spaces .*toy:16 \(16\)"),
+        (np.ones((2, 16), np.float32), r"\(1, dim\), not \(2, 16\)"),
+        (np.ones((16, 1), np.float32), r"\(1, dim\), not \(16, 1\)"),
+        (np.array(1.0), r"\(1, dim\), not \(\)"),
+        (np.zeros(16), "not all zeros"),
+        (np.full(16, np.nan), "finite"),
+        (np.full(16, np.inf), "finite"),
+        (np.zeros(0), "not all zeros"),
+        (np.array(["a"] * 16), "real numbers, not <U1"),
+        (np.ones(16, np.complex64), "real numbers, not complex64"),
+        (np.ones(16, np.bool_), "real numbers, not bool"),
+        (7, "a query is a text.*not int"),
+        (None, "a query is a text.*not NoneType"),
+        ([0.5, 0.5], "a query is a string"),
+    ],
+)
+def test_what_is_no_vector_of_a_space_here_is_told(library: analogon.Library, asked: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        library.search(asked)  # type: ignore[arg-type]
+
+
+def test_a_vector_that_may_be_of_several_spaces_wants_one_to_be_chosen(tmp_path: Path) -> None:
+    folder = sounds.folder(tmp_path / "s", 4)
+    narrow = {"family": "toy", "model": "8", "window": 0.5}
+    with analogon.open(tmp_path / "c", create=True) as library:
+        library.index(folder, encoders="toy:8")
+        library.index(folder, encoders=narrow)
+        assert len(library.collection.spaces) == 2
+        with pytest.raises(UsageError, match="may be of several spaces: choose one with spaces="):
+            library.search(np.ones(8))
+        chosen = library.search(np.ones(8), spaces="toy:8", k=9)
+        assert len(chosen) == 4 and chosen[0].score == library.search(np.ones(8), spaces=["toy:8"])[0].score
+        vectors = encode(load(narrow), [Media.from_text("rain")], query=True)
+        of_space = library.search(vectors, k=9)
+        alone = library.search("rain", by="content", spaces=narrow, k=9)
+        assert [(hit.path, hit.score) for hit in of_space] == [(hit.path, hit.score) for hit in alone]
+        with pytest.raises(UsageError, match="none of the spaces that are searched: toy:8"):
+            library.search(vectors, spaces="toy:8")
+        with pytest.raises(SpaceMismatch):
+            library.search(encode(load("toy:4"), [Media.from_text("rain")]))
+
+
+def test_one_string_is_taken_where_several_are(tmp_path: Path) -> None:
+    folder = sounds.folder(tmp_path / "s", 2)
+    (folder / "x.txt").write_text("rain")
+    with analogon.open(tmp_path / "c", create=True) as library:
+        assert library.index(folder, encoders="toy:8", only="audio").found == 2
+        assert library.collection.catalog.kinds() == {"audio"}
+        assert len(library.search("rain", by="content", spaces="toy:8")) == 2
+        with pytest.raises(UsageError, match="no modality 'sound'"):
+            library.index(folder, only="sound")
+
+
+def test_old_words_are_refused_with_the_new(
+    library: analogon.Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match=r"^by='sound' is by='content' now; CHANGELOG.md has the full table"):
+        library.search("rain", by="sound")
+    with pytest.raises(UsageError, match=r"^encoders= is spaces= now; CHANGELOG.md"):
+        library.search("rain", encoders=[ENCODER])  # type: ignore[call-arg]
+    name = str(library.collection.path)
+    for old in (("--by", "sound"), ("--encoder", ENCODER), ("-e", ENCODER)):
+        assert exit_code(monkeypatch, "search", "rain", "-c", name, *old) == 2
+        told = capsys.readouterr().err
+        assert ("--space" in told or "by='content'" in told) and "CHANGELOG.md" in told
+    assert exit_code(monkeypatch, "search", "rain", "-c", name, "--space", ENCODER, "--by", "content") == 0
+
+
+def test_a_closed_library_says_so(tmp_path: Path) -> None:
+    with analogon.open(tmp_path / "drums", create=True) as library:
+        library.index(sounds.folder(tmp_path / "s", 2), encoders=ENCODER)
+        assert repr(library) == "<analogon collection drums: 2 files, 4 items, toy:16>" and not library.closed
+        found = library.search("rain", by="content")
+    assert library.closed and repr(library) == "<analogon collection drums: closed>" and len(found) == 2
+    calls = (
+        lambda: library.search("rain"),
+        lambda: library.search("rain", by="content"),
+        lambda: library.search(np.ones(16)),
+        lambda: library.search("id:1"),
+        lambda: library.index(tmp_path / "s"),
+        lambda: library.remove(tmp_path / "s"),
+        lambda: library.describe(),
+        lambda: library.__enter__().search("rain"),
+    )
+    for call in calls:
+        with pytest.raises(CollectionError, match="the collection drums is closed"):
+            call()
+    library.close()  # as often as one likes
+
+
+def test_a_mistyped_collection_is_told_which_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALOGON_HOME", str(tmp_path))
+    with pytest.raises(CollectionNotFound, match="no collection there; analogon index"):
+        analogon.open("drumz")
+    for name in ("drums", "field-recordings", "a"):
+        analogon.open(name, create=True).close()
+    with pytest.raises(
+        CollectionNotFound, match="no collection there; there are: drums, field-recordings, a; analogon"
+    ):
+        analogon.open("drumz")
+    for number in range(8):
+        analogon.open(f"drum{number}", create=True).close()
+    with pytest.raises(CollectionNotFound, match="there are: drum0, .* and 3 more; analogon"):
+        analogon.open("drumz")
