@@ -12,6 +12,7 @@ from embed.formats import image as pictures
 from embed.formats import text as texts
 from embed.formats import video as videos
 from embed.media import Media
+from embed.remarks import Remarks
 
 if TYPE_CHECKING:
     from embed.encoder import AudioInput, VideoInput
@@ -19,28 +20,37 @@ if TYPE_CHECKING:
 __all__ = ["facts", "parts"]
 
 
-def parts(media: Media, *, audio: AudioInput | None = None, video: VideoInput | None = None) -> Iterator[Media]:
+def parts(
+    media: Media,
+    *,
+    audio: AudioInput | None = None,
+    video: VideoInput | None = None,
+    remarks: Remarks | None = None,
+) -> Iterator[Media]:
     """The parts of one medium as an encoder reads them; see ``Media`` for their arrays.
 
     Recordings and videos become windows, long texts become passages of about 1,000 characters; a picture is one
     part. Each part keeps the path and says its ``span``. ``media.span`` restricts everything to that span. Memory
     stays bounded by the window, however long the file is.
 
+    ``remarks`` is told what does not fail the medium but should be known of it.
+
     Raises ``MediaError`` where nothing can be read; where a file is damaged, the parts before the damage come first.
     """
+    remarks = remarks if remarks is not None else Remarks()
     match media.modality:
         case "text":
-            yield from texts.parts(media)
+            yield from texts.parts(media, remarks.note)
         case "image":
-            yield from pictures.parts(media)
+            yield from pictures.parts(media, remarks.note)
         case "audio":
             if audio is None:
                 raise UnsupportedModality(f"this encoder does not take audio: {media.name}")
-            yield from recordings.parts(media, audio)
+            yield from recordings.parts(media, audio, remarks)
         case "video":
             if video is None:
                 raise UnsupportedModality(f"this encoder does not take video: {media.name}")
-            yield from videos.parts(media, video)
+            yield from videos.parts(media, video, remarks)
 
 
 def facts(media: Media) -> dict[str, int | float | str]:

@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +19,7 @@ from embed import decode
 from embed.encoder import Encoder
 from embed.errors import EncoderError, MediaError, UnsupportedModality, one_line
 from embed.media import Media, Modality
+from embed.remarks import Remarks
 from embed.space import Vectors, unit
 
 __all__ = ["Encoded", "Finished", "encode", "encode_stream"]
@@ -41,12 +42,16 @@ class Finished:
     """All of medium number ``index`` is done: ``parts`` vectors of it were given.
 
     ``error`` says what went wrong; with ``parts`` above 0 the medium is damaged and what could be read was encoded.
+    ``notes`` say what fails nothing but should be known, one clause each; ``facts`` are what decoding found where the
+    header says something else or nothing, under the names of ``embed.decode.facts``.
     """
 
     index: int
     media: Media
     parts: int
     error: MediaError | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +66,7 @@ class _Lane:
     parts: queue.Queue[Media | MediaError | EncoderError | None] = field(
         default_factory=lambda: queue.Queue(PARTS_AHEAD)
     )
+    remarks: Remarks = field(default_factory=Remarks)
 
 
 def encode_stream(
@@ -79,7 +85,7 @@ def encode_stream(
     waiting: dict[Modality, list[tuple[int, Media]]] = {}
     counts: dict[int, int] = {}
     errors: dict[int, MediaError] = {}
-    ended: dict[int, tuple[Media, MediaError | None]] = {}
+    ended: dict[int, tuple[_Lane, MediaError | None]] = {}
     pending: dict[int, int] = {}
 
     def flush(modality: Modality) -> Iterator[Encoded | Finished]:
@@ -96,9 +102,10 @@ def encode_stream(
 
     def finish(index: int) -> Iterator[Finished]:
         if index in ended and not pending.get(index):
-            whole, error = ended.pop(index)
+            lane, error = ended.pop(index)
             pending.pop(index, None)
-            yield Finished(index, whole, counts.pop(index, 0), errors.pop(index, None) or error)
+            error, said = errors.pop(index, None) or error, lane.remarks
+            yield Finished(index, lane.media, counts.pop(index, 0), error, tuple(said.notes), said.facts)
 
     for lane, item in _decode_ahead(encoder, media, workers):
         if isinstance(item, Media):
@@ -108,7 +115,7 @@ def encode_stream(
             if len(batch) >= size:
                 yield from flush(item.modality)
         else:
-            ended[lane.index] = (lane.media, item)
+            ended[lane.index] = (lane, item)
             yield from finish(lane.index)
     for modality in list(waiting):
         yield from flush(modality)
@@ -198,7 +205,7 @@ def _decode_ahead(
     def work(lane: _Lane) -> None:
         error: MediaError | EncoderError | None = None
         try:
-            for part in _parts(encoder, lane.media):
+            for part in _parts(encoder, lane.media, lane.remarks):
                 if not put(lane, part):
                     return
         except (MediaError, EncoderError) as raised:
@@ -232,7 +239,7 @@ def _decode_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _parts(encoder: Encoder, media: Media) -> Iterator[Media]:
+def _parts(encoder: Encoder, media: Media, remarks: Remarks) -> Iterator[Media]:
     """The parts of one medium as the encoder wants them, decoded and prepared."""
-    for part in decode.parts(media, audio=encoder.audio, video=encoder.video):
+    for part in decode.parts(media, audio=encoder.audio, video=encoder.video, remarks=remarks):
         yield encoder.prepare(part)

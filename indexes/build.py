@@ -107,8 +107,9 @@ class _Encoding:
                 self.listener.advance(1, one.seconds)
                 if result.error is None or not self._unsteady(one):
                     error = result.error.reason if result.error else None
-                    done.append(Done(one.content, modality, result.parts, error))
+                    done.append(Done(one.content, modality, result.parts, error, result.notes, result.facts))
                     self.report.encoded += result.parts > 0
+                    self.run.noted(one.content, result.notes if result.parts else ())
                     if error is not None:
                         for source in self.catalog.sources_of_content(one.content):
                             self.run.told(Failure(source.path, error, source.row, result.parts > 0))

@@ -35,7 +35,7 @@ from embed.media import Media, Modality, Span
 from indexes.where import Condition, install, json_path
 from indexes.words import words_of
 
-__all__ = ["Catalog", "Failure", "Item", "Named", "Pending", "Source", "Store"]
+__all__ = ["Catalog", "Failure", "Item", "Named", "Note", "Pending", "Source", "Store"]
 
 SCHEMA: Final = """
 CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
@@ -136,9 +136,19 @@ class Failure:
     partly: bool = False
 
     def __str__(self) -> str:
-        path = self.path.replace("\n", "\\n")  # one line, whatever a file is called
-        place = path if self.row is None else f"{path}, row {self.row + 1}"
-        return f"{'partly indexed' if self.partly else 'skipped'} {place}: {self.reason}"
+        return f"{'partly indexed' if self.partly else 'skipped'} {_place(self.path, self.row)}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What should be known of a path (and a table's row) that was indexed: what was dropped, guessed or mixed away."""
+
+    path: str
+    reason: str
+    row: int | None = None
+
+    def __str__(self) -> str:
+        return f"{_place(self.path, self.row)}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,6 +525,14 @@ class Catalog:
         ]
         return sorted(found, key=lambda failure: (failure.path, failure.row or 0, failure.reason))
 
+    def notes(self) -> list[Note]:
+        """What decoding noted of contents that were indexed, by path."""
+        rows = self.query(
+            "SELECT s.path, s.row, n.value FROM content c JOIN source s ON s.content = c.id "
+            "JOIN json_each(c.facts, '$.remarks') n ORDER BY s.path, s.row, n.id"
+        )
+        return [Note(path, note, None if row == NO_ROW else row) for path, row, note in rows]
+
     def failed_paths(self) -> set[str]:
         """The paths that could not be read, or that hold a row that could not."""
         return {path for (path,) in self.query("SELECT DISTINCT path FROM failure")}
@@ -551,6 +569,18 @@ class Catalog:
         )
         assert made.lastrowid is not None
         return made.lastrowid
+
+    def put_remarks(self, content: int, facts: Mapping[str, Any], notes: Sequence[str]) -> None:
+        """What decoding a content found where its header says something else or nothing, and what it noted.
+
+        The notes become a fact like the others, ``remarks``, so that ``--where`` and hits know them.
+        """
+        known = json.loads(self._db.execute("SELECT facts FROM content WHERE id = ?", (content,)).fetchone()[0])
+        said = dict.fromkeys((*known.get("remarks", ()), *notes))
+        now = {**known, **facts} | ({"remarks": list(said)} if said else {})
+        if now != known:
+            self._note_fields(now)
+            self._db.execute("UPDATE content SET facts = ? WHERE id = ?", (json.dumps(now), content))
 
     def put_source(
         self,
@@ -710,6 +740,11 @@ class Catalog:
     def _note_fields(self, columns: Mapping[str, Any]) -> None:
         names = json.loads(_json(list(columns)))
         self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
+
+
+def _place(path: str, row: int | None) -> str:
+    path = path.replace("\n", "\\n")  # one line, whatever a file is called
+    return path if row is None else f"{path}, row {row + 1}"
 
 
 def _json(value: Any) -> str:

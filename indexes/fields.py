@@ -19,7 +19,7 @@ COLUMNS: Final = {
     "text": "coalesce(i.text, c.text)",
 }
 MEASURED: Final = frozenset(
-    {"bytes", "channels", "characters", "duration", "format", "height", "lines", "sample_rate", "width"}
+    {"bytes", "channels", "characters", "duration", "format", "height", "lines", "remarks", "sample_rate", "width"}
 )
 """What the media may know of themselves."""
 

@@ -12,7 +12,7 @@ from embed import listener as listening
 from embed import tables
 from embed.errors import UsageError
 from embed.media import Modality
-from indexes.catalog import Failure
+from indexes.catalog import Failure, Note
 from indexes.collection import Collection
 from indexes.writer import Entry, Writer
 
@@ -24,6 +24,9 @@ class Listener(listening.Listener):
 
     def failed(self, failure: Failure) -> None:
         """A file was left out, wholly or partly."""
+
+    def noted(self, note: Note) -> None:
+        """A file was indexed, but something of it was dropped, guessed or mixed away."""
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """These vectors are on disk: a kill at any instant does not lose them."""
@@ -90,6 +93,7 @@ class Report:
     still_failing: int = 0
     seconds: float = 0.0
     failures: list[Failure] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
 
 class Run:
@@ -106,6 +110,7 @@ class Run:
         self.listener = listener
         self.report = report
         self.roots = [_root(path) for path in plan.paths]
+        self._noted: set[Note] = set()
 
     def fail(self, path: str, reason: str, row: int | None = None) -> None:
         """A path, or a row of it, was left out: the catalog keeps that too."""
@@ -116,6 +121,15 @@ class Run:
         """A failure that the catalog keeps in another way goes to the report and to who listens."""
         self.report.failures.append(failure)
         self.listener.failed(failure)
+
+    def noted(self, content: int, notes: Sequence[str]) -> None:
+        """Tell each note once a run, whatever the number of spaces that the content is encoded in."""
+        for source in self.catalog.sources_of_content(content) if notes else ():
+            for note in (Note(source.path, text, source.row) for text in notes):
+                if note not in self._noted:
+                    self._noted.add(note)
+                    self.report.notes.append(note)
+                    self.listener.noted(note)
 
 
 def _root(path: str) -> str:

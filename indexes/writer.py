@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,12 +43,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A content that is through in a space: ``parts`` vectors, and the error that cut it short, if any."""
+    """A content that is through in a space: ``parts`` vectors, and the error that cut it short, if any.
+
+    ``notes`` and ``facts`` are what decoding had to say of it.
+    """
 
     content: int
     modality: Modality
     parts: int
     error: str | None = None
+    notes: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -157,6 +162,8 @@ class Writer:
                     written += len(fresh)
             for one in done:
                 self.catalog.put_done(one.content, space.id, one.modality, one.parts, one.error)
+                if one.parts and (one.notes or one.facts):
+                    self.catalog.put_remarks(one.content, one.facts, one.notes)
         return written
 
     def remove(self, sources: Sequence[Source]) -> int:
@@ -173,8 +180,8 @@ class Writer:
         win over it where names are the same: a person gave them. Raises ``UsageError`` for a name that ``--where``
         could not use, or that already means something else there.
         """
-        for field in {field for fields in labels.values() for field in fields}:
-            check_field(field)
+        for name in {name for fields in labels.values() for name in fields}:
+            check_field(name)
         with self.catalog.transaction():
             for content, fields in labels.items():
                 self.catalog.put_labels(content, fields)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from analogon.demo.tour import Demo
     from analogon.search.library import Library
     from indexes.build import Report
+    from indexes.catalog import Failure, Note
 
 __all__ = ["app", "main"]
 
@@ -125,6 +126,8 @@ def _report_lines(library: Library, report: Report) -> list[str]:
     if report.failures:
         partly = len(report.failures) - skipped
         lines.append(f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures")
+    if report.notes:
+        lines.append(f"  noted of files that were indexed: {len(report.notes)}; all of it: analogon info --failures")
     if report.still_failing:
         lines.append(f"  {report.still_failing} failed before and stand unchanged; --retry tries them again")
     for entry in library.describe()["spaces"]:
@@ -207,7 +210,9 @@ def search(
 @app.command()
 def info(
     collection: CollectionOption = None,
-    failures: Annotated[bool, typer.Option("--failures", help="Name every file that was left out, and why.")] = False,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Name every file that was left out, or noted, and why.")
+    ] = False,
     form: FormatOption = "table",
 ) -> None:
     """What a collection holds, in which spaces, and what was left out."""
@@ -223,7 +228,9 @@ def info(
         return
     with Library.open(path) as library:
         if failures:
-            for failure in library.collection.catalog.failures():
+            catalog = library.collection.catalog
+            told: list[Failure | Note] = [*catalog.failures(), *catalog.notes()]
+            for failure in told:
                 if form == "json":
                     sys.stdout.write(json.dumps(asdict(failure), ensure_ascii=False) + "\n")
                 else:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from embed.errors import printable
 from indexes.build import Listener
-from indexes.catalog import Failure
+from indexes.catalog import Failure, Note
 
 __all__ = ["Screen", "progress"]
 
@@ -75,10 +75,13 @@ class Screen(Listener):
     def failed(self, failure: Failure) -> None:
         self._console.print(str(failure), markup=False, highlight=False, soft_wrap=True)
 
+    def noted(self, note: Note) -> None:
+        self._console.print(str(note), markup=False, highlight=False, soft_wrap=True)
+
 
 @contextmanager
 def progress(console: Console) -> Iterator[Listener]:
-    """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped in any case."""
+    """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped or noted in any case."""
     if not console.is_terminal:
         yield Screen(console, None)
         return

@@ -16,6 +16,7 @@ from embed.errors import MediaError, one_line
 from embed.formats import integrity
 from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
 from embed.media import Media, Span
+from embed.remarks import Remarks
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -37,12 +38,16 @@ PCM: Final = frozenset({"wav", "aiff", "caf", "au", "w64"})
 
 @dataclass(slots=True, eq=False)
 class Recording:
-    """An open recording. ``damage`` is set when ``blocks`` had to end before the recording did."""
+    """An open recording. ``damage`` is set when ``blocks`` had to end before the recording did.
+
+    ``seconds`` is the time in the recording to which ``blocks`` have come.
+    """
 
     rate: int
     blocks: Iterator[Samples]
     begin: int = 0
     damage: MediaError | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +121,7 @@ def _kind(media: Media, file: BinaryIO) -> str | None:
     return kind
 
 
-def parts(media: Media, wanted: AudioInput) -> Iterator[Media]:
+def parts(media: Media, wanted: AudioInput, remarks: Remarks) -> Iterator[Media]:
     """Windows of mono float32 ``(n,)`` at ``wanted.rate``, with their spans in seconds of the recording."""
     if media.array is not None:
         yield from _from_memory(media, wanted)
@@ -129,6 +134,8 @@ def parts(media: Media, wanted: AudioInput) -> Iterator[Media]:
         for start, samples in _windows(resampled(recording, wanted.rate, begin, stop), begin, wanted):
             span = Span(start / wanted.rate, (start + len(samples)) / wanted.rate)
             yield media.but(array=samples, data=None, rate=wanted.rate, span=span)
+        if media.span is None and span is not None:
+            remarks.facts["duration"] = recording.seconds
         if recording.damage is not None:
             raise recording.damage
         if span is None:
@@ -247,6 +254,7 @@ def _checked(
             if not finite.all():
                 mono, wrong = mono[: int(finite.argmin())], "holds samples that are not finite"
             count += len(mono)
+            recording.seconds = count / rate
             if len(mono):
                 yield mono
             if wrong or count >= last:

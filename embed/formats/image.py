@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -25,7 +25,7 @@ __all__ = ["facts", "parts"]
 PIXELS: Final = 200_000_000
 
 
-def parts(media: Media) -> Iterator[Media]:
+def parts(media: Media, note: Callable[[str], None]) -> Iterator[Media]:
     """One part: uint8 (height, width, 3), upright, sRGB, over white."""
     yield media if media.array is not None else media.but(array=_pixels(media), data=None)
 

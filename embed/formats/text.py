@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ def facts(media: Media) -> dict[str, Any]:
     return {"characters": len(text), "lines": len(text.removesuffix("\n").split("\n")), "bytes": length}
 
 
-def parts(media: Media) -> Iterator[Media]:
+def parts(media: Media, note: Callable[[str], None]) -> Iterator[Media]:
     """A text in memory as it stands; a file as passages of at most ``PASSAGE`` characters with their lines."""
     if media.text is not None:
         yield media

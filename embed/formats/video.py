@@ -15,6 +15,7 @@ from embed.errors import MediaError
 from embed.formats import audio, integrity
 from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
 from embed.media import Media, Span
+from embed.remarks import Remarks
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -71,7 +72,7 @@ def facts(media: Media) -> dict[str, Any]:
             return known | {"format": kind or container.format.name.split(",")[0], "bytes": size(media)}
 
 
-def parts(media: Media, wanted: VideoInput) -> Iterator[Media]:
+def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]:
     """Windows of ``wanted.frames`` pictures, uint8 (frames, height, width, 3), with their sound where it is asked for.
 
     A window's pictures are those on screen at the centres of as many equal stretches of it. Two passes: the first
