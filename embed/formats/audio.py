@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from embed.errors import MediaError, one_line
 from embed.formats import integrity
 from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
+from embed.formats.layout import Layout, Link, lay_out
 from embed.media import Media, Span
 from embed.remarks import Remarks
 
@@ -33,6 +35,12 @@ LEAD_IN: Final = 1.0  # seconds decoded before a span, so that the resampler's f
 SLACK: Final = 0.1  # seconds by which a lossy file's stated duration may exceed its sound
 REMAINDER: Final = 0.01  # the part of a window that may stay uncovered at the end of a recording
 RATES: Final = (50, 4_000_000)  # Hz; beyond these a header is damaged
+HEADROOM: Final = 4.0  # up to so many times full scale, floats are loud, not integers
+PROBES: Final = 64  # blocks in which the peak of a long file of floats is looked for
+CANCELLED: Final = 0.1
+QUIET: Final = 1e-8  # a mean square, -80 dB of full scale
+RAMP: Final = 512
+DTYPES: Final = frozenset(map(np.dtype, ("float16", "float32", "float64", "int8", "uint8", "int16", "int32")))
 PCM: Final = frozenset({"wav", "aiff", "caf", "au", "w64"})
 
 
@@ -52,30 +60,51 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Opened:
-    """What a library makes of a file: blocks (n, channels) from frame ``begin`` on, and the seconds it promises."""
+    """What a library makes of a file: blocks (n, channels) from frame ``begin`` on, and the seconds it promises.
+
+    ``exact`` says that the promise counts the very samples, so that what comes after them is no part of the recording.
+    ``scale`` is what the samples are to be divided by. ``pictures`` says that the file holds a video too.
+    """
 
     rate: int
     blocks: Iterator[npt.NDArray[Any]]
     begin: int
     promised: float | None
     slack: float = 0.0
+    exact: bool = False
+    scale: float = 1.0
+    pictures: bool = False
 
 
 def facts(media: Media) -> dict[str, Any]:
     """Duration (s), sample rate (Hz), channels, format, and bytes."""
     if media.array is not None:
-        known = {"channels": 1 if media.array.ndim == 1 else media.array.shape[1]}
-        return known | ({"duration": len(media.array) / media.rate, "sample_rate": media.rate} if media.rate else {})
+        array = _given(media)
+        known = {"channels": 1 if array.ndim == 1 else array.shape[1]}
+        return known | ({"duration": len(array) / media.rate, "sample_rate": media.rate} if media.rate else {})
     with opened(media) as file:
-        kind = _kind(media, file)
-        known = _soundfile_facts(file) if kind in PCM or kind == "ogg" else {}
-        if not known:
-            with open_container(media, file) as container:
-                known = stream_facts(_sound_of(media, container))
-                if "duration" not in known and container.duration is not None:
-                    known["duration"] = container.duration / 1_000_000
-                kind = kind or container.format.name.split(",")[0]
+        laid = _laid_out(media, file)
+        kind, known = laid.kind, dict[str, Any]()
+        for link in laid.links:
+            found, form = _link_facts(media, link, laid.kind)
+            if "duration" in found and "duration" in known:
+                found["duration"] += known["duration"]
+            known = found | known | ({"duration": found["duration"]} if "duration" in found else {})
+            kind = kind or form
         return known | {"format": kind, "bytes": size(media)}
+
+
+def _link_facts(media: Media, link: Link, kind: str | None) -> tuple[dict[str, Any], str | None]:
+    known = _soundfile_facts(link.file) if kind in PCM or kind == "ogg" else {}
+    if known:
+        return known, kind
+    with open_container(media, link.file) as container:
+        known = stream_facts(_sound_of(media, container))
+        if "duration" not in known and container.duration is not None:
+            known["duration"] = container.duration / 1_000_000
+        if link.seconds is not None:  # every frame was counted, where libav estimates
+            known["duration"] = link.seconds
+        return known, container.format.name.split(",")[0]
 
 
 def stream_facts(stream: AudioStream) -> dict[str, Any]:
@@ -106,6 +135,7 @@ def _soundfile_facts(file: BinaryIO) -> dict[str, Any]:
     import soundfile
 
     try:
+        file.seek(0)
         with soundfile.SoundFile(_Unfailing(file)) as sound:
             rate = sound.samplerate
             return {"duration": sound.frames / rate, "sample_rate": rate, "channels": sound.channels}
@@ -113,29 +143,26 @@ def _soundfile_facts(file: BinaryIO) -> dict[str, Any]:
         return {}
 
 
-def _kind(media: Media, file: BinaryIO) -> str | None:
-    kind = integrity.kind_of(file.read(64))
-    file.seek(0)
-    if kind is not None and kind not in integrity.SOUNDS | integrity.VIDEOS:
-        raise MediaError(media.name, f"is not a recording but {described(kind)}")
-    return kind
+def _laid_out(media: Media, file: BinaryIO) -> Layout:
+    laid = lay_out(file)
+    if laid.kind is not None and laid.kind not in integrity.SOUNDS | integrity.VIDEOS:
+        raise MediaError(media.name, f"is not a recording but {described(laid.kind)}")
+    return laid
 
 
 def parts(media: Media, wanted: AudioInput, remarks: Remarks) -> Iterator[Media]:
     """Windows of mono float32 ``(n,)`` at ``wanted.rate``, with their spans in seconds of the recording."""
     if media.array is not None:
-        yield from _from_memory(media, wanted)
+        yield from _from_memory(media, wanted, remarks)
         return
     with opened(media) as file:
-        recording = open_sound(media, file)
+        recording = open_sound(media, file, remarks)
         begin, stop, span = 0, None, None
         if media.span is not None:
             begin, stop = round(media.span.start * wanted.rate), round(media.span.end * wanted.rate)
         for start, samples in _windows(resampled(recording, wanted.rate, begin, stop), begin, wanted):
             span = Span(start / wanted.rate, (start + len(samples)) / wanted.rate)
             yield media.but(array=samples, data=None, rate=wanted.rate, span=span)
-        if media.span is None and span is not None:
-            remarks.facts["duration"] = recording.seconds
         if recording.damage is not None:
             raise recording.damage
         if span is None:
@@ -143,23 +170,58 @@ def parts(media: Media, wanted: AudioInput, remarks: Remarks) -> Iterator[Media]
             raise MediaError(media.name, f"holds no samples{between}")
 
 
-def _from_memory(media: Media, wanted: AudioInput) -> Iterator[Media]:
-    """Windows of samples that are in memory already; ``media.span`` says where they came from."""
-    array, rate = media.array, media.rate or wanted.rate
-    assert array is not None
-    size = math.inf if wanted.window is None else round(wanted.window * wanted.rate)
+def _given(media: Media) -> npt.NDArray[Any]:
+    """Samples in memory as (n,) or (n, channels). Raises ``MediaError`` that names the right form of what has another.
+
+    A tensor of torch is taken as torchaudio has it, (channels, n).
+    """
+    array: Any = media.array
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        array = (array.float() if array.is_floating_point() else array).numpy()
+        array = array.T if array.ndim == 2 else array
+    elif not isinstance(array, np.ndarray):
+        raise MediaError(media.name, f"samples are a numpy array or a torch tensor, not a {type(array).__name__}")
+    if array.dtype not in DTYPES:
+        raise MediaError(
+            media.name, f"samples of type {array.dtype} have no scale: give floats in -1..1, int16 or int32"
+        )
     if array.ndim not in (1, 2):
         raise MediaError(media.name, f"samples have shape (n,) or (n, channels), not {array.shape}")
     if not array.size:
         raise MediaError(media.name, "holds no samples")
-    mono = array if array.ndim == 1 else _scaled(array).mean(axis=1, dtype=np.float64)
-    mono = _scaled(mono).astype(np.float32, copy=False)
-    if not np.isfinite(mono).all():
+    if array.ndim == 2 and array.shape[0] < array.shape[1]:
+        raise MediaError(
+            media.name, f"samples of shape {array.shape} seem to be (channels, n): give (n, channels), as array.T is"
+        )
+    given: npt.NDArray[Any] = array
+    return given
+
+
+def _from_memory(media: Media, wanted: AudioInput, remarks: Remarks) -> Iterator[Media]:
+    """Windows of samples that are in memory already; ``media.span`` says where they came from."""
+    array, rate = _given(media), media.rate
+    if rate is None:
+        raise MediaError(media.name, "samples without their rate: Media('audio', array=samples, rate=48000) says it")
+    if not isinstance(rate, int | np.integer) or not RATES[0] <= rate <= RATES[1]:
+        raise MediaError(media.name, f"a sample rate is a whole number from {RATES[0]} to {RATES[1]} Hz, not {rate!r}")
+    rate = int(rate)
+    size = math.inf if wanted.window is None else round(wanted.window * wanted.rate)
+    scaled = _scaled(array)
+    if not np.isfinite(scaled).all():
         raise MediaError(media.name, "holds samples that are not finite")
-    if mono is array and rate == wanted.rate and len(mono) <= size:
+    peak = float(np.abs(scaled).max())
+    if peak > 2 * HEADROOM:
+        raise MediaError(media.name, f"its samples reach {peak:g}, far beyond the full scale of 1: divide them by it")
+    ready = scaled is media.array and scaled.dtype == np.float32 and scaled.ndim == 1
+    if ready and rate == wanted.rate and len(scaled) <= size:
         yield media
         return
-    recording = Recording(rate, iter([mono]))
+    mixer = _Mixer(rate)
+    blocks = (scaled[start : start + BLOCK] for start in range(0, len(scaled), BLOCK))
+    mono = [mixer.mixed(block if block.ndim == 2 else block[:, None]) for block in blocks]
+    mixer.tell(remarks)
+    recording = Recording(rate, iter(mono))
     offset = media.span.start if media.span else 0.0
     for start, samples in _windows(resampled(recording, wanted.rate, 0, None), 0, wanted):
         span = Span(offset + start / wanted.rate, offset + (start + len(samples)) / wanted.rate)
@@ -223,19 +285,154 @@ def _windows(blocks: Iterator[Samples], begin: int, wanted: AudioInput) -> Itera
         yield end - size, np.concatenate(held)[-size:]
 
 
-def open_sound(media: Media, file: BinaryIO) -> Recording:
-    """The sound of a file, mono, from at or before ``media.span`` on."""
-    kind = _kind(media, file)
-    fault = integrity.check(file, kind)
-    opened: _Opened | None = None
-    if kind in PCM or (kind == "ogg" and fault is None):
-        opened = _open_soundfile(media, file)
-    opened = opened or _open_av(media, file, kind)
-    if not RATES[0] <= opened.rate <= RATES[1]:
-        raise MediaError(media.name, f"its header gives a sample rate of {opened.rate} Hz")
-    recording = Recording(opened.rate, iter(()), opened.begin)
-    recording.blocks = _checked(media, recording, opened, fault)
+class _Mixer:
+    """Channels to one, block by block.
+
+    The mean of the channels, but where they cancel each other out: where the mean's power is less than ``CANCELLED`` of
+    what it were if the channels had nothing in common (the sum of their powers over the square of their number). For
+    two channels of equal power that is a correlation below -0.9, which hardly any recording has for a whole block
+    (1.4 s at 48 kHz) but by an inverted channel. There the strongest channel is taken; the one that was taken before
+    stays while it has a quarter of the strongest one's power. Powers are about the block's mean, so that an offset does
+    not count as sound, and below ``QUIET`` nothing is decided. Weights change over ``RAMP`` samples, without a click.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._before: int | None = None  # the channel that was taken, None for the mean
+        self._width = 0
+        self._all = self._lost = 0
+        self._taken: set[int] = set()
+
+    def mixed(self, block: npt.NDArray[Any]) -> Samples:
+        """Mono float32 (n,) of a block (n, channels)."""
+        count, width = block.shape
+        self._all += count
+        if width == 1:
+            return block[:, 0].astype(np.float32, copy=False)
+        mean: Samples = block.mean(axis=1, dtype=np.float64 if block.dtype == np.float64 else np.float32)
+        mean = mean.astype(np.float32, copy=False)
+        if width != self._width:
+            self._width, self._before = width, None
+        before = self._before
+        powers = block.var(axis=0, dtype=np.float64)
+        if powers.max(initial=0.0) < QUIET:
+            now = before
+        elif mean.var(dtype=np.float64) >= CANCELLED * powers.sum() / width**2:
+            now = None
+        elif before is not None and powers[before] >= powers.max() / 4:
+            now = before
+        else:
+            now = int(powers.argmax())
+        self._before = now
+        if now is None and before is None:
+            return mean
+        if now is not None:
+            self._lost += count
+            self._taken.add(now + 1)
+
+        def taken(channel: int | None) -> Samples:
+            return mean if channel is None else block[:, channel].astype(np.float32, copy=False)
+
+        mono = taken(now)
+        if before != now and self._all > count:
+            ramp = np.linspace(0.0, 1.0, min(RAMP, count), dtype=np.float32)
+            mono = mono.copy()
+            mono[: len(ramp)] += (1 - ramp) * (taken(before)[: len(ramp)] - mono[: len(ramp)])
+        return mono
+
+    def tell(self, remarks: Remarks) -> None:
+        """Say what was not mixed."""
+        if self._lost:
+            kept = ("channel " if len(self._taken) == 1 else "channels ") + ", ".join(map(str, sorted(self._taken)))
+            part = "" if self._lost == self._all else f" for {self._lost / self._rate:.1f} s"
+            remarks.note(
+                f"its channels cancel each other out{part}: {kept} alone was taken there"
+                if part
+                else f"its channels cancel each other out: {kept} alone was taken"
+            )
+
+
+def open_sound(media: Media, file: BinaryIO, remarks: Remarks) -> Recording:
+    """The sound of a file, mono, from at or before ``media.span`` on.
+
+    Recordings that were joined in one file, chained Ogg among them, are one, at the first one's rate.
+    """
+    laid = _laid_out(media, file)
+    for note in laid.notes:
+        remarks.note(note)
+    fault, first = _open_link(media, laid.links[0], laid.kind, alone=len(laid.links) == 1)
+    recording = Recording(first.rate, iter(()), first.begin)
+    recording.blocks = _joined(media, recording, laid, (fault, first), remarks)
     return recording
+
+
+def _open_link(media: Media, link: Link, kind: str | None, alone: bool) -> tuple[integrity.Fault | None, _Opened]:
+    fault = integrity.check(link.file, kind)
+    found: _Opened | None = None
+    if kind in PCM or (kind == "ogg" and fault is None):
+        found = _open_soundfile(media, link.file, alone)
+    found = found or _open_av(media, link.file, kind)
+    if not RATES[0] <= found.rate <= RATES[1]:
+        raise MediaError(media.name, f"its header gives a sample rate of {found.rate} Hz")
+    return fault, found
+
+
+def _joined(
+    media: Media,
+    recording: Recording,
+    laid: Layout,
+    first: tuple[integrity.Fault | None, _Opened],
+    remarks: Remarks,
+) -> Iterator[Samples]:
+    """The mono blocks of every recording in a file, at the rate of the first; sets ``damage`` and ``seconds``."""
+    import soxr
+
+    odd = _Oddities()
+    count = len(laid.links)
+    for number, link in enumerate(laid.links):
+        fault, found = first if number == 0 else _open_link(media, link, laid.kind, alone=False)
+        offset = recording.seconds
+        blocks = _checked(media, recording, found, fault, odd, offset, last=number == count - 1)
+        if found.rate == recording.rate:
+            yield from blocks
+        else:
+            stream = soxr.ResampleStream(found.rate, recording.rate, 1, dtype="float32", quality="HQ")
+            for block in blocks:
+                yield stream.resample_chunk(block)
+            yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        if recording.damage is not None and number < count - 1 and fault is not None and fault.cut:
+            remarks.note(f"recording {number + 1} of the {count} joined in it is {recording.damage.reason}")
+            recording.damage = None
+        if recording.damage is not None:
+            break
+    odd.tell(remarks)
+    if media.span is None and odd.heard and not odd.pictures:
+        remarks.facts["duration"] = recording.seconds
+
+
+@dataclass(slots=True)
+class _Oddities:
+    """What was met in a file's samples, over all of its recordings."""
+
+    heard: bool = False
+    pictures: bool = False
+    not_finite: int = 0
+    scale: float = 1.0
+    peak: float = 0.0
+    mixers: list[_Mixer] = field(default_factory=list)
+
+    def tell(self, remarks: Remarks) -> None:
+        """Say them."""
+        for mixer in self.mixers:
+            mixer.tell(remarks)
+        if self.not_finite and self.heard:
+            remarks.note(f"{self.not_finite:,} samples that are not finite were taken as 0")
+        if self.scale != 1.0:
+            remarks.note(
+                f"its samples reach far beyond full scale, as those of integers do: divided by {self.scale:,.0f}"
+            )
+        elif self.peak > HEADROOM:
+            remarks.note(f"its samples reach {20 * math.log10(self.peak):.0f} dB beyond full scale")
 
 
 def _checked(
@@ -243,53 +440,84 @@ def _checked(
     recording: Recording,
     opened: _Opened,
     fault: integrity.Fault | None,
+    odd: _Oddities,
+    offset: float,
+    last: bool,
 ) -> Iterator[Samples]:
     """Mono blocks of what is sound; sets ``recording.damage`` where that ends too early."""
-    rate, count, wrong = recording.rate, recording.begin, ""
-    last = math.inf if fault is None or fault.cut or fault.at is None else round(fault.at * rate)
+    rate, count, wrong = opened.rate, opened.begin, ""
+    end = math.inf if fault is None or fault.cut or fault.at is None else round(fault.at * rate)
+    mixer = _Mixer(rate)
+    odd.mixers.append(mixer)
+    odd.scale = max(odd.scale, opened.scale)
+    odd.pictures = opened.pictures
+    held = 0  # frames that hold nothing finite, before the first that does
+    finite = False
     try:
         for block in opened.blocks:
-            mono = block.mean(axis=1, dtype=np.float32)[: None if last == math.inf else max(0, int(last) - count)]
-            finite = np.isfinite(mono)
-            if not finite.all():
-                mono, wrong = mono[: int(finite.argmin())], "holds samples that are not finite"
-            count += len(mono)
-            recording.seconds = count / rate
-            if len(mono):
-                yield mono
-            if wrong or count >= last:
+            block = block[: None if end == math.inf else max(0, int(end) - count)]
+            good = np.isfinite(block)
+            if not good.all():
+                odd.not_finite += int(good.size - np.count_nonzero(good))
+                block = np.where(good, block, 0).astype(block.dtype)
+            count += len(block)
+            if len(block):
+                finite = finite or bool(good.any())
+                if not finite:
+                    held += len(block)
+                    continue
+                for start in range(0, held, BLOCK):
+                    yield np.zeros(min(BLOCK, held - start), dtype=np.float32)
+                held = 0
+                odd.heard = True
+                recording.seconds = offset + count / rate
+                if opened.scale != 1.0:
+                    block = block / np.float32(opened.scale)
+                odd.peak = max(odd.peak, float(np.abs(block).max()))
+                yield mixer.mixed(block)
+            if count >= end:
                 break
     except MediaError as error:
         wrong = error.reason
+    if held:
+        recording.damage = MediaError(media.name, "none of its samples is finite")
+        return
     seconds = count / rate
     promised = fault.of if fault is not None and fault.of is not None else opened.promised
+    if wrong and opened.exact and promised is not None and seconds >= promised > 0:
+        wrong = ""  # what comes behind the last sample
     if not wrong and (fault is None and (promised is None or seconds >= promised - opened.slack)):
         return
-    of = f" of {promised:.1f} s" if promised is not None and promised > seconds + opened.slack else ""
-    if wrong.startswith("holds"):
-        reason = f"{wrong}, at {clock(seconds)}"
-    elif not count:
+    seconds += offset
+    of = f" of {promised + offset:.1f} s" if promised is not None and promised + offset > seconds + opened.slack else ""
+    if offset or not last:
+        of = ""
+    if not count:
         reason = f"nothing of it could be decoded: {wrong or 'it is cut short'}"
     elif fault.cut if fault is not None else not wrong:
         reason = f"cut short: {seconds:.1f} s{of} could be read"
     else:
-        at = f" at {clock(seconds)}" if wrong or last < math.inf else ""
+        at = f" at {clock(seconds)}" if wrong or end < math.inf else ""
         wrong = wrong or "its contents fail their checks"
         reason = f"damaged{at}: {wrong}; {seconds:.1f} s{of} could be read"
     recording.damage = MediaError(media.name, reason)
 
 
-def _open_soundfile(media: Media, file: BinaryIO) -> _Opened | None:
+def _open_soundfile(media: Media, file: BinaryIO, alone: bool) -> _Opened | None:
     """By libsndfile; None where it cannot read the file."""
     import soundfile
 
+    file.seek(0)
     try:
         sound = soundfile.SoundFile(_Unfailing(file))
     except (soundfile.LibsndfileError, TypeError, RuntimeError):
         file.seek(0)
         return None
+    scale = 1.0
+    if sound.subtype in ("FLOAT", "DOUBLE"):
+        scale = _scale_of(sound)
     begin = 0
-    if media.span is not None and media.span.start > LEAD_IN and sound.format != "OGG":
+    if alone and media.span is not None and media.span.start > LEAD_IN and sound.format != "OGG":
         # A whole second is a whole number of samples at every rate, so the resampler keeps its phase.
         begin = min(int(media.span.start - LEAD_IN) * sound.samplerate, sound.frames)
         sound.seek(begin)
@@ -302,7 +530,34 @@ def _open_soundfile(media: Media, file: BinaryIO) -> _Opened | None:
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise MediaError(media.name, one_line(error)) from None
 
-    return _Opened(sound.samplerate, blocks(), begin, sound.frames / sound.samplerate)
+    return _Opened(sound.samplerate, blocks(), begin, sound.frames / sound.samplerate, scale=scale)
+
+
+def _scale_of(sound: Any) -> float:
+    """What float samples are to be divided by, so that those in an integer's range come to lie in -1..1.
+
+    The peak is that of the whole file or, in one of more than ``PROBES`` blocks, of so many of them, evenly spread. Up
+    to ``HEADROOM`` (12 dB above full scale) floats are left as they are; above, the range of 16, 24 or 32 bits is
+    supposed where the peak has more than 8 bits, up to twice the range as resampling may leave it, and the next power
+    of two else.
+    """
+    import soundfile
+
+    peak, step = 0.0, max(1, math.ceil(sound.frames / BLOCK / PROBES))
+    with np.errstate(all="ignore"), contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+        for start in range(0, sound.frames, step * BLOCK):
+            sound.seek(start)
+            values = np.abs(sound.read(min(BLOCK, sound.frames - start), dtype="float32"))
+            peak = max(peak, float(np.max(values, where=np.isfinite(values), initial=0.0)))
+    with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+        sound.seek(0)
+    if peak <= HEADROOM:
+        return 1.0
+    if peak > 256:
+        for bits in (15, 23, 31):
+            if peak <= 2.0 ** (bits + 1):
+                return 2.0**bits
+    return 2.0 ** math.ceil(math.log2(peak))
 
 
 def _sound_of(media: Media, container: InputContainer) -> AudioStream:
@@ -312,38 +567,56 @@ def _sound_of(media: Media, container: InputContainer) -> AudioStream:
     for stream in container.streams.audio:
         if stream.codec_context is not None:
             return stream
-    raise MediaError(media.name, "its sound is in a coding that is not known")
+    raise MediaError(media.name, "unsupported: its sound is in a coding that is not read here, or encrypted")
 
 
 def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
-    """By libav."""
+    """By libav. Where the sample rate changes on the way, what follows is brought to the first one."""
     import av
+    import soxr
+    from av.stream import Disposition
 
     with contextlib.ExitStack() as opening:
         container = opening.enter_context(open_container(media, file))
         stream = _sound_of(media, container)
+        frames = container.decode(stream)
+        ahead: list[Any] = []
+        undone = ""
+        try:  # the first frame knows what the header may not: spectral band replication doubles the rate
+            ahead += itertools.islice(frames, 1)
+        except av.EOFError:
+            pass
+        except (av.FFmpegError, ValueError) as error:
+            undone = decoder_reason(error, under_way=True)
         stack = opening.pop_all()
-    rate = stream.codec_context.sample_rate
+    rate = ahead[0].sample_rate if ahead else stream.codec_context.sample_rate
     promised = None
     if kind not in ("mp3", "aac") and stream.duration and stream.time_base:
         promised = float(stream.duration * stream.time_base)
 
     def blocks() -> Iterator[npt.NDArray[Any]]:
         with stack:
-            wrong = ""
+            wrong = undone
             expected = None
+            converter: tuple[tuple[int, int], Any] = (0, 0), None
             gathered: list[npt.NDArray[Any]] = []
             try:
-                for frame in container.decode(stream):
-                    if frame.sample_rate != rate:
-                        wrong = f"its sample rate changes from {rate} to {frame.sample_rate} Hz"
-                        break
+                for frame in itertools.chain(ahead, frames if not undone else ()):
                     if kind == "flac" and frame.time is not None:
                         if expected is not None and round(frame.time * rate) > expected:
                             wrong = "a frame fails its checksum"
                             break
                         expected = round(frame.time * rate) + frame.samples
-                    gathered.append(_frame_samples(frame).mean(axis=1, dtype=np.float32, keepdims=True))
+                    samples = _frame_samples(frame)
+                    if frame.sample_rate != rate:
+                        form = frame.sample_rate, samples.shape[1]
+                        if converter[0] != form:
+                            converter = form, soxr.ResampleStream(form[0], rate, form[1], dtype="float32", quality="HQ")
+                        samples = converter[1].resample_chunk(np.ascontiguousarray(samples, dtype=np.float32))
+                    if gathered and samples.shape[1] != gathered[0].shape[1]:
+                        yield np.concatenate(gathered)
+                        gathered = []
+                    gathered.append(samples)
                     if sum(map(len, gathered)) >= BLOCK:
                         yield np.concatenate(gathered)
                         gathered = []
@@ -356,7 +629,9 @@ def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
             if wrong:
                 raise MediaError(media.name, wrong)
 
-    return _Opened(rate or 0, blocks(), 0, promised, slack=0.0 if kind == "flac" else SLACK)
+    flac = kind == "flac"
+    pictures = any(not one.disposition & Disposition.attached_pic for one in container.streams.video)
+    return _Opened(rate or 0, blocks(), 0, promised, slack=0.0 if flac else SLACK, exact=flac, pictures=pictures)
 
 
 def _frame_samples(frame: Any) -> npt.NDArray[Any]:

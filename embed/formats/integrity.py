@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-__all__ = ["PICTURES", "SOUNDS", "VIDEOS", "Fault", "check", "kind_of"]
+__all__ = [
+    "PICTURES",
+    "SOUNDS",
+    "VIDEOS",
+    "Fault",
+    "Parser",
+    "check",
+    "id3_length",
+    "kind_of",
+    "parser",
+    "placeholder",
+]
 
 PICTURES: Final = frozenset({"png", "jpeg", "webp", "gif", "tiff", "bmp", "avif", "heic"})
 SOUNDS: Final = frozenset({"wav", "aiff", "caf", "au", "w64", "flac", "ogg", "mp3", "aac", "wma"})
@@ -29,7 +40,6 @@ MPEG_BITRATES: Final = {  # kbit/s by (version 1?, layer), ISO 11172-3 table 3-B
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 ADTS_RATES: Final = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-UNKNOWN_SIZES: Final = frozenset({0, 0x7FFFFFFF, 0xFFFFFFFF})  # what a writer to a pipe leaves in a WAV header
 ASF_HEADER: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 Frame = tuple[int, int, int]  # bytes, samples, Hz
@@ -84,7 +94,6 @@ def kind_of(head: bytes) -> str | None:
         (b"riff\x2e\x91\xcf\x11", "w64"),
         (b"\x1aE\xdf\xa3", "mkv" if b"matroska" in head else "webm"),
         (ASF_HEADER, "wma"),
-        (b"ID3", "mp3"),
         (b"\x89PNG\r\n\x1a\n", "png"),
         (b"\xff\xd8\xff", "jpeg"),
         (b"GIF8", "gif"),
@@ -109,9 +118,39 @@ def kind_of(head: bytes) -> str | None:
         mark in head.lower() for mark in (b"<!doctype", b"<html", b"<?xml", b"<svg")
     ):
         return "html"
+    if id3_length(head):
+        return "mp3"
     if _mpeg_frame(head) or _adts_frame(head):
         return "mp3" if _mpeg_frame(head) else "aac"
     return None
+
+
+def id3_length(head: bytes) -> int:
+    """How many bytes an ID3v2 tag has by its first ten; 0 where they are not a tag's (ID3v2.4.0, section 3.1).
+
+    >>> id3_length(b"ID3\x03\0\0\0\0\x0f\x50"), id3_length(b"ID3 tags hold the title")
+    (2010, 0)
+    """
+    if head[:3] != b"ID3" or len(head) < 10 or head[3] not in (2, 3, 4) or head[4] == 255 or head[5] & 15:
+        return 0
+    if any(byte > 127 for byte in head[6:10]):
+        return 0
+    length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + length + (10 if head[5] & 16 else 0)
+
+
+def placeholder(length: int) -> bool:
+    """Whether a chunk's length is what a writer to a pipe leaves, who cannot go back.
+
+    0 and 0xFFFFFFFF are ffmpeg's; just below or at 2^31 those of sox (0x7FFFF000) and arecord (0x80000000, less what is
+    no whole frame); just below 2^32 those of who subtracted the header.
+    """
+    return length == 0 or 0x7FFFF000 <= length <= 0x80000100 or 0xFFFFF000 <= length <= 0xFFFFFFFF
+
+
+def parser(kind: str) -> Parser:
+    """What reads the header of a frame of "mp3" or "aac"."""
+    return _mpeg_frame if kind == "mp3" else _adts_frame
 
 
 def check(file: BinaryIO, kind: str | None) -> Fault | None:
@@ -152,7 +191,7 @@ def _chunks(file: BinaryIO, size: int) -> Fault | None:
         if name == b"fmt " and length >= 16:
             _, _, rate, _, frame, _ = struct.unpack(order + "HHIIHH", _at(file, here, 16))
         left = size - here
-        if length > left and not (name in (b"data", b"LIST") and length in UNKNOWN_SIZES):
+        if length > left and not (name in (b"data", b"LIST") and placeholder(length)):
             if name != b"data" or not rate or not frame:
                 return Fault(cut=True)
             if length // frame > left // frame:
@@ -313,9 +352,8 @@ def _adts_frame(head: bytes) -> Frame | None:
 def _tags(file: BinaryIO, size: int) -> tuple[int, int]:
     """Where the frames of an MPEG audio file begin and end: ID3v2 before them, ID3v1 and APEv2 after them."""
     start, end = 0, size
-    while (head := _at(file, start, 10))[:3] == b"ID3" and len(head) == 10:
-        start += 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-        start += 10 if head[5] & 16 else 0
+    while length := id3_length(_at(file, start, 10)):
+        start += length
     if size - start >= 128 and _at(file, size - 128, 3) == b"TAG":
         end -= 128
     if end - start >= 32 and (foot := _at(file, end - 32, 32))[:8] == b"APETAGEX":
@@ -326,7 +364,7 @@ def _tags(file: BinaryIO, size: int) -> tuple[int, int]:
 
 def _frames(file: BinaryIO, size: int, kind: str) -> Fault | None:
     """MPEG audio and ADTS: every frame's header where the one before ends, and as many as a Xing header counts."""
-    parse = _mpeg_frame if kind == "mp3" else _adts_frame
+    parse = parser(kind)
     start, end = _tags(file, size)
     head = _at(file, start, 256)
     first = parse(head)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from embed.errors import MediaError
 from embed.formats import audio, integrity
 from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
+from embed.formats.layout import Layout, lay_out
 from embed.media import Media, Span
 from embed.remarks import Remarks
 
@@ -53,8 +54,9 @@ def facts(media: Media) -> dict[str, Any]:
     if media.array is not None:
         return {"width": media.array.shape[2], "height": media.array.shape[1]}
     with opened(media) as file:
-        kind = _kind(media, file)
-        with open_container(media, file) as container:
+        laid = _laid_out(media, file)
+        kind = laid.kind
+        with open_container(media, laid.links[0].file) as container:
             known: dict[str, Any] = {}
             if container.streams.audio and container.streams.audio[0].codec_context is not None:
                 known = audio.stream_facts(container.streams.audio[0])
@@ -81,8 +83,12 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
     if media.array is not None:
         yield media
         return
-    with opened(media) as file, contextlib.ExitStack() as stack:
-        fault = integrity.check(file, _kind(media, file))
+    with opened(media) as whole, contextlib.ExitStack() as stack:
+        laid = _laid_out(media, whole)
+        file = laid.links[0].file
+        for note in laid.notes:
+            remarks.note(note)
+        fault = integrity.check(file, laid.kind)
         timeline = _timeline(media, file)
         first, last = 0.0, timeline.duration
         if media.span is not None:
@@ -95,7 +101,7 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
         sounds: Iterator[npt.NDArray[np.float32] | None] | None = None
         recording = None
         if wanted.rate and timeline.sound_begin is not None:
-            recording = audio.open_sound(media.but(span=None), stack.enter_context(opened(media)))
+            recording = audio.open_sound(media.but(span=None), stack.enter_context(opened(media)), remarks)
             offset = timeline.begin - timeline.sound_begin
             bounds = [tuple(max(0, round((t + offset) * wanted.rate)) for t in (w.start, w.end)) for w in windows]
             sounds = _stretches(audio.resampled(recording, wanted.rate, 0, bounds[-1][1]), bounds)
@@ -129,12 +135,11 @@ def _missing(timeline: _Timeline, fault: integrity.Fault | None) -> str | None:
     return f"cut short: {timeline.duration:.1f} s{of} could be read"
 
 
-def _kind(media: Media, file: BinaryIO) -> str | None:
-    kind = integrity.kind_of(file.read(64))
-    file.seek(0)
-    if kind is not None and kind not in integrity.SOUNDS | integrity.VIDEOS:
-        raise MediaError(media.name, f"is not a video but {described(kind)}")
-    return kind
+def _laid_out(media: Media, file: BinaryIO) -> Layout:
+    laid = lay_out(file)
+    if laid.kind is not None and laid.kind not in integrity.SOUNDS | integrity.VIDEOS:
+        raise MediaError(media.name, f"is not a video but {described(laid.kind)}")
+    return laid
 
 
 def _pictures_of(media: Media, container: InputContainer) -> VideoStream:

@@ -282,15 +282,6 @@ def test_one_flipped_bit_under_a_checksum_is_found(tmp_path: Path, kind: str) ->
     assert len(read) >= 2
 
 
-def test_samples_that_are_not_finite(tmp_path: Path) -> None:
-    samples = signal(3.0, 16000)
-    samples[40000] = np.nan
-    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
-    read, error = until_damage(Media("audio", path=str(tmp_path / "a.wav")), audio=AudioInput(16000, 1.0))
-    assert error.reason == "holds samples that are not finite, at 0:02"
-    assert [part.span for part in read] == [Span(0.0, 1.0), Span(1.0, 2.0), Span(1.5, 2.5)]
-
-
 def test_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from embed.formats import files
 
