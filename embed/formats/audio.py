@@ -48,7 +48,7 @@ PCM: Final = frozenset({"wav", "aiff", "caf", "au", "w64"})
 class Recording:
     """An open recording. ``damage`` is set when ``blocks`` had to end before the recording did.
 
-    ``seconds`` is the time in the recording to which ``blocks`` have come.
+    ``seconds`` is the time in the recording to which ``blocks`` have come; ``whole`` is set when that is the end.
     """
 
     rate: int
@@ -56,6 +56,14 @@ class Recording:
     begin: int = 0
     damage: MediaError | None = None
     seconds: float = 0.0
+    whole: bool = False
+    oddities: _Oddities = field(default_factory=lambda: _Oddities())
+
+    def tell(self, remarks: Remarks) -> None:
+        """Say what was met in the blocks so far and, at the end, how long the recording is."""
+        self.oddities.tell(remarks)
+        if self.whole and self.begin == 0 and self.oddities.heard and not self.oddities.pictures:
+            remarks.facts["duration"] = self.seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,13 +164,14 @@ def parts(media: Media, wanted: AudioInput, remarks: Remarks) -> Iterator[Media]
         yield from _from_memory(media, wanted, remarks)
         return
     with opened(media) as file:
-        recording = open_sound(media, file, remarks)
+        recording = open_sound(media, file)
         begin, stop, span = 0, None, None
         if media.span is not None:
             begin, stop = round(media.span.start * wanted.rate), round(media.span.end * wanted.rate)
         for start, samples in _windows(resampled(recording, wanted.rate, begin, stop), begin, wanted):
             span = Span(start / wanted.rate, (start + len(samples)) / wanted.rate)
             yield media.but(array=samples, data=None, rate=wanted.rate, span=span)
+        recording.tell(remarks)
         if recording.damage is not None:
             raise recording.damage
         if span is None:
@@ -291,9 +300,10 @@ class _Mixer:
     The mean of the channels, but where they cancel each other out: where the mean's power is less than ``CANCELLED`` of
     what it were if the channels had nothing in common (the sum of their powers over the square of their number). For
     two channels of equal power that is a correlation below -0.9, which hardly any recording has for a whole block
-    (1.4 s at 48 kHz) but by an inverted channel. There the strongest channel is taken; the one that was taken before
-    stays while it has a quarter of the strongest one's power. Powers are about the block's mean, so that an offset does
-    not count as sound, and below ``QUIET`` nothing is decided. Weights change over ``RAMP`` samples, without a click.
+    (1.4 s at 48 kHz) but by an inverted channel. There the strongest channel is taken, of those within 1 dB the first;
+    the one that was taken before stays while it has a quarter of the strongest one's power. Powers are about the
+    block's mean, so that an offset does not count as sound, and below ``QUIET`` nothing is decided. Weights change over
+    ``RAMP`` samples, without a click.
     """
 
     def __init__(self, rate: int) -> None:
@@ -322,7 +332,7 @@ class _Mixer:
         elif before is not None and powers[before] >= powers.max() / 4:
             now = before
         else:
-            now = int(powers.argmax())
+            now = int((powers >= 0.8 * powers.max()).argmax())
         self._before = now
         if now is None and before is None:
             return mean
@@ -344,7 +354,7 @@ class _Mixer:
         """Say what was not mixed."""
         if self._lost:
             kept = ("channel " if len(self._taken) == 1 else "channels ") + ", ".join(map(str, sorted(self._taken)))
-            part = "" if self._lost == self._all else f" for {self._lost / self._rate:.1f} s"
+            part = f" for {self._lost / self._rate:.1f} s" if self._lost < self._all else ""
             remarks.note(
                 f"its channels cancel each other out{part}: {kept} alone was taken there"
                 if part
@@ -352,17 +362,16 @@ class _Mixer:
             )
 
 
-def open_sound(media: Media, file: BinaryIO, remarks: Remarks) -> Recording:
+def open_sound(media: Media, file: BinaryIO) -> Recording:
     """The sound of a file, mono, from at or before ``media.span`` on.
 
     Recordings that were joined in one file, chained Ogg among them, are one, at the first one's rate.
     """
     laid = _laid_out(media, file)
-    for note in laid.notes:
-        remarks.note(note)
     fault, first = _open_link(media, laid.links[0], laid.kind, alone=len(laid.links) == 1)
     recording = Recording(first.rate, iter(()), first.begin)
-    recording.blocks = _joined(media, recording, laid, (fault, first), remarks)
+    recording.oddities.notes += laid.notes
+    recording.blocks = _joined(media, recording, laid, (fault, first))
     return recording
 
 
@@ -382,13 +391,11 @@ def _joined(
     recording: Recording,
     laid: Layout,
     first: tuple[integrity.Fault | None, _Opened],
-    remarks: Remarks,
 ) -> Iterator[Samples]:
     """The mono blocks of every recording in a file, at the rate of the first; sets ``damage`` and ``seconds``."""
     import soxr
 
-    odd = _Oddities()
-    count = len(laid.links)
+    odd, count = recording.oddities, len(laid.links)
     for number, link in enumerate(laid.links):
         fault, found = first if number == 0 else _open_link(media, link, laid.kind, alone=False)
         offset = recording.seconds
@@ -401,19 +408,18 @@ def _joined(
                 yield stream.resample_chunk(block)
             yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
         if recording.damage is not None and number < count - 1 and fault is not None and fault.cut:
-            remarks.note(f"recording {number + 1} of the {count} joined in it is {recording.damage.reason}")
+            odd.notes.append(f"recording {number + 1} of the {count} joined in it is {recording.damage.reason}")
             recording.damage = None
         if recording.damage is not None:
             break
-    odd.tell(remarks)
-    if media.span is None and odd.heard and not odd.pictures:
-        remarks.facts["duration"] = recording.seconds
+    recording.whole = True
 
 
 @dataclass(slots=True)
 class _Oddities:
     """What was met in a file's samples, over all of its recordings."""
 
+    notes: list[str] = field(default_factory=list)
     heard: bool = False
     pictures: bool = False
     not_finite: int = 0
@@ -423,6 +429,8 @@ class _Oddities:
 
     def tell(self, remarks: Remarks) -> None:
         """Say them."""
+        for note in self.notes:
+            remarks.note(note)
         for mixer in self.mixers:
             mixer.tell(remarks)
         if self.not_finite and self.heard:

@@ -251,14 +251,13 @@ def _wave(file: BinaryIO, start: int, size: int) -> _Wave | None:
     form, wide = b"", 0
     wave: _Wave | None = None
     end, usual = start + 12, True
+    riff_end = start + 8 + struct.unpack(order + "I", _at(file, start + 4, 4))[0]
     for here, name, length in _chunks(file, start + 12, size, order):
         body = here + 8
         usual = usual and here == end
         if wave is not None and name in (b"RIFF", b"RIFX", b"RF64") and _at(file, body, 4) == b"WAVE":
             wave.follows = here
             return wave
-        if wave is not None and (name[:3] in (b"TAG", b"ID3") or name in (b"APET", b"LYRI")) and body + length > size:
-            return wave  # a tag as MP3s have it
         if name == b"fmt ":
             form = _at(file, body, min(length, 1 << 16))
         elif name == b"ds64":
@@ -284,7 +283,9 @@ def _wave(file: BinaryIO, start: int, size: int) -> _Wave | None:
                 return wave
         if wave is not None and name != b"data" and body + length > size:
             wave.usual = False
-            if not _passable(file, here, size):
+            if here >= riff_end or _at(file, here, 11).startswith(TAGS):
+                wave.notes += _notes_of_rest(file, here, size)
+            else:
                 what = name.decode("ascii").strip()
                 wave.notes.append(f"what stands behind its samples ({what}) is cut short; they are all there")
             return wave
@@ -293,10 +294,6 @@ def _wave(file: BinaryIO, start: int, size: int) -> _Wave | None:
         wave.usual = usual and end >= size
         wave.notes += _notes_of_rest(file, end, size) if end < size else []
     return wave
-
-
-def _passable(file: BinaryIO, here: int, size: int) -> bool:
-    return _tail(file, here, size) == here
 
 
 def _more_chunks(file: BinaryIO, here: int, size: int, order: str) -> bool:
@@ -379,21 +376,22 @@ def _flacs(file: BinaryIO, start: int, size: int) -> Layout | None:
 def _oggs(file: BinaryIO, start: int, size: int) -> Layout | None:
     """Ogg's links (RFC 3533, section 4): each begins with the first pages of its streams."""
     found = Layout("ogg", [])
-    here = first = start
+    here = first = before = start
     heads = ended = True
     while here < size:
         head = _at(file, here, 27)
         if head[:4] != b"OggS" or len(head) < 27:
-            if not ended:
+            # The last page may be cut by what was joined to it.
+            behind = here if ended else before + 4
+            pages = _positions(file, b"OggS\0", behind, size)
+            after = next((at for at in pages if _at(file, at, 6)[5:] in (b"\2", b"\6")), None)
+            if after is None and not ended:
                 break  # damage: for the checks
-            after = next(
-                (at for at in _positions(file, b"OggS\0", here, size) if _at(file, at, 6)[5:6] in (b"\2", b"\6")), None
-            )
             if after is None:
                 found.links.append(Link(_view(file, first, here)))
                 found.notes += _notes_of_rest(file, here, size)
                 return found
-            found.links.append(Link(_view(file, first, here)))
+            found.links.append(Link(_view(file, first, here if ended else after)))
             here = first = after
             heads = True
             continue
@@ -401,7 +399,7 @@ def _oggs(file: BinaryIO, start: int, size: int) -> Layout | None:
         if begins and not heads:
             found.links.append(Link(_view(file, first, here)))
             first = here
-        heads, ended = begins, bool(head[5] & 4)
+        heads, ended, before = begins, bool(head[5] & 4), here
         here += 27 + head[26] + sum(_at(file, here + 27, head[26]))
     if start == 0 and not found.links:
         return None
@@ -433,9 +431,7 @@ def _frames(file: BinaryIO, start: int, size: int, kind: str) -> Layout | None:
     while here is not None:
         link, after, cut = _run_of_frames(file, here, end, parse, kind)
         found.links.append(link)
-        if cut and after is not None:
-            notes.append(f"recording {len(found.links)} of those joined in it is cut short")
-        if after is None and cut:
+        if cut:
             notes.append(_passed_over(cut))
         here = after
     found.notes = notes
@@ -451,7 +447,7 @@ def _first_frame(file: BinaryIO, start: int, end: int, parse: integrity.Parser) 
 def _run_of_frames(
     file: BinaryIO, start: int, end: int, parse: integrity.Parser, kind: str
 ) -> tuple[Link, int | None, int]:
-    """The recording that begins at ``start``, where the next one begins, and how many bytes are lost between."""
+    """The recording that begins at ``start``, where the next one begins, and how many bytes behind are no frames."""
     samples = rate = 0
     before = start
     base, buffer = start, _at(file, start, integrity.CHUNK)
@@ -508,7 +504,7 @@ def _behind_frames(
         if length := _tag(near[at : at + 10]):
             tag = before + 4 + at
             if _is_run(file, tag + length, end, parse):
-                return Link(_view(file, start, min(tag, before)), seconds), tag + length, here - tag or 1
+                return Link(_view(file, start, tag), seconds), tag + length, 0
     for at in range(here, min(here + NEAR, end)):
         if near[at - before - 4 : at - before - 3] == b"\xff" and _is_run(file, at, end, parse):
             return Link(_view(file, start, end), seconds), None, 0  # damage within: for the checks

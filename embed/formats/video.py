@@ -101,7 +101,7 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
         sounds: Iterator[npt.NDArray[np.float32] | None] | None = None
         recording = None
         if wanted.rate and timeline.sound_begin is not None:
-            recording = audio.open_sound(media.but(span=None), stack.enter_context(opened(media)), remarks)
+            recording = audio.open_sound(media.but(span=None), stack.enter_context(opened(media)))
             offset = timeline.begin - timeline.sound_begin
             bounds = [tuple(max(0, round((t + offset) * wanted.rate)) for t in (w.start, w.end)) for w in windows]
             sounds = _stretches(audio.resampled(recording, wanted.rate, 0, bounds[-1][1]), bounds)
@@ -113,6 +113,8 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
                 yield part if sound is None else part.but(sound=sound, rate=wanted.rate)
         except MediaError as error:
             wrong = error.reason
+        if recording is not None:
+            recording.tell(remarks)
         if wrong is None and (media.span is None or media.span.end > timeline.duration):
             wrong = _missing(timeline, fault)
         if wrong is not None:
