@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from fractions import Fraction
@@ -205,7 +206,7 @@ def test_a_span_of_floats_is_divided_as_the_whole_is() -> None:
     np.testing.assert_allclose(mono, samples[16000:48000, 0], atol=1e-9)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e38, -1e10])
 @pytest.mark.parametrize("form", ["WAV", "AIFF", "CAF"])
 def test_samples_that_are_not_finite_are_taken_as_0(bad: float, form: str) -> None:
     samples = signal(5.0, 16000, channels=2)
@@ -213,8 +214,16 @@ def test_samples_that_are_not_finite_are_taken_as_0(bad: float, form: str) -> No
     content = stored(samples, form, "FLOAT", 16000)
     mono, remarks, wrong = heard(content, 16000)
     samples[100, 0] = samples[70_000, 1] = 0
-    assert wrong is None and remarks.notes == ["2 samples that are not finite were taken as 0"]
+    assert wrong is None and remarks.notes == ["2 samples that are no finite number, or beyond 2^32, were taken as 0"]
     np.testing.assert_allclose(mono, samples.mean(axis=1), atol=1e-7)
+
+
+def test_one_sample_far_out_does_not_turn_the_rest_down() -> None:
+    samples = signal(5.0, 16000)
+    samples[7000] = 1e5
+    mono, remarks, wrong = heard(stored(samples, "WAV", "FLOAT", 16000), 16000)
+    assert wrong is None and remarks.notes == ["its samples reach 100 dB beyond full scale"]
+    np.testing.assert_array_equal(mono, samples[:, 0])
 
 
 def test_a_beginning_without_a_finite_sample_keeps_its_time() -> None:
@@ -315,11 +324,8 @@ def test_an_mp3_whose_last_frame_was_cut_by_the_next_one(tmp_path: Path) -> None
     assert note.startswith("recording 1 of the 2 joined in it is cut short: 2.9 s")
 
 
-@pytest.mark.parametrize("kind", ["flac", "wav", "aiff"])
-@pytest.mark.parametrize("between", [b"", id3()])
+@pytest.mark.parametrize(("kind", "between"), [("flac", b""), ("flac", id3()), ("wav", b""), ("aiff", b"")])
 def test_joined_files_of_other_formats_are_heard_whole(tmp_path: Path, kind: str, between: bytes) -> None:
-    if between and kind != "flac":
-        pytest.skip("nobody puts a tag there")
     first, second = (encoded(tmp_path, kind, signal(2.0, seed=seed)) for seed in (0, 1))
     mono, remarks, wrong = heard(first + between + second)
     assert wrong is None and remarks.notes == []
@@ -549,3 +555,61 @@ def test_a_tensor_is_taken_as_torchaudio_has_it() -> None:
     np.testing.assert_array_equal(part.array, samples[:, 0])
     with pytest.raises(MediaError, match="not finite"):
         windows(Media("audio", array=torch.full((1, 100), float("nan")), rate=16000))
+
+
+# -- what no library reads
+
+
+def why_not(content: bytes, modality: Any = "audio") -> str:
+    with pytest.raises(MediaError) as caught:
+        list(decode.parts(Media(modality, data=content), audio=AudioInput(16000), video=VideoInput(2, rate=16000)))
+    return caught.value.reason
+
+
+def test_what_is_not_read_is_unsupported_and_not_damaged(tmp_path: Path) -> None:
+    m4a = encoded(tmp_path, "m4a", signal(1.0))
+    for coding in (b"drms", b"enca"):
+        assert why_not(m4a.replace(b"mp4a", coding, 1)) == "unsupported: its sound is encrypted (DRM)"
+    film = write_video(tmp_path / "a.mp4", 0.5).read_bytes()
+    for coding in (b"encv", b"drmi"):
+        assert why_not(film.replace(b"avc1", coding), "video") == "unsupported: its pictures are encrypted (DRM)"
+    assert "unsupported: its pictures are in a coding" in why_not(film.replace(b"avc1", b"zzzz"), "video")
+    assert "unsupported: its sound is in a coding" in why_not(wav_bytes(bytes(3200), tag=0x7A21))
+    wma = encoded(tmp_path, "wma", signal(1.0))
+    locked = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e") + struct.pack("<Q", 40) + bytes(16)
+    assert why_not(wma[:30] + locked + wma[30:]) == "unsupported: its sound is encrypted (DRM)"
+    for head, said in (
+        (b"FRM8", "a DSD recording"), (b"wvpk", "a WavPack recording"), (b"MThd", "a MIDI file"),
+        (b"MPCK", "a Musepack recording"), (b"ajkg", "a Shorten recording"), (b".RMF\0", "a RealMedia file"),
+    ):  # fmt: skip
+        for modality in ("audio", "video"):
+            assert why_not(head + bytes(200), modality).startswith(f"unsupported: it is {said}")
+
+
+def test_a_film_whose_sound_is_not_read_is_shown_without_it_and_says_so(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "a.mkv", 0.5, samples=signal(0.5)).read_bytes()
+    remarks = Remarks()
+    media = Media("video", data=film.replace(b"A_AAC", b"A_ZZZ"))
+    (part,) = decode.parts(media, video=VideoInput(2, rate=16000), remarks=remarks)
+    assert part.array is not None and part.sound is None
+    assert remarks.notes == ["its sound is in a coding that is not read here, and was left out"]
+
+
+def test_no_library_speaks_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever libmpg123, libsndfile or libav think of a file: file descriptor 2 stays silent."""
+    for kind in ("mp3", "wav", "flac", "ogg", "opus", "m4a", "aac", "aiff", "webm", "wma", "caf", "mp4", "mkv"):
+        if kind in ("mp4", "mkv"):
+            content = write_video(tmp_path / f"a.{kind}", 0.5, samples=signal(0.5)).read_bytes()
+        else:
+            content = encoded(tmp_path, kind, signal(1.0))
+        middle = len(content) // 2
+        zeroed = content[:middle] + bytes(99) + content[middle + 99 :]
+        filled = content[:40] + b"\xff" * 400 + content[440:]
+        for broken in (content[:middle], content[:60], zeroed, filled, id3() + content[3:], content + content[9:]):
+            for modality in ("audio", "video") if kind in ("mp4", "mkv") else ("audio",):
+                media = Media(modality, data=broken)  # type: ignore[arg-type]
+                with contextlib.suppress(MediaError):
+                    decode.facts(media)
+                with contextlib.suppress(MediaError):
+                    list(decode.parts(media, audio=AudioInput(16000), video=VideoInput(2, rate=16000)))
+    assert capfd.readouterr() == ("", "")

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from embed.errors import MediaError, one_line
 from embed.formats import integrity
-from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
-from embed.formats.layout import Layout, Link, lay_out
+from embed.formats.files import check_kind, clock, decoder_reason, open_container, opened, size
+from embed.formats.layout import Layout, Link, lay_out, locks
 from embed.media import Media, Span
 from embed.remarks import Remarks
 
@@ -36,6 +36,8 @@ SLACK: Final = 0.1  # seconds by which a lossy file's stated duration may exceed
 REMAINDER: Final = 0.01  # the part of a window that may stay uncovered at the end of a recording
 RATES: Final = (50, 4_000_000)  # Hz; beyond these a header is damaged
 HEADROOM: Final = 4.0  # up to so many times full scale, floats are loud, not integers
+BEYOND: Final = 2.0**32  # no scale has such samples: they are damaged
+LEAST_ABOVE: Final = 0.01
 PROBES: Final = 64  # blocks in which the peak of a long file of floats is looked for
 CANCELLED: Final = 0.1
 QUIET: Final = 1e-8  # a mean square, -80 dB of full scale
@@ -153,8 +155,7 @@ def _soundfile_facts(file: BinaryIO) -> dict[str, Any]:
 
 def _laid_out(media: Media, file: BinaryIO) -> Layout:
     laid = lay_out(file)
-    if laid.kind is not None and laid.kind not in integrity.SOUNDS | integrity.VIDEOS:
-        raise MediaError(media.name, f"is not a recording but {described(laid.kind)}")
+    check_kind(media, laid.kind, "a recording")
     return laid
 
 
@@ -368,6 +369,9 @@ def open_sound(media: Media, file: BinaryIO) -> Recording:
     Recordings that were joined in one file, chained Ogg among them, are one, at the first one's rate.
     """
     laid = _laid_out(media, file)
+    locked = locks(laid.links[0].file, laid.kind) & {"drms", "enca", "asf"}
+    if locked:
+        raise MediaError(media.name, "unsupported: its sound is encrypted (DRM)")
     fault, first = _open_link(media, laid.links[0], laid.kind, alone=len(laid.links) == 1)
     recording = Recording(first.rate, iter(()), first.begin)
     recording.oddities.notes += laid.notes
@@ -434,7 +438,7 @@ class _Oddities:
         for mixer in self.mixers:
             mixer.tell(remarks)
         if self.not_finite and self.heard:
-            remarks.note(f"{self.not_finite:,} samples that are not finite were taken as 0")
+            remarks.note(f"{self.not_finite:,} samples that are no finite number, or beyond 2^32, were taken as 0")
         if self.scale != 1.0:
             remarks.note(
                 f"its samples reach far beyond full scale, as those of integers do: divided by {self.scale:,.0f}"
@@ -464,7 +468,7 @@ def _checked(
     try:
         for block in opened.blocks:
             block = block[: None if end == math.inf else max(0, int(end) - count)]
-            good = np.isfinite(block)
+            good = np.abs(block) <= BEYOND
             if not good.all():
                 odd.not_finite += int(good.size - np.count_nonzero(good))
                 block = np.where(good, block, 0).astype(block.dtype)
@@ -547,19 +551,22 @@ def _scale_of(sound: Any) -> float:
     The peak is that of the whole file or, in one of more than ``PROBES`` blocks, of so many of them, evenly spread. Up
     to ``HEADROOM`` (12 dB above full scale) floats are left as they are; above, the range of 16, 24 or 32 bits is
     supposed where the peak has more than 8 bits, up to twice the range as resampling may leave it, and the next power
-    of two else.
+    of two else. Where in no block one sample in a hundred lies above, the peak is a damaged sample and says nothing.
     """
     import soundfile
 
-    peak, step = 0.0, max(1, math.ceil(sound.frames / BLOCK / PROBES))
+    peak = share = 0.0
+    step = max(1, math.ceil(sound.frames / BLOCK / PROBES))
     with np.errstate(all="ignore"), contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
         for start in range(0, sound.frames, step * BLOCK):
             sound.seek(start)
             values = np.abs(sound.read(min(BLOCK, sound.frames - start), dtype="float32"))
-            peak = max(peak, float(np.max(values, where=np.isfinite(values), initial=0.0)))
+            values = values[values <= BEYOND]
+            peak = max(peak, float(values.max(initial=0.0)))
+            share = max(share, float(np.mean(values > HEADROOM)) if len(values) else 0.0)
     with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
         sound.seek(0)
-    if peak <= HEADROOM:
+    if peak <= HEADROOM or share < LEAST_ABOVE:
         return 1.0
     if peak > 256:
         for bits in (15, 23, 31):
@@ -575,7 +582,7 @@ def _sound_of(media: Media, container: InputContainer) -> AudioStream:
     for stream in container.streams.audio:
         if stream.codec_context is not None:
             return stream
-    raise MediaError(media.name, "unsupported: its sound is in a coding that is not read here, or encrypted")
+    raise MediaError(media.name, "unsupported: its sound is in a coding that is not read here")
 
 
 def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:

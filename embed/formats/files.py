@@ -14,7 +14,7 @@ from embed.media import Media, check_readable
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["clock", "decoder_reason", "described", "open_container", "opened", "size"]
+__all__ = ["check_kind", "clock", "decoder_reason", "described", "open_container", "opened", "size"]
 
 # Playlists, picture sequences and text terminals are libav formats too, and some open other files: none of them here.
 DEMUXERS: Final = (
@@ -30,6 +30,16 @@ OTHERS: Final = {
     "elf": "a program",
     "sqlite": "a database",
 }
+UNREAD: Final = {
+    "dsdiff": "a DSD recording (DSDIFF)",
+    "wavpack": "a WavPack recording",
+    "midi": "a MIDI file, which holds notes and no sound",
+    "realmedia": "a RealMedia file",
+    "musepack": "a Musepack recording",
+    "shorten": "a Shorten recording",
+    "tak": "a TAK recording",
+    "optimfrog": "an OptimFROG recording",
+}
 
 
 def described(kind: str | None) -> str:
@@ -40,7 +50,15 @@ def described(kind: str | None) -> str:
         return f"a recording ({kind})"
     if kind in integrity.VIDEOS:
         return f"a video ({kind})"
-    return OTHERS.get(kind or "", "something else")
+    return OTHERS.get(kind or "") or UNREAD.get(kind or "", "something else")
+
+
+def check_kind(media: Media, kind: str | None, wanted: str) -> None:
+    """Raise ``MediaError`` where a file is known to be no ``wanted`` ("a recording"), or one that no library reads."""
+    if kind in UNREAD:
+        raise MediaError(media.name, f"unsupported: it is {UNREAD[kind]}; convert it to WAV or FLAC")
+    if kind is not None and kind not in integrity.SOUNDS | integrity.VIDEOS:
+        raise MediaError(media.name, f"is not {wanted} but {described(kind)}")
 
 
 @contextlib.contextmanager
@@ -101,6 +119,8 @@ def decoder_reason(error: BaseException, under_way: bool = False) -> str:
 
     if isinstance(error, av.InvalidDataError):
         return "what follows cannot be decoded" if under_way else "its contents are damaged, or of no known format"
+    if isinstance(error, av.error.PatchWelcomeError | av.error.DecoderNotFoundError | av.error.BSFNotFoundError):
+        return "unsupported: a variant of its coding that is not read here"
     if isinstance(error, av.EOFError):
         return "it ends before its contents begin"
     return one_line(error)

@@ -88,6 +88,15 @@ def kind_of(head: bytes) -> str | None:
         return ("avif" if b"avif" in head[16:64] else "heic") if brand in heif else "mp4"
     for start, kind in (
         (b"fLaC", "flac"),
+        (b"FRM8", "dsdiff"),
+        (b"wvpk", "wavpack"),
+        (b"MThd", "midi"),
+        (b".RMF\0", "realmedia"),
+        (b"MPCK", "musepack"),
+        (b"MP+", "musepack"),
+        (b"ajkg", "shorten"),
+        (b"tBaK", "tak"),
+        (b"OFR ", "optimfrog"),
         (b"OggS", "ogg"),
         (b"caff", "caf"),
         (b".snd", "au"),

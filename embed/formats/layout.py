@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from embed.formats import integrity
 
-__all__ = ["Layout", "Link", "lay_out"]
+__all__ = ["Layout", "Link", "lay_out", "locks"]
 
 NEAR: Final = 1 << 16  # bytes within which a tag or a frame is looked for behind what is neither
 FLAC_START: Final = b"fLaC\0\0\0\x22"  # with the header of its first block, which always has 34 bytes
@@ -149,6 +149,37 @@ def _notes_of_rest(file: BinaryIO, end: int, size: int) -> list[str]:
     if _tail(file, end, size) == end or not rest.strip(b"\0") or rest.startswith(TAGS):
         return []
     return [_passed_over(size - end)]
+
+
+ASF_LOCKS: Final = tuple(
+    map(bytes.fromhex, ("fbb3112223bdd211b4b700a0c955fc6e", "14e68a292226174cb935dae07ee9289c"))
+)  # the Content Encryption Object and its extended kind
+
+
+def locks(file: BinaryIO, kind: str | None) -> set[str]:
+    """The encrypted codings that a file's index names: "drms", "enca" (sound), "drmi", "encv" (pictures), or "asf"."""
+    size = file.seek(0, 2)
+    found: set[str] = set()
+    if kind == "wma":
+        head = _at(file, 0, 1 << 16)
+        found = {"asf"} if any(lock in head for lock in ASF_LOCKS) else found
+    here = 0
+    while kind == "mp4" and here + 8 <= size:
+        length, name = struct.unpack(">I4s", _at(file, here, 8))
+        if length == 1 and here + 16 <= size:
+            (length,) = struct.unpack(">Q", _at(file, here + 8, 8))
+        if name == b"moov":
+            index = _at(file, here, min(length or size, 1 << 24))
+            at = -1
+            while (at := index.find(b"stsd", at + 1)) >= 0:  # then version, count, and the first entry's length
+                coding = index[at + 16 : at + 20]
+                if coding in (b"drms", b"drmi", b"enca", b"encv"):
+                    found.add(coding.decode("ascii"))
+        if length < 8:
+            break
+        here += length
+    file.seek(0)
+    return found
 
 
 # -- tags

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from embed.errors import MediaError
 from embed.formats import audio, integrity
-from embed.formats.files import clock, decoder_reason, described, open_container, opened, size
-from embed.formats.layout import Layout, lay_out
+from embed.formats.files import check_kind, clock, decoder_reason, open_container, opened, size
+from embed.formats.layout import Layout, lay_out, locks
 from embed.media import Media, Span
 from embed.remarks import Remarks
 
@@ -40,6 +40,7 @@ class _Timeline:
     promised: float | None
     sound_begin: float | None
     wrong: str = ""
+    unread_sound: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +89,8 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
         file = laid.links[0].file
         for note in laid.notes:
             remarks.note(note)
+        if locks(file, laid.kind) & {"drmi", "encv", "asf"}:
+            raise MediaError(media.name, "unsupported: its pictures are encrypted (DRM)")
         fault = integrity.check(file, laid.kind)
         timeline = _timeline(media, file)
         first, last = 0.0, timeline.duration
@@ -98,6 +101,8 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
             raise MediaError(
                 media.name, timeline.wrong or "holds no pictures" + (" in that span" if media.span else "")
             )
+        if wanted.rate and timeline.unread_sound:
+            remarks.note("its sound is in a coding that is not read here, and was left out")
         sounds: Iterator[npt.NDArray[np.float32] | None] | None = None
         recording = None
         if wanted.rate and timeline.sound_begin is not None:
@@ -139,8 +144,7 @@ def _missing(timeline: _Timeline, fault: integrity.Fault | None) -> str | None:
 
 def _laid_out(media: Media, file: BinaryIO) -> Layout:
     laid = lay_out(file)
-    if laid.kind is not None and laid.kind not in integrity.SOUNDS | integrity.VIDEOS:
-        raise MediaError(media.name, f"is not a video but {described(laid.kind)}")
+    check_kind(media, laid.kind, "a video")
     return laid
 
 
@@ -151,6 +155,8 @@ def _pictures_of(media: Media, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
             return stream
+    if any(stream.codec_context is None for stream in container.streams.video):
+        raise MediaError(media.name, "unsupported: its pictures are in a coding that is not read here")
     raise MediaError(media.name, "holds no pictures")
 
 
@@ -177,7 +183,8 @@ def _timeline(media: Media, file: BinaryIO) -> _Timeline:
             sound_begin = float((sound.start_time or 0) * (sound.time_base or 0))
         if begin > end:
             raise MediaError(media.name, f"nothing of it could be decoded: {wrong or 'it holds no pictures'}")
-        return _Timeline(begin, end - begin, promised, sound_begin, wrong)
+        unread = bool(container.streams.audio) and sound_begin is None
+        return _Timeline(begin, end - begin, promised, sound_begin, wrong, unread)
 
 
 def _windows(first: float, last: float, wanted: VideoInput) -> list[_Window]:
