@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -121,11 +121,19 @@ def encode_stream(
         yield from flush(modality)
 
 
-def encode(encoder: Encoder, media: Sequence[Media], *, query: bool = False, batch_size: int | None = None) -> Vectors:
+def encode(
+    encoder: Encoder,
+    media: Sequence[Media],
+    *,
+    query: bool = False,
+    batch_size: int | None = None,
+    noted: Callable[[str], None] | None = None,
+) -> Vectors:
     """Encode each medium into one unit vector: ``Vectors`` of shape ``(len(media), dim)``, in the order given.
 
     A medium longer than the encoder's window is the normalised mean of its windows. ``query=True`` encodes texts as
-    questions where the model tells them from documents. Raises ``MediaError`` for the first that cannot be encoded.
+    questions where the model tells them from documents. ``noted`` is told in a line what of a medium was dropped,
+    guessed, mixed away or could not be read. Raises ``MediaError`` for the first that cannot be encoded at all.
 
     >>> from embed import Media, encode, load
     >>> encode(load("toy"), [Media.from_text("dog"), Media.from_text("dog")]).array.shape
@@ -143,6 +151,9 @@ def encode(encoder: Encoder, media: Sequence[Media], *, query: bool = False, bat
             sums[result.index] += result.vector
         elif result.error is not None and not result.parts:
             raise result.error
+        elif noted is not None:
+            for text in (*result.notes, *([result.error.reason] if result.error else [])):
+                noted(f"{result.media.name}: {text}")
     return Vectors(encoder.space, unit(sums))
 
 

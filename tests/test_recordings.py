@@ -613,3 +613,18 @@ def test_no_library_speaks_to_the_terminal(tmp_path: Path, capfd: pytest.Capture
                 with contextlib.suppress(MediaError):
                     list(decode.parts(media, audio=AudioInput(16000), video=VideoInput(2, rate=16000)))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_query_says_what_was_noted_of_its_file(tmp_path: Path) -> None:
+    left = signal(1.0, 16000)
+    file = tmp_path / "inverted.wav"
+    file.write_bytes(stored(np.concatenate([left, -left], axis=1), "WAV", "FLOAT", 16000))
+    said: list[str] = []
+    encoder = load("toy")
+    row = encode(encoder, [Media.from_path(file)], noted=said.append).array
+    np.testing.assert_array_equal(row, encode(encoder, [Media("audio", array=left[:, 0], rate=16000)]).array)
+    assert said == [f"{file}: its channels cancel each other out: channel 1 alone was taken"]
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(wav_bytes(bytes(np.arange(32000, dtype="<i2")), promised=160000))
+    encode(encoder, [Media.from_path(cut)], noted=said.append)
+    assert said[1:] == [f"{cut}: cut short: 2.0 s of 5.0 s could be read"]

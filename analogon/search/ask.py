@@ -97,7 +97,7 @@ class ResolvedQuery:
     bridge: Bridge | None = None
     """The bridge to take, where one is named."""
     notes: list[str] = field(default_factory=list)
-    """Lines about bridges that could not be read."""
+    """Lines about bridges that could not be read, and what was noted of the query's files."""
     bridges_taken: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
     given: Vectors | Row | None = None
@@ -203,14 +203,16 @@ class ResolvedQuery:
             self._found[space.id, leaf] = self.collection.vector(space, self.items[leaf].id)
             waiting.remove(leaf)
         if waiting:
-            rows = encode(self.collection.encoder(known), [self.media[leaf] for leaf in waiting], query=True).array
+            encoder, media = self.collection.encoder(known), [self.media[leaf] for leaf in waiting]
+            rows = encode(encoder, media, query=True, noted=self.notes.append).array
             self._found.update(((space.id, leaf), row) for leaf, row in zip(waiting, rows, strict=True))
 
     def _carried(self, known: KnownSpace, leaf: Leaf, to: Modality) -> Row:
         """A leaf's vector on the far side of the bridge that was taken into a space."""
         one, media = self.bridges_taken[known.space.id], self.media[leaf]
         if (one.source.id, leaf) not in self._found:
-            self._found[one.source.id, leaf] = encode(self._source(one), [media], query=True).array[0]
+            rows = encode(self._source(one), [media], query=True, noted=self.notes.append).array
+            self._found[one.source.id, leaf] = rows[0]
         carried: Row = one.apply(
             self._found[one.source.id, leaf][None],
             media.modality,
