@@ -56,6 +56,9 @@ class Media:
     - or whatever the encoder's ``prepare`` turned those into.
 
     ``rate`` is the sample rate of ``array`` (audio) or ``sound`` (video) in Hz.
+
+    A recording may be given as samples: floats in -1..1, or integers of 8 to 32 bits at full scale, as numpy
+    ``(n,)`` or ``(n, channels)``, or as a tensor of torch ``(n,)`` or ``(channels, n)``, with its ``rate``.
     """
 
     modality: Modality
