@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from embed.errors import MediaError
 
-__all__ = ["MODALITIES", "Media", "Modality", "Span", "check_readable", "content_hash", "modalities_of"]
+__all__ = ["MODALITIES", "Media", "Modality", "Span", "as_numpy", "check_readable", "content_hash", "modalities_of"]
 
 Modality = Literal["text", "audio", "image", "video"]
 MODALITIES: Final[tuple[Modality, ...]] = get_args(Modality)
@@ -160,6 +160,16 @@ def content_hash(media: Media) -> str:
             raise MediaError(media.path, f"cannot be read: {error.strerror or error}") from None
     else:
         assert media.array is not None
-        digest.update(str((media.array.dtype, media.array.shape, media.rate)).encode())
-        digest.update(np.ascontiguousarray(media.array).tobytes())
+        array = as_numpy(media.array)
+        digest.update(str((array.dtype, array.shape, media.rate)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def as_numpy(array: Any) -> npt.NDArray[Any]:
+    """An array as it is, and a tensor of torch as one: floats as float32, wherever it lies."""
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        array = (array.float() if array.is_floating_point() else array).numpy()
+    found: npt.NDArray[Any] = array
+    return found

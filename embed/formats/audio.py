@@ -17,7 +17,7 @@ from embed.errors import MediaError, one_line
 from embed.formats import integrity
 from embed.formats.files import check_kind, clock, decoder_reason, open_container, opened, size
 from embed.formats.layout import Layout, Link, lay_out, locks
-from embed.media import Media, Span
+from embed.media import Media, Span, as_numpy
 from embed.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -134,10 +134,15 @@ class _Unfailing:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.read, self.readinto, self.tell = file, file.read, file.readinto, file.tell  # type: ignore[attr-defined]
+        here = file.tell()
+        self._size = file.seek(0, 2)
+        file.seek(here)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            self.file.seek(offset, whence)
+        here = self.file.tell()
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            if self.file.seek(offset, whence) > self._size:  # bytes in memory let anybody go anywhere
+                self.file.seek(here)
         return self.file.tell()
 
 
@@ -187,8 +192,7 @@ def _given(media: Media) -> npt.NDArray[Any]:
     """
     array: Any = media.array
     if hasattr(array, "detach"):
-        array = array.detach().cpu()
-        array = (array.float() if array.is_floating_point() else array).numpy()
+        array = as_numpy(array)
         array = array.T if array.ndim == 2 else array
     elif not isinstance(array, np.ndarray):
         raise MediaError(media.name, f"samples are a numpy array or a torch tensor, not a {type(array).__name__}")
@@ -401,7 +405,12 @@ def _joined(
 
     odd, count = recording.oddities, len(laid.links)
     for number, link in enumerate(laid.links):
-        fault, found = first if number == 0 else _open_link(media, link, laid.kind, alone=False)
+        try:
+            fault, found = first if number == 0 else _open_link(media, link, laid.kind, alone=False)
+        except MediaError as error:
+            reason = f"recording {number + 1} of the {count} joined in it {error.reason}"
+            recording.damage = MediaError(media.name, reason)
+            break
         offset = recording.seconds
         blocks = _checked(media, recording, found, fault, odd, offset, last=number == count - 1)
         if found.rate == recording.rate:
@@ -438,7 +447,9 @@ class _Oddities:
         for mixer in self.mixers:
             mixer.tell(remarks)
         if self.not_finite and self.heard:
-            remarks.note(f"{self.not_finite:,} samples that are no finite number, or beyond 2^32, were taken as 0")
+            remarks.note(
+                f"samples that are no finite number, or beyond 2^32, were taken as 0: {self.not_finite:,} of them"
+            )
         if self.scale != 1.0:
             remarks.note(
                 f"its samples reach far beyond full scale, as those of integers do: divided by {self.scale:,.0f}"

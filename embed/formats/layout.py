@@ -300,6 +300,8 @@ def _wave(file: BinaryIO, start: int, size: int) -> _Wave | None:
             streamed = integrity.placeholder(exact) and (
                 exact > size - body or not _more_chunks(file, body, size, order)
             )
+            if exact in (size - start, size - start - 8):  # the whole file's size, put there by mistake
+                streamed = True
             last = size if streamed else body + exact
             if last > size:  # cut short
                 return None
@@ -341,6 +343,9 @@ def _forms(file: BinaryIO, start: int, size: int) -> Layout | None:
     """AIFF files, one behind the other."""
     found = Layout("aiff", [])
     here = start
+    if (streamed := _streamed_form(file, start, size)) is not None:
+        found.links.append(Link(streamed))
+        return found
     while True:
         (length,) = struct.unpack(">I", _at(file, here + 4, 4))
         end = here + 8 + length + (length & 1)
@@ -353,6 +358,25 @@ def _forms(file: BinaryIO, start: int, size: int) -> Layout | None:
     if here < size:
         found.notes += _notes_of_rest(file, here, size)
     return None if start == 0 and here == size and len(found.links) == 1 else found
+
+
+def _streamed_form(file: BinaryIO, start: int, size: int) -> BinaryIO | None:
+    """An AIFF that was written to a pipe, with the sizes that it should have; None for any other."""
+    frame = common = 0
+    for here, name, length in _chunks(file, start + 12, size, ">"):
+        if name == b"COMM":
+            channels, _, bits = struct.unpack(">HIH", _at(file, here + 8, 8))
+            common, frame = here, channels * ((bits + 7) // 8)
+        if name == b"SSND":
+            body = here + 16  # behind an offset and the size of a block
+            if not integrity.placeholder(length) or not frame or size <= body:
+                return None
+            head = bytearray(_at(file, start, body - start))
+            struct.pack_into(">I", head, 4, min(size - start - 8, 0xFFFFFFFF))
+            struct.pack_into(">I", head, common - start + 10, min((size - body) // frame, 0xFFFFFFFF))
+            struct.pack_into(">I", head, here - start + 4, min(size - here - 8, 0xFFFFFFFF))
+            return _view(file, body, size, bytes(head))
+    return None
 
 
 def _end_of_riff(file: BinaryIO, start: int, size: int) -> int | None:

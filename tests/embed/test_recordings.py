@@ -18,7 +18,7 @@ import soundfile
 from embed import decode, encode, load
 from embed.encoder import AudioInput, VideoInput
 from embed.errors import MediaError
-from embed.media import Media, Span
+from embed.media import Media, Span, content_hash
 from embed.remarks import Remarks
 from tests.media_files import RATE, signal, wav_bytes, write_audio, write_video
 
@@ -214,7 +214,9 @@ def test_samples_that_are_not_finite_are_taken_as_0(bad: float, form: str) -> No
     content = stored(samples, form, "FLOAT", 16000)
     mono, remarks, wrong = heard(content, 16000)
     samples[100, 0] = samples[70_000, 1] = 0
-    assert wrong is None and remarks.notes == ["2 samples that are no finite number, or beyond 2^32, were taken as 0"]
+    assert wrong is None and remarks.notes == [
+        "samples that are no finite number, or beyond 2^32, were taken as 0: 2 of them"
+    ]
     np.testing.assert_allclose(mono, samples.mean(axis=1), atol=1e-7)
 
 
@@ -290,6 +292,13 @@ def test_a_chain_whose_first_link_is_cut_goes_on_and_says_so() -> None:
     np.testing.assert_allclose(mono[-3 * RATE :], expected[-3 * RATE :], atol=1e-4)
     _, _, wrong = heard(first + second[: len(second) * 2 // 3])
     assert wrong is not None and wrong.startswith("cut short: ")
+
+
+def test_a_link_that_cannot_be_opened_is_named() -> None:
+    first, second = (stored(signal(2.0, seed=seed), "OGG", "VORBIS") for seed in (0, 1))
+    mono, remarks, wrong = heard(first + second.replace(b"vorbis", b"nobody"))
+    assert wrong is not None and wrong.startswith("recording 2 of the 2 joined in it ")
+    assert len(mono) == 2 * RATE and remarks.facts["duration"] == 2.0
 
 
 @pytest.mark.parametrize("between", [b"", id3(), ID3V1 + id3(), ape(), LYRICS2, id3(footer=True), bytes(1000)])
@@ -433,6 +442,54 @@ def test_a_wav_that_lacks_samples_is_still_cut_short() -> None:
         assert wrong is not None and wrong.startswith("cut short: 2.0 s of ")
 
 
+@pytest.mark.parametrize("more", [44, 36])
+def test_a_wav_that_counts_its_header_as_samples_is_whole(more: int) -> None:
+    body = np.arange(1, 16001, dtype="<i2")
+    mono, remarks, wrong = heard(wav_bytes(body.tobytes(), promised=32000 + more), 16000)
+    assert wrong is None and remarks.notes == []
+    np.testing.assert_array_equal(mono, body / np.float32(32768))
+
+
+class Pipe:
+    """What cannot be gone back in."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def write(self, data: bytes) -> int:
+        self.content += bytes(data)
+        return len(data)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "options"),
+    [
+        ("wav", "pcm_s16le", {}),
+        ("wav", "pcm_s16le", {"rf64": "always"}),
+        ("w64", "pcm_s16le", {}),
+        ("caf", "pcm_s16be", {}),
+        ("au", "pcm_s16be", {}),
+        ("aiff", "pcm_s16be", {}),
+        ("flac", "flac", {}),
+        ("matroska", "pcm_s16le", {}),
+    ],
+)  # fmt: skip
+def test_what_was_written_to_a_pipe_is_whole(form: str, codec: str, options: dict[str, str]) -> None:
+    """The sizes that libav leaves in each format when it cannot go back."""
+    pipe, values = Pipe(), np.rint(signal(1.5, 16000)[:, 0] * 32767).astype(np.int16)
+    with av.open(pipe, "w", format=form, options=options) as container:
+        stream: Any = container.add_stream(codec, rate=16000, layout="mono", format="s16")
+        for at in range(0, len(values), 1000):
+            frame = av.AudioFrame.from_ndarray(values[None, at : at + 1000], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, at, Fraction(1, 16000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    mono, remarks, wrong = heard(pipe.content, 16000)
+    assert wrong is None and remarks.notes == []
+    np.testing.assert_array_equal(mono, values / np.float32(32768))
+    assert remarks.facts["duration"] == 1.5
+
+
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("where", ["before", "after", "both"])
 def test_a_chunk_of_odd_length_with_or_without_its_pad(padded: bool, where: str) -> None:
@@ -553,6 +610,10 @@ def test_a_tensor_is_taken_as_torchaudio_has_it() -> None:
         np.testing.assert_allclose(part.array, samples.mean(axis=1), atol=1e-7)
     (part,) = windows(Media("audio", array=torch.from_numpy(samples[:, 0].copy()), rate=16000))
     np.testing.assert_array_equal(part.array, samples[:, 0])
+    asked = torch.from_numpy(samples.T.copy())
+    assert content_hash(Media("audio", array=asked.requires_grad_(), rate=16000)) == content_hash(
+        Media("audio", array=samples.T.copy(), rate=16000)
+    )
     with pytest.raises(MediaError, match="not finite"):
         windows(Media("audio", array=torch.full((1, 100), float("nan")), rate=16000))
 
