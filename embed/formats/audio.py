@@ -140,10 +140,8 @@ class _Unfailing:
 
     def seek(self, offset: int, whence: int = 0) -> int:
         here = self.file.tell()
-        with contextlib.suppress(OSError, ValueError, OverflowError):
-            if self.file.seek(offset, whence) > self._size:  # bytes in memory let anybody go anywhere
-                self.file.seek(here)
-        return self.file.tell()
+        there = (0, here, self._size)[whence] + offset
+        return self.file.seek(there if 0 <= there <= self._size else here)
 
 
 def _soundfile_facts(file: BinaryIO) -> dict[str, Any]:
