@@ -33,7 +33,10 @@ SLACK: Final = 0.5  # seconds by which a stated duration may exceed the last pic
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Timeline:
-    """When the pictures of a file start and how many seconds of them there are; ``promised`` by its header."""
+    """When the pictures of a file start and how many seconds of them there are; ``promised`` by its header.
+
+    ``whole`` are the seconds from the first picture or sound to the end of the last, where the header says otherwise.
+    """
 
     begin: float
     duration: float
@@ -41,6 +44,7 @@ class _Timeline:
     sound_begin: float | None
     wrong: str = ""
     unread_sound: bool = False
+    whole: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +97,8 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
             raise MediaError(media.name, "unsupported: its pictures are encrypted (DRM)")
         fault = integrity.check(file, laid.kind)
         timeline = _timeline(media, file)
+        if timeline.whole is not None:
+            remarks.facts["duration"] = timeline.whole
         first, last = 0.0, timeline.duration
         if media.span is not None:
             first, last = max(first, media.span.start), min(last, media.span.end)
@@ -167,11 +173,16 @@ def _timeline(media: Media, file: BinaryIO) -> _Timeline:
     with open_container(media, file) as container:
         stream = _pictures_of(media, container)
         begin, end, wrong = math.inf, -math.inf, ""
+        first, last = math.inf, -math.inf
+        heard = [one for one in container.streams.audio[:1] if one.codec_context is not None]
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux(stream, *heard):
                 if packet.pts is not None and packet.time_base is not None:
-                    begin = min(begin, float(packet.pts * packet.time_base))
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                    starts = float(packet.pts * packet.time_base)
+                    ends = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    first, last = min(first, starts), max(last, ends)
+                    if packet.stream.index == stream.index:
+                        begin, end = min(begin, starts), max(end, ends)
         except av.EOFError:
             pass
         except (av.FFmpegError, ValueError) as error:
@@ -184,7 +195,9 @@ def _timeline(media: Media, file: BinaryIO) -> _Timeline:
         if begin > end:
             raise MediaError(media.name, f"nothing of it could be decoded: {wrong or 'it holds no pictures'}")
         unread = bool(container.streams.audio) and sound_begin is None
-        return _Timeline(begin, end - begin, promised, sound_begin, wrong, unread)
+        said = container.duration / 1_000_000 if container.duration is not None else math.inf
+        whole = last - first if abs(last - first - said) > SLACK else None
+        return _Timeline(begin, end - begin, promised, sound_begin, wrong, unread, whole)
 
 
 def _windows(first: float, last: float, wanted: VideoInput) -> list[_Window]:

@@ -552,6 +552,18 @@ def test_the_duration_is_that_of_the_sound(tmp_path: Path, loud_first: bool) -> 
         assert facts(content)["duration"] == pytest.approx(20.0, abs=0.1)
 
 
+def test_the_duration_of_a_video_is_that_of_its_packets(tmp_path: Path) -> None:
+    content = write_video(tmp_path / "a.mkv", 2.0, samples=signal(2.0)).read_bytes()
+    at = content.index(b"\x44\x89\x88") + 3  # Duration, in milliseconds (RFC 9559, section 5.1.2.10)
+    lying = content[:at] + struct.pack(">d", 1e7) + content[at + 8 :]
+    assert decode.facts(Media("video", data=lying))["duration"] == 10_000
+    for said, expected in ((content, None), (lying, pytest.approx(2.0, abs=0.1))):
+        remarks = Remarks()
+        parts = list(decode.parts(Media("video", data=said), video=VideoInput(2, 1.0), remarks=remarks))
+        assert [part.span for part in parts] == [Span(0.0, 1.0), Span(1.0, 2.0)]
+        assert remarks.facts.get("duration") == expected
+
+
 def test_a_span_says_nothing_of_the_duration(tmp_path: Path) -> None:
     content = encoded(tmp_path, "mp3", signal(4.0))
     _, remarks, _ = heard(content, span=Span(1.0, 2.0))
