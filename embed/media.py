@@ -14,24 +14,65 @@ import numpy.typing as npt
 
 from embed.errors import MediaError
 
-__all__ = ["MODALITIES", "Media", "Modality", "Span", "as_numpy", "check_readable", "content_hash", "modalities_of"]
+__all__ = [
+    "KINDS",
+    "MODALITIES",
+    "Media",
+    "Modality",
+    "Span",
+    "as_numpy",
+    "check_readable",
+    "content_hash",
+    "modalities_of",
+]
 
 Modality = Literal["text", "audio", "image", "video"]
 MODALITIES: Final[tuple[Modality, ...]] = get_args(Modality)
 
-# One suffix may stand for several modalities: an mp4 has a sound and a picture.
+# What is read, one row a kind: what such a file may hold, and how the names of such files end. What a file is, its
+# first bytes tell (`embed.formats.integrity.kind_of`, whose kinds these are); an ending says which files under a folder
+# are worth a look. A file may hold several modalities: an mp4 has a sound and a picture.
+KINDS: Final[tuple[tuple[str, tuple[Modality, ...], tuple[str, ...]], ...]] = (
+    ("wav", ("audio",), (".wav", ".wave", ".bwf", ".rf64")),
+    ("flac", ("audio",), (".flac",)),
+    ("mp3", ("audio",), (".mp3", ".mp2", ".mpga")),
+    ("ogg", ("audio",), (".ogg", ".oga", ".opus", ".spx")),
+    ("ogg", ("audio", "video"), (".ogv", ".ogx")),
+    ("aac", ("audio",), (".aac", ".adts")),
+    ("aiff", ("audio",), (".aif", ".aiff", ".aifc")),
+    ("wma", ("audio",), (".wma",)),
+    ("wma", ("audio", "video"), (".wmv", ".asf")),
+    ("caf", ("audio",), (".caf",)),
+    ("au", ("audio",), (".au", ".snd")),
+    ("w64", ("audio",), (".w64",)),
+    ("ac3", ("audio",), (".ac3", ".eac3")),
+    ("amr", ("audio",), (".amr",)),
+    ("ape", ("audio",), (".ape",)),
+    ("tta", ("audio",), (".tta",)),
+    ("dsf", ("audio",), (".dsf",)),
+    ("mp4", ("audio", "video"), (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2")),
+    ("mp4", ("audio",), (".m4a", ".m4b", ".m4r")),
+    ("webm", ("audio", "video"), (".webm",)),
+    ("webm", ("audio",), (".weba",)),
+    ("mkv", ("audio", "video"), (".mkv",)),
+    ("mkv", ("audio",), (".mka",)),
+    ("avi", ("audio", "video"), (".avi",)),
+    ("mpeg", ("audio", "video"), (".mpg", ".mpeg", ".vob", ".m2ts", ".mts")),  # a .ts may as well be a program's text
+    ("flv", ("audio", "video"), (".flv",)),
+    ("jpeg", ("image",), (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo")),
+    ("png", ("image",), (".png", ".apng")),
+    ("webp", ("image",), (".webp",)),
+    ("gif", ("image",), (".gif",)),
+    ("tiff", ("image",), (".tif", ".tiff")),
+    ("bmp", ("image",), (".bmp", ".dib")),
+    ("avif", ("image",), (".avif", ".avifs")),
+    ("heic", ("image",), (".heic", ".heif", ".heics", ".heifs", ".hif")),
+    ("text", ("text",), (".txt", ".md")),
+)
 SUFFIXES: Final[dict[str, tuple[Modality, ...]]] = {
-    **dict.fromkeys(
-        (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".caf"),
-        ("audio",),
-    ),
-    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"), ("audio", "video")),
-    **dict.fromkeys(
-        (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif"),
-        ("image",),
-    ),
-    **dict.fromkeys((".txt", ".md"), ("text",)),
+    suffix: modalities for _, modalities, suffixes in KINDS for suffix in suffixes
 }
+HEAD: Final = 4096  # bytes of a file that say what it is
 TABLE_SUFFIXES: Final = frozenset({".csv", ".tsv", ".jsonl"})
 
 
@@ -84,16 +125,16 @@ class Media:
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str], modality: Modality | None = None) -> Media:
-        """A file. Without ``modality`` its suffix decides; a video file counts as its sound.
+        """A file. Without ``modality`` its suffix decides, or else its first bytes; a video file counts as its sound.
 
-        Raises ``MediaError`` where the suffix says nothing.
+        Raises ``MediaError`` where neither says what it holds.
         """
         name = os.fspath(path)
         if modality is None:
-            known = modalities_of(name)
+            known = modalities_of(name) or _modalities_within(name)
             if not known:
                 suffix = Path(name).suffix or "(none)"
-                raise MediaError(name, f"its suffix {suffix} is not one that analogon reads")
+                raise MediaError(name, f"neither its suffix {suffix} nor its content is one that analogon reads")
             modality = known[0]
         return cls(modality, path=name)
 
@@ -114,6 +155,17 @@ class Media:
 def modalities_of(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
     """What a file's suffix says it may hold; empty where analogon does not read such files."""
     return SUFFIXES.get(Path(path).suffix.lower(), ())
+
+
+def _modalities_within(name: str) -> tuple[Modality, ...]:
+    from embed.formats.integrity import modalities_in  # which knows the kinds above
+
+    check_readable(name)
+    try:
+        with open(name, "rb") as file:
+            return modalities_in(file.read(HEAD))
+    except OSError as error:
+        raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
 
 
 def check_readable(path: str | os.PathLike[str]) -> os.stat_result:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from embed import listener as listening
 from embed import tables
-from embed.errors import UsageError
+from embed.errors import MediaError, UsageError
 from embed.media import Modality
 from indexes.catalog import Failure, Note
 from indexes.collection import Collection
 from indexes.writer import Entry, Writer
 
-__all__ = ["Listener", "Plan", "Report", "Run", "SideTable"]
+__all__ = ["Listener", "Matches", "Plan", "Report", "Run", "SideTable"]
+
+SHOWN: Final = 5  # names in one line
 
 
 class Listener(listening.Listener):
@@ -39,19 +42,72 @@ class SideTable:
     path: str
     key: str
     rows: dict[str, dict[str, Any]]
+    notes: tuple[str, ...] = ()  # what was left out of the rows
 
     @classmethod
     def read(cls, path: str, key: str) -> SideTable:
-        """Read a CSV, TSV or JSONL file. Raises ``UsageError`` naming the columns where ``key`` is none of them."""
-        return cls(path, key, tables.metadata_table(path, key))
+        """Read a CSV, TSV or JSONL file.
 
-    def of(self, path: str, root: str) -> tuple[str, dict[str, Any]] | None:
-        """The key and the columns that belong to a file found under ``root``."""
-        inside = os.path.relpath(path, root)
-        for name in (path, inside, os.path.join(os.path.basename(root), inside), Path(path).name, Path(path).stem):
-            if name in self.rows:
-                return name, self.rows[name]
-        return None
+        Raises ``UsageError`` naming the columns where ``key`` is none of them, where two rows name one file, and where
+        the table or a row of it cannot be read.
+        """
+        notes: list[str] = []
+        try:
+            rows = tables.metadata_table(path, key, notes.append)
+        except MediaError as error:
+            raise UsageError(str(error)) from None
+        spelled: dict[str, str] = {}
+        for name in rows:
+            if (other := spelled.setdefault(_spelled(name), name)) != name:
+                raise UsageError(f"{path}: {key} {other!r} and {name!r} are one file's; keys must differ")
+        return cls(path, key, rows, tuple(notes))
+
+    def match(self, files: Iterable[tuple[str, str]]) -> Matches:
+        """Which row is which file's. ``files`` are paths, each with the folder under which it was found.
+
+        A row names a file by its path, by the end of it from that folder on or from within it, or by its name; of the
+        last three the suffix may be left out. The longest that is there counts. A row that would be that of files in
+        several folders is nobody's.
+        """
+        spelled = {_spelled(name): name for name in self.rows}
+        claims: dict[str, dict[str, None]] = {}
+        for path, root in files:
+            inside = os.path.relpath(path, root)
+            named = (path, os.path.join(os.path.basename(root), inside), inside, Path(path).name)
+            names = [*named, *(os.path.splitext(name)[0] for name in named[1:])]
+            key = next((name for name in names if name in self.rows), None) or next(
+                (spelled[name] for name in map(_spelled, names) if name in spelled), None
+            )
+            if key is not None:
+                claims.setdefault(key, {})[path] = None
+        several = {key: list(paths) for key, paths in claims.items() if len({os.path.dirname(p) for p in paths}) > 1}
+        return Matches(
+            {path: key for key, paths in claims.items() if key not in several for path in paths},
+            several,
+            [key for key in self.rows if key not in claims],
+            len(self.rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The row of each path, the rows that files of ``several`` folders would have, and those of no file."""
+
+    rows: dict[str, str]
+    several: dict[str, list[str]]
+    unused: list[str]
+    total: int
+
+    def lines(self) -> Iterator[str]:
+        """What a person should know of them."""
+        if self.several:
+            paths = next(iter(self.several.values()))
+            yield (
+                f"{_listed(self.several)} may be files of several folders, such as {paths[0]} and {paths[-1]}, and "
+                f"{'was' if len(self.several) == 1 else 'were'} given to none of them; write more of the path"
+            )
+        if self.unused:
+            yield f"{len(self.unused)} of {self.total} rows match no file here: {_listed(self.unused)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +150,8 @@ class Report:
     seconds: float = 0.0
     failures: list[Failure] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    asides: list[Note] = field(default_factory=list)  # what should be known of a table or a folder; nothing keeps it
+    unused: int | None = None  # rows of the side table that match no file
 
 
 class Run:
@@ -122,6 +180,11 @@ class Run:
         self.report.failures.append(failure)
         self.listener.failed(failure)
 
+    def aside(self, path: str, text: str) -> None:
+        """Tell what should be known of a table or a folder as a whole."""
+        self.report.asides.append(Note(path, text))
+        self.listener.noted(self.report.asides[-1])
+
     def noted(self, content: int, notes: Sequence[str]) -> None:
         """Tell each note once a run, whatever the number of spaces that the content is encoded in."""
         for source in self.catalog.sources_of_content(content) if notes else ():
@@ -130,6 +193,17 @@ class Run:
                     self._noted.add(note)
                     self.report.notes.append(note)
                     self.listener.noted(note)
+
+
+def _spelled(name: str) -> str:
+    """A path as it is compared: with slashes, without detours, in composed letters (macOS takes them apart)."""
+    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/")))
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(map(repr, names[:SHOWN]))
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 def _root(path: str) -> str:

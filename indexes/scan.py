@@ -6,20 +6,31 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from embed import decode, tables
 from embed.errors import MediaError, UsageError
-from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
+from embed.formats import integrity
+from embed.formats.files import described
+from embed.media import HEAD, TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
 from indexes.catalog import Source
-from indexes.run import Run
+from indexes.run import Matches, Run, SideTable
 
-__all__ = ["Scan", "files_under"]
+__all__ = ["Scan", "files_under", "foreign"]
 
 SCAN_BATCH: Final = 256
+# What a NAS, a system or a program keeps among one's files: thumbnails, what was thrown away, its own notes.
+FOREIGN: Final = frozenset(
+    {
+        "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "lost+found", "$recycle.bin", "recycler",
+        "system volume information", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    }
+)  # fmt: skip
 BY_NAME: Final[frozenset[Modality]] = frozenset({"audio", "image", "video"})  # texts have their words in them
 SCAN_AHEAD: Final = 64
 
@@ -57,6 +68,7 @@ class Scan:
         self.plan = run.plan
         self.listener = run.listener
         self.report = run.report
+        self.matches: Matches | None = None
         self.matched: set[str] = set()
         self.seen: set[str] = set()
         self.failed = self.catalog.failed_paths()
@@ -68,6 +80,8 @@ class Scan:
         wanted = taken & asked
         roots = self.run.roots
         self.listener.phase("scan", None)
+        if self.plan.side_table is not None:
+            self._match(self.plan.side_table, asked)
         for batch in _batches(self._scanned(self._walk(roots, wanted, asked & BY_NAME)), SCAN_BATCH):
             with self.catalog.transaction():
                 for scanned in batch:
@@ -84,12 +98,24 @@ class Scan:
         if self.plan.side_table is not None:
             self.report.matched = len(self.matched)
 
+    def _match(self, table: SideTable, asked: frozenset[Modality]) -> None:
+        """Find out which row of the side table is which file's, before anything is recorded."""
+        self.matches = table.match(
+            (path, _base(root))
+            for root in self.run.roots
+            for path in files_under(root, lambda path, reason: None)
+            if path == root or not asked.isdisjoint(modalities_of(path))
+        )
+        self.report.unused = len(self.matches.unused)
+        for text in (*table.notes, *self.matches.lines()):
+            self.run.aside(table.path, text)
+
     def _walk(
         self, roots: Iterable[str], wanted: frozenset[Modality], by_name: frozenset[Modality]
     ) -> Iterator[_Found]:
         for root in roots:
-            base = root if os.path.isdir(root) else os.path.dirname(root)
-            for path in files_under(root, self.run.fail):
+            base = _base(root)
+            for path in files_under(root, self.run.fail, self._passed_over):
                 try:
                     path.encode("utf-8")
                 except UnicodeEncodeError:
@@ -97,9 +123,10 @@ class Scan:
                         os.fsencode(path).decode("utf-8", "backslashreplace"), "its name is not UTF-8; rename it"
                     )
                     continue
-                kinds = tuple(m for m in modalities_of(path) if m in wanted)
+                holds = modalities_of(path) if path != root or _is_table(path) else self._named(path)
+                kinds = tuple(m for m in holds if m in wanted)
                 seen = bool(kinds)
-                kinds = kinds or tuple(m for m in modalities_of(path) if m in by_name)[-1:]  # a video is a video
+                kinds = kinds or tuple(m for m in holds if m in by_name)[-1:]  # a video is a video
                 if _is_table(path):
                     if self.plan.text_column is not None:
                         self.tables.append(path)
@@ -107,11 +134,37 @@ class Scan:
                         self.report.ignored += 1
                     else:
                         raise UsageError(f"{path} is a table: name the column that holds its texts with --text-column")
+                elif not kinds and path == root and self.plan.only is None:
+                    if holds:
+                        self.run.fail(path, f"unsupported here: no encoder of this run takes {holds[0]}")
                 elif not kinds:
-                    self.report.ignored += 1
+                    self._passed_over()
                 elif path not in self.seen:
                     self.seen.add(path)
                     yield _Found(path, base, kinds, seen)
+
+    def _passed_over(self) -> None:
+        self.report.ignored += 1
+
+    def _named(self, path: str) -> tuple[Modality, ...]:
+        """What a file holds that was named itself: what its first bytes say, where they and its suffix disagree."""
+        suggested = modalities_of(path)
+        try:
+            check_readable(path)
+            with open(path, "rb") as file:
+                head = file.read(HEAD)
+        except (MediaError, OSError) as error:
+            if not suggested:
+                self.run.fail(path, error.reason if isinstance(error, MediaError) else f"cannot be read: {error}")
+            return suggested
+        found = integrity.modalities_in(head)
+        if not suggested:
+            if not found:
+                kind = integrity.kind_of(head)
+                self.run.fail(path, f"unsupported: {described(kind) if kind else 'of no kind that is known here'}")
+            return found
+        # A text with the suffix of a recording is no recording, and decoding says so.
+        return found if found and set(suggested).isdisjoint(found) and "text" not in (*found, *suggested) else suggested
 
     def _scanned(self, found: Iterator[_Found]) -> Iterator[_Scanned | _Known]:
         """Hash and measure, in threads, the files that are not known as they stand; pass the others on at once."""
@@ -214,13 +267,11 @@ class Scan:
 
     def _metadata(self, found: _Found) -> dict[str, Any] | None:
         """The side table's columns for a file; None where there is no side table or it says nothing of the file."""
-        if self.plan.side_table is None:
+        key = self.matches.rows.get(found.path) if self.matches is not None else None
+        if key is None or self.plan.side_table is None:
             return None
-        match = self.plan.side_table.of(found.path, found.root)
-        if match is None:
-            return None
-        self.matched.add(match[0])
-        return match[1]
+        self.matched.add(key)
+        return self.plan.side_table.rows[key]
 
     def _scan_table(self, path: str) -> None:
         assert self.plan.text_column is not None
@@ -233,7 +284,7 @@ class Scan:
             self.catalog.forget_failures(path)
         seen: set[int | None] = set()
         try:
-            for batch in _batches(tables.rows(path, self.plan.text_column), SCAN_BATCH):
+            for batch in _batches(tables.rows(path, self.plan.text_column, partial(self.run.aside, path)), SCAN_BATCH):
                 self.listener.check()
                 with self.catalog.transaction():
                     for row in batch:
@@ -285,14 +336,30 @@ class Scan:
                     self.catalog.forget_failures(path)
 
 
+def _base(root: str) -> str:
+    return root if os.path.isdir(root) else os.path.dirname(root)
+
+
 def _is_table(path: str) -> bool:
     return Path(path).suffix.lower() in TABLE_SUFFIXES and not os.path.isdir(path)
 
 
-def files_under(root: str, fail: Callable[[str, str], None]) -> Iterator[str]:
-    """Every file under a root, in order of name; hidden ones and other collections' folders are passed over.
+def foreign(name: str) -> bool:
+    """Whether a folder or a file of that name is what a system or a store keeps for itself, or hidden.
 
-    ``fail`` is told the path of what cannot be walked and why.
+    >>> foreign("@eaDir"), foreign(".thumbnails"), foreign("._rain.wav"), foreign("rain")
+    (True, True, True, False)
+    """
+    return name.startswith(".") or name.casefold() in FOREIGN
+
+
+def files_under(
+    root: str, fail: Callable[[str, str], None], passed_over: Callable[[], None] = lambda: None
+) -> Iterator[str]:
+    """Every file under a root, in order of name, but for those that are ``foreign`` and other collections' folders.
+
+    ``fail`` is told the path of what cannot be walked and why; ``passed_over`` is called for each folder of another
+    program's that holds anything.
     """
     if not os.path.isdir(root):
         yield root
@@ -302,16 +369,22 @@ def files_under(root: str, fail: Callable[[str, str], None]) -> Iterator[str]:
         fail(str(error.filename), f"the folder cannot be read: {error.strerror}")
 
     for folder, folders, files in os.walk(root, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if name.casefold() in FOREIGN and _holds_anything(os.path.join(folder, name)):
+                passed_over()
+        folders[:] = sorted(name for name in folders if not foreign(name))
         if "manifest.json" in files and "catalog.sqlite" in files:
             folders.clear()
             continue
-        for name in folders:
-            if modalities_of(name):
-                fail(os.path.join(folder, name), "is a folder, not a file")
         for name in sorted(files):
-            if not name.startswith("."):
+            if not foreign(name):
                 yield os.path.join(folder, name)
+
+
+def _holds_anything(folder: str) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return next(entries, None) is not None
+    return False
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -147,7 +147,6 @@ def _special(whole: dict[str, bytes], rng: random.Random) -> Iterator[Damage]:
     yield "txt", "a folder", _made(Path.mkdir)
     yield "mp4", "a folder", _made(Path.mkdir)
     yield "png", "a decompression bomb", lambda path: decompression_bomb()
-    yield "png", "a bomb in a text chunk", lambda path: _text_bomb()
     yield "wav", "a header that promises hours", _bytes(wav_bytes(bytes(32000), promised=0x7FF00000))
     yield "flac", "a header that promises hours", _bytes(_promising_flac(whole["flac"]))
     yield "wav", "no sample that is finite", _bytes(_float_wav([float("nan")] * 805))
@@ -230,10 +229,3 @@ def decompression_bomb(side: int = 50_000) -> bytes:
     stream = b"\x78\xda" + block * (length // step) + rest + struct.pack(">I", adler)
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", stream) + _png_chunk(b"IEND", b"")
-
-
-def _text_bomb() -> bytes:
-    """A small PNG with a compressed text of 64 MiB before its pixels."""
-    bomb = _png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 26), 9))
-    content = image_bytes(picture(8, 8), "PNG")
-    return content[:33] + bomb + content[33:]

@@ -24,10 +24,10 @@ from analogon.search.library import Library
 from embed.encoder import load, resolve
 from embed.encoders.words import WordsEncoder
 from embed.errors import MediaError, UsageError
-from embed.media import TABLE_SUFFIXES, Media, check_readable, modalities_of
+from embed.media import TABLE_SUFFIXES, Media, modalities_of
 from embed.pipeline import encode
 from embed.space import Space, Vectors
-from embed.tables import BadRow, columns, texts
+from embed.tables import BadRow, columns, lines, texts
 from indexes.collection import Collection, KnownSpace
 
 __all__ = ["Candidates", "CollectionSource", "EncoderSource", "Source", "Term", "listed"]
@@ -230,11 +230,7 @@ def listed(path: Path) -> tuple[str, ...]:
         )
         read = [row[0] for row in texts(path, named[:1]) if not isinstance(row, BadRow) and row]
     else:
-        check_readable(path)
-        try:
-            read = path.read_text("utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError):
-            raise MediaError(str(path), "is not a list of texts: a UTF-8 file with one on each line") from None
+        read = lines(path)
     found = tuple(dict.fromkeys(line.strip() for line in read if line.strip()))
     if not found:
         raise UsageError(f"{path} holds no texts")

@@ -121,7 +121,8 @@ def _report_lines(library: Library, report: Report) -> list[str]:
     if report.ignored:
         lines.append(f"  passed over, of other kinds: {report.ignored}")
     if report.matched is not None:
-        lines.append(f"  files that the side table speaks of: {report.matched}")
+        unused = f"; its rows that match no file here: {report.unused}" if report.unused else ""
+        lines.append(f"  files that the side table speaks of: {report.matched}{unused}")
     skipped = sum(not failure.partly for failure in report.failures)
     if report.failures:
         partly = len(report.failures) - skipped

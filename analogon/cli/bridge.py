@@ -144,10 +144,7 @@ def _captions(path: Path, column: str) -> list[str]:
     from embed import tables
 
     if path.suffix.lower() == ".txt":
-        try:
-            return path.read_text("utf-8", "replace").splitlines()
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+        return tables.lines(path)
     found = []
     for row in tables.texts(path, [column]):
         if isinstance(row, tables.BadRow):

@@ -19,7 +19,7 @@ from analogon.vectors.geometry import mean
 from embed import tables
 from embed.encoder import Encoder
 from embed.errors import MediaError, UsageError
-from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable
+from embed.media import TABLE_SUFFIXES, Media, Modality
 from embed.pipeline import encode
 from indexes.catalog import Item
 from indexes.collection import Collection
@@ -102,12 +102,7 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[Label, ...]:
             text = str(row.metadata.get("text", "")).strip()
             found.setdefault(row.text.strip(), []).append(text or _spoken(row.text))
     else:
-        check_readable(name)
-        try:
-            lines = Path(name).read_text("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise MediaError(name, "is not UTF-8 text: save it as UTF-8") from None
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(tables.lines(name), start=1):
             label, _, others = re.sub(r":(\s|$)", "\0", line, count=1).partition("\0")
             if not line.strip():
                 continue

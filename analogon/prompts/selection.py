@@ -183,9 +183,9 @@ def _column(path: Path, column: str | None) -> str:
 def _write_lines(path: Path, table: Path) -> None:
     """Put the lines of a text file into a table, each with its number; an equal table stays untouched."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise MediaError(str(path), "is not a list of prompts: a UTF-8 file with one on each line") from None
+        lines = tables.lines(path)
+    except MediaError as error:
+        raise MediaError(str(path), f"{error.reason}; a list of prompts has one on each line") from None
     named = dict(zip(LINES, ("", str(path)), strict=True))
     rows = [
         json.dumps({"text": line.strip()} | named | {LINES[0]: number}, ensure_ascii=False)

@@ -19,6 +19,7 @@ from analogon.settings import config
 from embed import hub
 from embed.errors import ModelNotFound
 from embed.media import Modality, modalities_of
+from indexes.scan import foreign
 
 __all__ = [
     "DEADLINE",
@@ -81,7 +82,7 @@ def _names(paths: Sequence[str]) -> Iterator[str]:
         if not os.path.isdir(os.path.expanduser(path)):
             yield path
         for _, folders, files in os.walk(os.path.expanduser(path)):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+            folders[:] = [name for name in folders if not foreign(name)]
             yield from files
 
 

@@ -14,7 +14,7 @@ from embed.media import Media, check_readable
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["check_kind", "clock", "decoder_reason", "described", "open_container", "opened", "size"]
+__all__ = ["check_kind", "clock", "decoder_reason", "described", "open_container", "opened", "refusal", "size"]
 
 # Playlists, picture sequences and text terminals are libav formats too, and some open other files: none of them here.
 DEMUXERS: Final = (
@@ -30,35 +30,42 @@ OTHERS: Final = {
     "elf": "a program",
     "sqlite": "a database",
 }
-UNREAD: Final = {
-    "dsdiff": "a DSD recording (DSDIFF)",
-    "wavpack": "a WavPack recording",
-    "midi": "a MIDI file, which holds notes and no sound",
-    "realmedia": "a RealMedia file",
-    "musepack": "a Musepack recording",
-    "shorten": "a Shorten recording",
-    "tak": "a TAK recording",
-    "optimfrog": "an OptimFROG recording",
-}
 
 
 def described(kind: str | None) -> str:
     """What a file of that kind is, for a message: "a PNG picture"."""
+    if kind in ("mpeg", "flv"):
+        return f"a video ({kind.upper()})"
     if kind in integrity.PICTURES:
         return f"a {kind.upper()} picture"
     if kind in integrity.SOUNDS:
         return f"a recording ({kind})"
     if kind in integrity.VIDEOS:
         return f"a video ({kind})"
-    return OTHERS.get(kind or "") or UNREAD.get(kind or "", "something else")
+    if kind in integrity.UNREAD_SOUNDS:
+        return integrity.UNREAD_SOUNDS[kind or ""]
+    if kind in integrity.UNREAD_PICTURES:
+        return integrity.UNREAD_PICTURES[kind or ""]
+    return OTHERS.get(kind or "", "something else")
+
+
+def refusal(kind: str | None, wanted: str) -> str:
+    """Why a file of that kind is not read as ``wanted``, such as "a picture".
+
+    >>> refusal("pdf", "a picture"), refusal("jxl", "a picture")
+    ('is not a picture but a PDF document', 'unsupported: a JPEG XL picture')
+    """
+    if kind in integrity.UNREAD_PICTURES and wanted == "a picture":
+        return f"unsupported: {described(kind)}"
+    return f"is not {wanted} but {described(kind)}" if kind else f"is not {wanted}"
 
 
 def check_kind(media: Media, kind: str | None, wanted: str) -> None:
     """Raise ``MediaError`` where a file is known to be no ``wanted`` ("a recording"), or one that no library reads."""
-    if kind in UNREAD:
-        raise MediaError(media.name, f"unsupported: it is {UNREAD[kind]}; convert it to WAV or FLAC")
+    if kind in integrity.UNREAD_SOUNDS:
+        raise MediaError(media.name, f"unsupported: it is {described(kind)}; convert it to WAV or FLAC")
     if kind is not None and kind not in integrity.SOUNDS | integrity.VIDEOS:
-        raise MediaError(media.name, f"is not {wanted} but {described(kind)}")
+        raise MediaError(media.name, refusal(kind, wanted))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
+import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.errors import MediaError, one_line
-from embed.formats import integrity
-from embed.formats.files import described, opened, size
+from embed.formats import integrity, salvage
+from embed.formats.files import opened, refusal, size
 from embed.media import Media
 
 if TYPE_CHECKING:
@@ -23,20 +26,37 @@ if TYPE_CHECKING:
 __all__ = ["facts", "parts"]
 
 PIXELS: Final = 200_000_000
+SILENCE: Final = logging.NullHandler()  # without one, what Pillow logs would be printed
+# Tags of TIFF and EXIF.
+ORIENTATION: Final = 0x112
+NEW_SUBFILE_TYPE: Final = 0xFE
+SUB_IFDS: Final = 0x14A
+DNG_VERSION: Final = 0xC612
+SIDEWAYS: Final = (5, 6, 7, 8)
+# What a BMP header may say and Pillow does not read; another number is damage.
+BMP: Final = re.compile(r"BMP (header type|compression|pixel depth) \((\d+)\)")
+BMP_VARIETIES: Final = {"header type": (16,), "compression": (4, 5, 6, 11, 12, 13), "pixel depth": (2, 64)}
+UNSUPPORTED: Final = re.compile(
+    r"unsupported|not (yet )?supported|cannot handle|not available|unknown (pixel mode|photometric)|not implemented",
+    re.I,
+)
 
 
 def parts(media: Media, note: Callable[[str], None]) -> Iterator[Media]:
-    """One part: uint8 (height, width, 3), upright, sRGB, over white."""
-    yield media if media.array is not None else media.but(array=_pixels(media), data=None)
+    """One part: uint8 (height, width, 3), upright, sRGB, over white. ``note`` is told what was passed over."""
+    yield media if media.array is not None else media.but(array=_pixels(media, note), data=None)
 
 
 def facts(media: Media) -> dict[str, Any]:
-    """Width, height (as stored), format, and bytes."""
+    """Width and height (upright, as ``parts`` gives it), format, and bytes."""
     if media.array is not None:
         return {"width": media.array.shape[1], "height": media.array.shape[0]}
     with opened(media) as file:
-        picture = _open_picture(media, file)
-        return {"width": picture.width, "height": picture.height, "format": _kind(picture), "bytes": size(media)}
+        picture = _open_picture(media, file, lambda text: None)
+        width, height = picture.size
+        if _turned(picture):
+            width, height = height, width
+        return {"width": width, "height": height, "format": _kind(picture), "bytes": size(media)}
 
 
 def _kind(picture: Image) -> str:
@@ -44,7 +64,7 @@ def _kind(picture: Image) -> str:
     return {"mpo": "jpeg", "heif": "heic"}.get(kind, kind)
 
 
-def _open_picture(media: Media, file: BinaryIO) -> Image:
+def _open_picture(media: Media, file: BinaryIO, note: Callable[[str], None]) -> Image:
     """A picture whose header was read; it is decoded by ``load``.
 
     ``Image.open`` would apply a limit and a warning that belong to the whole process; here the limit is our own.
@@ -53,24 +73,42 @@ def _open_picture(media: Media, file: BinaryIO) -> Image:
 
     # Idempotent, and only about Pillow's own modules: what it would warn of is either an error here or harmless.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(SILENCE)
     kind = integrity.kind_of(file.read(64))
     file.seek(0)
     if kind is None or kind not in integrity.PICTURES:
-        raise MediaError(media.name, f"is not a picture but {described(kind)}" if kind else "is not a picture")
+        raise MediaError(media.name, refusal(kind, "a picture"))
+    if kind == "tiff":
+        _silence_libtiff()
+    found = salvage.salvaged(file, kind, note)
+    if found.unsupported:
+        raise MediaError(media.name, f"unsupported: {found.unsupported}")
+    if found.cut:
+        raise MediaError(media.name, "is cut short")
     try:
         if kind == "heic":
-            picture = _open_heif(media, file)
+            picture = _open_heif(media, found.file)
         else:
             Image.init()
-            picture = Image.OPEN[kind.upper()][0](file, "")
+            picture = Image.OPEN[kind.upper()][0](found.file, "")
     except MediaError:
         raise
     except Exception as error:
-        raise MediaError(media.name, _reason(error, kind)) from None
+        raise MediaError(media.name, _reason(error, kind, file)) from None
+    picture.info.update(found.info)
+    if kind == "tiff" and (missing := _not_a_picture(picture)):
+        raise MediaError(media.name, f"unsupported: {missing}")
     if picture.width * picture.height > PIXELS:
         size = f"{picture.width:,} x {picture.height:,} pixels"
         raise MediaError(media.name, f"a decompression bomb? {size} are more than {PIXELS // 1_000_000} million")
     return picture
+
+
+def _not_a_picture(tiff: Image) -> str:
+    """What a TIFF file is whose first picture is only a preview; empty where it is the picture."""
+    tags = getattr(tiff, "tag_v2", {})
+    preview = tags.get(NEW_SUBFILE_TYPE) == 1 and SUB_IFDS in tags
+    return "a raw camera file" if DNG_VERSION in tags or preview else ""
 
 
 def _open_heif(media: Media, file: BinaryIO) -> Image:
@@ -83,27 +121,85 @@ def _open_heif(media: Media, file: BinaryIO) -> Image:
     return picture
 
 
-def _pixels(media: Media) -> npt.NDArray[np.uint8]:
+def _pixels(media: Media, note: Callable[[str], None]) -> npt.NDArray[np.uint8]:
     with opened(media) as file:
-        picture = _open_picture(media, file)
-        fault = integrity.check(file, _kind(picture))
-        if fault is not None:
-            raise MediaError(
-                media.name, "is cut short" if fault.cut else "is damaged: its contents fail their checksum"
-            )
+        picture = _open_picture(media, file, note)
+        kind = _kind(picture)
+        fault = integrity.check(file, kind)
+        if fault is not None and not fault.cut:
+            raise MediaError(media.name, "is damaged: its contents fail their checksum")
         try:
             picture.load()
-            return np.asarray(_to_rgb(_upright(picture)))
-        except MediaError:
-            raise
         except Exception as error:
-            raise MediaError(media.name, _reason(error, _kind(picture))) from None
+            whole = _without_end(file) if kind == "jpeg" else None
+            if whole is None:
+                raise MediaError(media.name, _reason(error, kind, file)) from None
+            picture = whole
+        try:
+            return np.asarray(_to_rgb(_upright(picture)))
+        except Exception as error:
+            raise MediaError(media.name, _reason(error, kind, file)) from None
 
 
-def _reason(error: Exception, kind: str) -> str:
+def _without_end(file: BinaryIO) -> Image | None:
+    """The picture of a JPEG that has every pixel but no end mark; None where it has not."""
+    from PIL import JpegImagePlugin
+
+    pictures: list[Image] = []
+    for content in salvage.jpeg_endings(file):
+        try:
+            picture = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
+            picture.load()
+        except Exception:
+            return None
+        if pictures and picture.tobytes() != pictures[0].tobytes():
+            return None
+        pictures = pictures or [picture]
+    return pictures[0] if pictures else None
+
+
+def _reason(error: Exception, kind: str, file: BinaryIO) -> str:
     reason = one_line(error)
-    verdict = "is cut short" if "truncated" in reason.lower() else f"is damaged as a {kind.upper()} picture"
-    return f"{verdict}: {reason}"
+    if "truncated" in reason.lower():
+        return f"is cut short: {reason}"
+    if kind == "jpeg" and (coding := salvage.jpeg_coding(file)):
+        return f"unsupported: {coding}"
+    if kind == "tiff" and isinstance(error.__context__, KeyError) and reason.isdecimal():
+        return f"unsupported: a TIFF picture with compression {reason}"
+    bmp = BMP.search(reason)
+    if UNSUPPORTED.search(reason) and (bmp is None or int(bmp[2]) in BMP_VARIETIES[bmp[1]]):
+        return f"unsupported: a {kind.upper()} picture of a variety that is not read ({reason})"
+    return f"is damaged as a {kind.upper()} picture: {reason}"
+
+
+@cache
+def _silence_libtiff() -> None:
+    """libtiff prints what is wrong with a file; Pillow hears of it in another way.
+
+    The library is found among those that Pillow's own module was linked with; where that cannot be, it goes on
+    printing.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        from PIL import _imaging
+
+        library = ctypes.CDLL(_imaging.__file__)
+        for set_handler in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+
+
+def _turned(picture: Image) -> bool:
+    """Whether ``_upright`` will turn a picture on its side, as its header says."""
+    from PIL import Image
+
+    orientation = 1
+    with contextlib.suppress(Exception):
+        # That of PNG would decode the picture first.
+        orientation = Image.Image.getexif(picture).get(ORIENTATION, 1)
+    if orientation not in SIDEWAYS:
+        return False
+    # The size of a TIFF is that of the upright picture already, where its own tag says so.
+    return getattr(picture, "tag_v2", {}).get(ORIENTATION) not in SIDEWAYS
 
 
 def _upright(picture: Image) -> Image:
@@ -152,7 +248,7 @@ def _to_srgb(picture: Image) -> Image:
 
     profile = picture.info.get("icc_profile")
     if profile:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError, KeyError):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[source.profile.xcolor_space.strip()]
             if "srgb" not in (source.profile.profile_description or "").lower() and (mode == "CMYK") == (

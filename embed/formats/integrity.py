@@ -6,28 +6,59 @@ only headers (and, for Ogg and MPEG audio, one quick pass over the bytes), and n
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from embed.media import KINDS, Modality
+
 __all__ = [
     "PICTURES",
     "SOUNDS",
+    "UNREAD_PICTURES",
+    "UNREAD_SOUNDS",
     "VIDEOS",
     "Fault",
     "Parser",
     "check",
     "id3_length",
     "kind_of",
+    "modalities_in",
     "parser",
     "placeholder",
 ]
 
-PICTURES: Final = frozenset({"png", "jpeg", "webp", "gif", "tiff", "bmp", "avif", "heic"})
-SOUNDS: Final = frozenset({"wav", "aiff", "caf", "au", "w64", "flac", "ogg", "mp3", "aac", "wma"})
-VIDEOS: Final = frozenset({"mp4", "webm", "mkv", "avi"})  # these may hold sound only
+PICTURES: Final = frozenset(kind for kind, modalities, _ in KINDS if modalities == ("image",))
+# Those of a kind that may hold pictures may hold sound only, and an Ogg or ASF file is a recording most often.
+VIDEOS: Final = frozenset(kind for kind, modalities, _ in KINDS if "video" in modalities) - {"ogg", "wma"}
+SOUNDS: Final = frozenset(kind for kind, modalities, _ in KINDS if "audio" in modalities) - VIDEOS
+# Media, but of kinds that nothing here reads.
+UNREAD_SOUNDS: Final = {
+    "dsdiff": "a DSD recording (DSDIFF)",
+    "wavpack": "a WavPack recording",
+    "midi": "a MIDI file, which holds notes and no sound",
+    "realmedia": "a RealMedia file",
+    "musepack": "a Musepack recording",
+    "shorten": "a Shorten recording",
+    "tak": "a TAK recording",
+    "optimfrog": "an OptimFROG recording",
+}
+UNREAD_PICTURES: Final = {
+    "jxl": "a JPEG XL picture",
+    "jp2": "a JPEG 2000 picture",
+    "psd": "a Photoshop picture",
+    "raw": "a raw camera file",
+    "ico": "an icon",
+    "exr": "an OpenEXR picture",
+    "hdr": "a Radiance picture",
+    "dds": "a DirectDraw picture",
+    "djvu": "a DjVu document",
+}
 
 CHUNK: Final = 1 << 20
 MPEG_RATES: Final = (44100, 48000, 32000)
@@ -40,6 +71,9 @@ MPEG_BITRATES: Final = {  # kbit/s by (version 1?, layer), ISO 11172-3 table 3-B
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 ADTS_RATES: Final = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+# An MPEG transport stream: packets of 188 bytes, as a camera keeps them with four bytes of time before each.
+TRANSPORT: Final = re.compile(rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G", re.DOTALL)
+VIDEO_STREAM: Final = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")  # in the header of an ASF file
 ASF_HEADER: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 Frame = tuple[int, int, int]  # bytes, samples, Hz
@@ -84,6 +118,8 @@ def kind_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         if brand in (b"avif", b"avis"):
             return "avif"
+        if brand in (b"crx ", b"jxl ", b"jp2 "):
+            return {b"crx ": "raw", b"jxl ": "jxl", b"jp2 ": "jp2"}[brand]
         heif = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
         return ("avif" if b"avif" in head[16:64] else "heic") if brand in heif else "mp4"
     for start, kind in (
@@ -93,7 +129,8 @@ def kind_of(head: bytes) -> str | None:
         (b"MThd", "midi"),
         (b".RMF\0", "realmedia"),
         (b"MPCK", "musepack"),
-        (b"MP+", "musepack"),
+        (b"MP+\x07", "musepack"),
+        (b"MP+\x17", "musepack"),
         (b"ajkg", "shorten"),
         (b"tBaK", "tak"),
         (b"OFR ", "optimfrog"),
@@ -106,6 +143,30 @@ def kind_of(head: bytes) -> str | None:
         (b"\x89PNG\r\n\x1a\n", "png"),
         (b"\xff\xd8\xff", "jpeg"),
         (b"GIF8", "gif"),
+        (b"\xff\x0a", "jxl"),
+        (b"\0\0\0\x0cJXL ", "jxl"),
+        (b"\0\0\0\x0cjP  ", "jp2"),
+        (b"\xff\x4f\xff\x51", "jp2"),
+        (b"8BPS", "psd"),
+        (b"\0\0\1\0", "ico" if head[9:10] == b"\0" and 0 < int.from_bytes(head[4:6], "little") < 256 else None),
+        (b"\x76\x2f\x31\x01", "exr"),
+        (b"#?RADIANCE", "hdr"),
+        (b"DDS ", "dds"),
+        (b"AT&TFORM", "djvu"),
+        (b"#!AMR", "amr"),
+        (b"MAC \x96", "ape"),
+        (b"TTA1", "tta"),
+        (b"DSD \x1c\0\0\0", "dsf"),
+        (b"\x0b\x77", "ac3"),
+        (b"FLV\x01", "flv"),
+        (b"\0\0\1\xba", "mpeg"),
+        (b"II*\0\x10\0\0\0CR", "raw"),
+        (b"IIU\0", "raw"),
+        (b"IIRO", "raw"),
+        (b"IIRS", "raw"),
+        (b"MMOR", "raw"),
+        (b"FUJIFILMCCD-RAW", "raw"),
+        (b"FOVb", "raw"),
         (b"II*\0", "tiff"),
         (b"MM\0*", "tiff"),
         (b"II+\0", "tiff"),
@@ -134,8 +195,34 @@ def kind_of(head: bytes) -> str | None:
     return None
 
 
+def modalities_in(head: bytes) -> tuple[Modality, ...]:
+    """What a file may hold by its first bytes (4096 are plenty); empty where it is nothing that analogon reads.
+
+    >>> modalities_in(b"\\xff\\xd8\\xff\\xe0"), modalities_in(b"%PDF-1.7"), modalities_in("Möwen".encode())
+    (('image',), (), ('text',))
+    """
+    kind = kind_of(head[:64])
+    rows = [modalities for name, modalities, _ in KINDS if name == kind]
+    if rows:
+        pictured = kind not in ("ogg", "wma") or b"\x80theora" in head or VIDEO_STREAM in head
+        return max(rows, key=len) if pictured else min(rows, key=len)
+    if kind is None and TRANSPORT.match(head):
+        return ("audio", "video")
+    return ("text",) if kind is None and _is_text(head) else ()
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes begin a text in UTF-8, or in UTF-16 with a mark."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    with contextlib.suppress(UnicodeDecodeError):
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+        return bool(text) and not any(one < " " and one not in "\t\n\r\f\x1b" for one in text)
+    return False
+
+
 def id3_length(head: bytes) -> int:
-    """How many bytes an ID3v2 tag has by its first ten; 0 where they are not a tag's (ID3v2.4.0, section 3.1).
+    r"""How many bytes an ID3v2 tag has by its first ten; 0 where they are not a tag's (ID3v2.4.0, section 3.1).
 
     >>> id3_length(b"ID3\x03\0\0\0\0\x0f\x50"), id3_length(b"ID3 tags hold the title")
     (2010, 0)
@@ -168,9 +255,9 @@ def check(file: BinaryIO, kind: str | None) -> Fault | None:
     file.seek(0)
     try:
         match kind:
-            case "wav" | "webp" | "avi" | "aiff":
+            case "wav" | "avi" | "aiff":
                 return _chunks(file, size)
-            case "mp4" | "avif" | "heic":
+            case "mp4":
                 return _boxes(file, size)
             case "webm" | "mkv":
                 return _matroska(file, size)
@@ -215,7 +302,7 @@ def _at(file: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def _boxes(file: BinaryIO, size: int) -> Fault | None:
-    """ISO base media (mp4, m4a, mov, avif, heic): a top-level box that is longer than the file."""
+    """ISO base media (mp4, m4a, mov): a top-level box that is longer than the file."""
     here = 0
     while here + 8 <= size:
         length, _ = struct.unpack(">I4s", _at(file, here, 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -10,14 +11,24 @@ from typing import Any, Final
 
 from embed.errors import MediaError
 from embed.formats import integrity
-from embed.formats.files import described, opened, size
+from embed.formats.files import opened, refusal, size
 from embed.media import Media, Span
 
-__all__ = ["facts", "parts"]
+__all__ = ["facts", "marked", "parts"]
 
 PASSAGE: Final = 1000  # characters of text in one part
 TEXT_BYTES: Final = 1 << 26
-BINARY: Final = (integrity.PICTURES | integrity.SOUNDS | integrity.VIDEOS | {"pdf", "zip", "gzip"}) - {"bmp", "gif"}
+# Whatever is not text by its first bytes alone; what begins with letters of its own may be words as well.
+BINARY: Final = (
+    integrity.PICTURES | integrity.SOUNDS | integrity.VIDEOS | {"jxl", "jp2", "raw", "exr", "ico", "pdf", "zip", "gzip"}
+) - {"bmp", "gif", "amr", "tta"}
+
+
+def marked(head: bytes) -> str:
+    """The encoding that a byte order mark at the beginning of a text names; UTF-8 without one."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def _read_text(media: Media) -> str:
@@ -26,15 +37,19 @@ def _read_text(media: Media) -> str:
         raw = file.read(TEXT_BYTES + 1)
     if len(raw) > TEXT_BYTES:
         raise MediaError(media.name, f"is longer than {TEXT_BYTES >> 20} MiB of text: split it into several files")
-    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    encoding = marked(raw)
     kind = integrity.kind_of(raw[:64])
     if encoding == "utf-8-sig" and (b"\0" in raw or kind in BINARY):
-        raise MediaError(media.name, f"is not text but {described(kind)}" if kind in BINARY else "is not text")
+        if kind in BINARY:
+            raise MediaError(media.name, refusal(kind, "text"))
+        wide = max(raw[:1000:2].count(0), raw[1:1000:2].count(0)) > len(raw[:1000]) // 4
+        without_mark = ": UTF-16 without its byte order mark? Save it as UTF-8" if wide else ""
+        raise MediaError(media.name, f"is not text{without_mark}")
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        name = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        name = {"utf-16": "UTF-16", "utf-32": "UTF-32"}.get(encoding, "UTF-8")
         raise MediaError(media.name, f"is not {name} text (line {line}): save it as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -148,3 +148,83 @@ def test_texts_with_and_without_a_header(tmp_path: Path) -> None:
         list(texts(keys, ["a", "c"]))
     with pytest.raises(UsageError, match="name the columns"):
         list(texts(keys))
+
+
+def bad(file: Path, column: str = "text") -> dict[int, str]:
+    return {one.row: one.reason for one in rows(file, column) if isinstance(one, BadRow)}
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+def test_a_quote_that_is_never_closed_is_told_with_its_line(tmp_path: Path, ending: str) -> None:
+    file = write(tmp_path / "a.csv", f'n,text\n1,rain\n\n2,"waves crash\n3,a bus\n4,a dog{ending}')
+    assert [one.text for one in rows(file, "text") if isinstance(one, Row)] == ["rain"]
+    assert bad(file) == {1: "a quote that opens in line 4 is not closed as a quote should be and takes in 2 more lines"}
+    with pytest.raises(MediaError, match="row 2: a quote that opens in line 4"):
+        metadata_table(file, "n")
+    assert [one for one in texts(file) if isinstance(one, BadRow)]
+    last = write(tmp_path / "b.csv", f'n,text\n1,rain\n2,"waves{ending}')
+    assert bad(last) == {1: "a quote that opens in line 3 is not closed as a quote should be"}
+    header = write(tmp_path / "c.csv", f'"n,text\n1,rain\n2,waves{ending}')
+    with pytest.raises(MediaError, match="its header cannot be read: a quote that opens in line 1"):
+        list(rows(header, "text"))
+
+
+def test_a_quote_that_a_later_one_closes_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", 'n,text\n1,"waves\n2,"a bus"\n3,a dog\n')
+    assert bad(file) == {0: "a quote that opens in line 2 is not closed as a quote should be and takes in 1 more line"}
+    assert list(rows(file, "text"))[1] == Row("a dog", 1, {"n": 3})
+
+
+def test_a_quoted_cell_of_several_lines_is_as_before(tmp_path: Path) -> None:
+    cells = ['two\nlines, "quoted"', 'a 5" disc', "\n", "end\n"]
+    with open(tmp_path / "a.csv", "w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows([["n", "text"], *([n, cell] for n, cell in enumerate(cells))])
+    assert [one.text for one in rows(tmp_path / "a.csv", "text") if isinstance(one, Row)] == [
+        cell for cell in cells if cell.strip()
+    ]
+    assert bad(tmp_path / "a.csv") == {2: "its 'text' is empty"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "file;mood\n001.wav;dark, wet\n002.wav;bright\n"),
+        ("b.csv", "file\tmood\n001.wav\tdark, wet\n002.wav\tbright\n"),
+        ("c.csv", "sep=;\r\nfile;mood\r\n001.wav;dark, wet\r\n002.wav;bright\r\n"),
+        ("d.csv", 'file,mood\n001.wav,"dark, wet"\n002.wav,bright\n'),
+        ("e.csv", 'file;mood\n"001.wav";"dark, wet"\n002.wav;bright\n'),
+        ("f.tsv", "file\tmood\n001.wav\tdark, wet\n002.wav\tbright\n"),
+        ("g.jsonl", '{"file": "001.wav", "mood": "dark, wet"}\n{"file": "002.wav", "mood": "bright"}\n'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_separators_and_encodings_of_spreadsheets(tmp_path: Path, name: str, content: str, encoding: str) -> None:
+    file = write(tmp_path / name, content.encode(encoding))
+    assert metadata_table(file, "file") == {"001.wav": {"mood": "dark, wet"}, "002.wav": {"mood": "bright"}}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "utf-16-be", "cp1252"])
+def test_an_encoding_that_cannot_be_told_is_refused(tmp_path: Path, suffix: str, encoding: str) -> None:
+    text = {"csv": "file,mood\na,Möwe\n", "tsv": "file\tmood\na\tMöwe\n", "jsonl": '{"file":"a","mood":"Möwe"}\n'}
+    with pytest.raises(MediaError, match="is not UTF-8 text: save it as UTF-8"):
+        metadata_table(write(tmp_path / f"a.{suffix}", text[suffix].encode(encoding)), "file")
+
+
+def test_numbers_that_json_has_not(tmp_path: Path) -> None:
+    said: list[str] = []
+    lines = (
+        '{"f":"a","n":NaN}\n{"f":"b","n":1e999,"m":1e3}\n\n{"f":"c","n":-Infinity,"m":[NaN, 1]}\n{"f":"d","n":2.5}\n'
+    )
+    table = metadata_table(write(tmp_path / "a.jsonl", lines), "f", said.append)
+    assert table == {"a": {}, "b": {"m": 1000.0}, "c": {"m": "[null, 1]"}, "d": {"n": 2.5}}
+    reason = "NaN, 1e999, -Infinity is no number that can be kept; left out of 4 cells, the first in row 1"
+    assert said == [reason]
+    assert len(list(rows(tmp_path / "a.jsonl", "f", said.append))) == 4 and said == [reason, reason]
+
+
+def test_a_key_that_comes_twice_in_an_object(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", '{"text":"a","n":1}\n{"text":"b","n":1,"n":2}\n{"text":"c","n":{"x":1,"x":1}}\n')
+    assert bad(file) == {1: "has the key 'n' twice", 2: "has the key 'x' twice"}
+    with pytest.raises(MediaError, match="row 2: has the key 'n' twice"):
+        metadata_table(file, "text")

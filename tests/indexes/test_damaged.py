@@ -16,6 +16,7 @@ def test_300_damaged_files_are_each_named_with_a_reason(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     kinds = damaged.build(folder, count=300, seed=1)
+    folders = [path for path, kind in kinds.items() if kind == "a folder"]  # one that a run walks, whatever its name
     good = [sounds.write(folder / f"good {number}.wav", number) for number in range(10)]
     vanishing = [sounds.write(folder / f"vanishing {number}.wav", 100 + number) for number in range(5)]
 
@@ -33,11 +34,12 @@ def test_300_damaged_files_are_each_named_with_a_reason(tmp_path: Path) -> None:
     with Collection.create(tmp_path / "collection") as collection:
         report = build(collection, [(encoder, {"family": "toy", "model": "16"})], Plan((str(folder),)))
         named = {failure.path: failure.reason for failure in report.failures}
+        assert len(kinds) == 300 and len(folders) == 3 and not set(folders) & set(named)
+        kinds = {path: kind for path, kind in kinds.items() if path not in folders}
         missed = sorted(
             (str(kind), os.path.relpath(path, folder)) for path, kind in kinds.items() if str(path) not in named
         )
         assert not missed, json.dumps(missed, indent=1)
-        assert len(kinds) == 300
         assert all(reason and "\n" not in reason and "Traceback" not in reason for reason in named.values())
         assert not set(map(str, good)) & set(named)
         for path in good:

@@ -88,8 +88,8 @@ def test_what_fails_is_named_kept_and_not_tried_again(collection: Collection, tm
     (folder / "link.wav").symlink_to(folder / "nowhere.wav")
     report = run(collection, folder)
     reasons = {Path(failure.path).name: failure.reason for failure in report.failures}
-    assert sorted(reasons) == ["bad.wav", "empty.wav", "folder.wav", "link.wav", "pipe.wav"]
-    assert reasons["empty.wav"] == "is empty" and "pipe" in reasons["pipe.wav"] and "folder" in reasons["folder.wav"]
+    assert sorted(reasons) == ["bad.wav", "empty.wav", "link.wav", "pipe.wav"]  # a folder may be called as it likes
+    assert reasons["empty.wav"] == "is empty" and "pipe" in reasons["pipe.wav"]
     assert "link" in reasons["link.wav"]
     assert contents(collection) == oracle_of_good(folder)
     assert {Path(failure.path).name for failure in collection.catalog.failures()} == set(reasons)
@@ -103,7 +103,7 @@ def test_what_fails_is_named_kept_and_not_tried_again(collection: Collection, tm
     healed = run(collection, folder)
     assert healed.vectors == 2 and healed.still_failing == 0
     left = {Path(failure.path).name for failure in collection.catalog.failures()}
-    assert left == {"empty.wav", "folder.wav"}
+    assert left == {"empty.wav"}
 
 
 def oracle_of_good(folder: Path) -> dict[tuple[str, str, float, float, str], bytes]:
