@@ -37,7 +37,7 @@ def described(kind: str | None) -> str:
     if kind in ("mpeg", "flv"):
         return f"a video ({kind.upper()})"
     if kind in integrity.PICTURES:
-        return f"a {kind.upper()} picture"
+        return f"{'an' if kind == 'avif' else 'a'} {kind.upper()} picture"
     if kind in integrity.SOUNDS:
         return f"a recording ({kind})"
     if kind in integrity.VIDEOS:

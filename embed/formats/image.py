@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from embed.errors import MediaError, one_line
 from embed.formats import integrity, salvage
-from embed.formats.files import opened, refusal, size
+from embed.formats.files import described, opened, refusal, size
 from embed.media import Media
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ def _reason(error: Exception, kind: str, file: BinaryIO) -> str:
         return f"unsupported: a TIFF picture with compression {reason}"
     bmp = BMP.search(reason)
     if UNSUPPORTED.search(reason) and (bmp is None or int(bmp[2]) in BMP_VARIETIES[bmp[1]]):
-        return f"unsupported: a {kind.upper()} picture of a variety that is not read ({reason})"
-    return f"is damaged as a {kind.upper()} picture: {reason}"
+        return f"unsupported: {described(kind)} of a variety that is not read ({reason})"
+    return f"is damaged as {described(kind)}: {reason}"
 
 
 @cache
