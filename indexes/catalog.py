@@ -20,6 +20,7 @@ writer left, and is cut off by the next one.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import threading
@@ -748,5 +749,22 @@ def _place(path: str, row: int | None) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that SQLite takes: half of a surrogate pair, which is no text, becomes a question mark."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+    """JSON that SQLite takes: what is no number becomes null, half of a surrogate pair, which is no text, a "?"."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(finite(value), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def finite(value: Any) -> Any:
+    """A value with None in place of numbers that JSON has not.
+
+    >>> finite({"bpm": float("nan"), "peaks": [1.5, float("-inf")]})
+    {'bpm': None, 'peaks': [1.5, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value

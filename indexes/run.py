@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from embed import listener as listening
@@ -62,25 +61,25 @@ class SideTable:
                 raise UsageError(f"{path}: {key} {other!r} and {name!r} are one file's; keys must differ")
         return cls(path, key, rows, tuple(notes))
 
-    def match(self, files: Iterable[tuple[str, str]]) -> Matches:
-        """Which row is which file's. ``files`` are paths, each with the folder under which it was found.
+    def match(self, files: Iterable[str], same: Mapping[str, int] | None = None) -> Matches:
+        """Which row is which file's.
 
-        A row names a file by its path, by the end of it from that folder on or from within it, or by its name; of the
-        last three the suffix may be left out. The longest that is there counts. A row that would be that of files in
-        several folders is nobody's.
+        A row names a file by its whole path or by the end of it, down to the bare name; the suffix may be left out. The
+        longest that is there counts. A row that would be that of files in several folders is nobody's, unless all of
+        them are the ``same``: equal files have one number.
         """
         spelled = {_spelled(name): name for name in self.rows}
         claims: dict[str, dict[str, None]] = {}
-        for path, root in files:
-            inside = os.path.relpath(path, root)
-            named = (path, os.path.join(os.path.basename(root), inside), inside, Path(path).name)
-            names = [*named, *(os.path.splitext(name)[0] for name in named[1:])]
-            key = next((name for name in names if name in self.rows), None) or next(
-                (spelled[name] for name in map(_spelled, names) if name in spelled), None
-            )
+        for path in files:
+            key = next((spelled[name] for name in _endings(path) if name in spelled), None)
             if key is not None:
                 claims.setdefault(key, {})[path] = None
-        several = {key: list(paths) for key, paths in claims.items() if len({os.path.dirname(p) for p in paths}) > 1}
+        several = {
+            key: list(paths)
+            for key, paths in claims.items()
+            if len({os.path.dirname(path) for path in paths}) > 1
+            and (same is None or len({same[path] for path in paths}) > 1)
+        }
         return Matches(
             {path: key for key, paths in claims.items() if key not in several for path in paths},
             several,
@@ -99,7 +98,7 @@ class Matches:
     total: int
 
     def lines(self) -> Iterator[str]:
-        """What a person should know of them."""
+        """What a person should know of the rows that are not used, one line each for the two reasons."""
         if self.several:
             paths = next(iter(self.several.values()))
             yield (
@@ -198,6 +197,15 @@ class Run:
 def _spelled(name: str) -> str:
     """A path as it is compared: with slashes, without detours, in composed letters (macOS takes them apart)."""
     return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/")))
+
+
+def _endings(path: str) -> Iterator[str]:
+    """A path, ever shorter ends of it, and those without the suffix."""
+    whole = _spelled(path)
+    parts = whole.split("/")
+    ends = [whole, *("/".join(parts[start:]) for start in range(1, len(parts)))]
+    yield from ends
+    yield from (os.path.splitext(end)[0] for end in ends)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -101,7 +101,7 @@ class Scan:
     def _match(self, table: SideTable, asked: frozenset[Modality]) -> None:
         """Find out which row of the side table is which file's, before anything is recorded."""
         self.matches = table.match(
-            (path, _base(root))
+            path
             for root in self.run.roots
             for path in files_under(root, lambda path, reason: None)
             if path == root or not asked.isdisjoint(modalities_of(path))

@@ -11,7 +11,6 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -21,12 +20,12 @@ from analogon.search import contents
 from analogon.search.library import Library
 from analogon.vectors.geometry import mean
 from analogon.vectors.measure import Interval, wilson
-from embed import tables
 from embed.errors import UsageError
 from embed.media import Modality
 from indexes.catalog import Item
 from indexes.collection import Collection
 from indexes.fields import check_label
+from indexes.run import SideTable
 
 __all__ = [
     "Confusion",
@@ -360,14 +359,17 @@ def given(
     never taken for a person's label. Raises ``UsageError`` where there is no such column, or nothing fits.
     """
     columns = [column, *([group] if group else [])]
-    rows = None
+    side = matches = None
+    notes: list[str] = []
     if table is not None:
-        rows = tables.metadata_table(table, key)
+        side = SideTable.read(os.fspath(table), key)
+        rows = side.rows
+        matches = side.match(*_numbered(items))
+        notes += [f"{side.path}: {text}" for text in (*side.notes, *matches.lines())]
         have = {name for row in rows.values() for name in row}
         if missing := [name for name in columns if name not in have]:
             named = ", ".join(sorted(have)) or "none"
             raise UsageError(f"{os.fspath(table)}: no column {missing[0]!r} beside {key!r}; it has: {named}")
-    used: set[str] = set()
     labels: dict[int, Value] = {}
     groups: dict[int, Value] = {}
     torn: dict[int, str] = {}
@@ -375,10 +377,8 @@ def given(
         found = []
         for source in item.sources:
             fields: Mapping[str, Any] = source.metadata
-            if rows is not None:
-                name = next((name for name in _names(source.path) if name in rows), None)
-                fields = rows[name] if name is not None else {}
-                used |= {name} if name is not None else set()
+            if side is not None and matches is not None:
+                fields = side.rows.get(matches.rows.get(source.path, ""), {})
             found.append(fields)
         said = list(dict.fromkeys(fields[column] for fields in found if column in fields))
         if len(said) > 1:
@@ -387,13 +387,9 @@ def given(
             labels[position] = said[0]
             if group and (of := [fields[group] for fields in found if group in fields]):
                 groups[position] = of[0]
-    notes = []
-    if table is not None and rows is not None:
-        if not used:
-            first = next(iter(rows), "none")
-            raise UsageError(f"{os.fspath(table)}: no {key!r} names a file here; its first is {first!r}")
-        if unused := len(rows) - len(used):
-            notes.append(f"{unused} rows of {os.fspath(table)} name no file here")
+    if side is not None and matches is not None and len(matches.unused) == len(side.rows):
+        first = next(iter(side.rows), "none")
+        raise UsageError(f"{side.path}: no {key!r} names a file here; its first is {first!r}")
     if not labels:
         raise UsageError(f"no file here has a {column!r}: name a table that has it with --table")
     if torn:
@@ -402,10 +398,10 @@ def given(
     return Given(labels, groups, frozenset(torn), tuple(notes))
 
 
-def _names(path: str) -> list[str]:
-    """What a table may call a file: its whole path first, then ever shorter ends of it, at last its bare name."""
-    parts = PurePath(path).parts
-    return [path, *("/".join(parts[start:]) for start in range(1, len(parts))), PurePath(path).stem]
+def _numbered(items: Sequence[Item]) -> tuple[list[str], dict[str, int]]:
+    """The paths of some items, and which item each is of."""
+    of = {source.path: position for position, item in enumerate(items) for source in item.sources}
+    return list(of), of
 
 
 # -- on a collection ---------------------------------------------------------------------------------------------------

@@ -268,3 +268,16 @@ def test_numbers_that_are_none_are_told_and_left_out(collection: Collection, fol
 def test_a_side_table_whose_quote_is_never_closed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"table.csv, row 1: a quote that opens in line 2 is not closed"):
         side(tmp_path, 'file,mood\n001.wav,"dark\n002.wav,bright\n')
+
+
+def test_numbers_that_are_none_given_in_python(folder: Path, tmp_path: Path) -> None:
+    import analogon
+
+    with analogon.open(tmp_path / "made", create=True) as library:
+        said = {
+            folder / "c.wav": {"bpm": float("nan"), "peaks": [1.0, float("inf")]},
+            folder / "a/001.wav": {"bpm": 90},
+        }
+        library.index(folder, encoders=["toy:16"], metadata=said)
+        assert metadata(library.collection, folder)["c.wav"] == {"bpm": None, "peaks": [1.0, None]}
+        assert [Path(hit.path).name for hit in library.search("x", where="bpm > 0", by="sound")] == ["001.wav"]

@@ -14,6 +14,7 @@ import analogon
 from analogon.labels import probe
 from embed.errors import UsageError
 from embed.space import unit
+from indexes.run import SideTable
 from tests.command_line import exit_code
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
@@ -206,7 +207,7 @@ def test_equal_files_with_different_labels_are_told(library: analogon.Library, f
     found = probe.probe(library.collection, "colour", table=table)
     assert found.evaluation.items == 17
     assert "p00.png" not in {Path(p.item.media.path or "").name for p in found.predicted}
-    assert "1 rows" in found.notes[0] and "red and blue" in found.notes[1]
+    assert "1 of 20 rows match no file here: 'nobody.png'" in found.notes[0] and "red and blue" in found.notes[1]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +231,28 @@ def test_what_cannot_be_learnt_is_one_line(
 
 
 def test_files_are_named_by_path_its_end_its_name_or_its_stem() -> None:
-    names = probe._names("/a/b/c d.wav")
-    assert names == ["/a/b/c d.wav", "a/b/c d.wav", "b/c d.wav", "c d.wav", "c d"]
+    path = "/a/b/c d.wav"
+    names = ["/a/b/c d.wav", "a/b/c d.wav", "b/c d.wav", "c d.wav", "/a/b/c d", "a/b/c d", "b/c d", "c d"]
+    for shorter, name in enumerate(names):  # each is found where no longer one is there
+        rows: dict[str, dict[str, str]] = {other: {} for other in names[shorter:]}
+        assert SideTable("t.csv", "file", rows).match([path]).rows == {path: name}
+    assert SideTable("t.csv", "file", {"c": {}, "d.wav": {}, "b": {}, "/c d.wav": {}}).match([path]).rows == {}
+
+
+def test_a_bare_name_of_files_in_several_folders_labels_none_of_them(
+    library: analogon.Library, folder: Path, tmp_path: Path
+) -> None:
+    table = labels(tmp_path / "labels.csv", range(18))
+    before = probe.probe(library.collection, "colour", table=table)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "p00.png").write_bytes((folder / "p29.png").read_bytes())  # another picture of that name
+    library.index(folder)
+    found = probe.probe(library.collection, "colour", table=table)
+    assert found.evaluation.items == before.evaluation.items - 1
+    assert "'p00.png' may be files of several folders" in found.notes[0]
+    (folder / "sub" / "p00.png").write_bytes((folder / "p00.png").read_bytes())  # the same picture: one row, one item
+    library.index(folder)
+    assert probe.probe(library.collection, "colour", table=table).evaluation.items == before.evaluation.items
 
 
 def test_of_several_windows_their_mean_is_learnt(tmp_path: Path) -> None:
