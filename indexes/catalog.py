@@ -350,7 +350,7 @@ class Catalog:
         )
         return [
             Source(
-                i, path, None if row == NO_ROW else row, content, size, mtime, tuple(kinds.split()), json.loads(meta)
+                i, path, None if row == NO_ROW else row, content, size, mtime, tuple(kinds.split()), _read_json(meta)
             )
             for i, path, row, content, size, mtime, kinds, meta in rows
         ]
@@ -371,7 +371,7 @@ class Catalog:
                 sources = tuple(self.sources_of_content(content))
                 if sources:
                     span = None if first == NO_SPAN else Span(first, last)
-                    known, said = json.loads(facts), json.loads(labels or "{}")
+                    known, said = _read_json(facts), _read_json(labels or "{}")
                     items[identity] = Item(identity, content, modality, span, text, sources, known, said)
         return items
 
@@ -505,7 +505,7 @@ class Catalog:
 
     def labels(self) -> dict[int, dict[str, Any]]:
         """What models said: content -> field -> value, of the contents of which anything was said."""
-        return {content: json.loads(fields) for content, fields in self.query("SELECT content, fields FROM label")}
+        return {content: _read_json(fields) for content, fields in self.query("SELECT content, fields FROM label")}
 
     def counts(self) -> dict[str, int]:
         """How many sources, contents and items there are."""
@@ -553,7 +553,7 @@ class Catalog:
         for content, text, facts, path, row, size, mtime in rows:
             if content not in found and (path in named or any(str(folder) in named for folder in Path(path).parents)):
                 media = Media(modality, path=path, text=text, row=None if row == NO_ROW else row)
-                seconds = float(json.loads(facts).get("duration") or 0.0)
+                seconds = float(_read_json(facts).get("duration") or 0.0)
                 found[content] = Pending(content, media, size, mtime, seconds)
         return list(found.values())
 
@@ -576,7 +576,7 @@ class Catalog:
 
         The notes become a fact like the others, ``remarks``, so that ``--where`` and hits know them.
         """
-        known = json.loads(self._db.execute("SELECT facts FROM content WHERE id = ?", (content,)).fetchone()[0])
+        known = _read_json(self._db.execute("SELECT facts FROM content WHERE id = ?", (content,)).fetchone()[0])
         said = dict.fromkeys((*known.get("remarks", ()), *notes))
         now = {**known, **facts} | ({"remarks": list(said)} if said else {})
         if now != known:
@@ -615,7 +615,7 @@ class Catalog:
         path, row, metadata = self._db.execute(
             "SELECT path, row, metadata FROM source WHERE id = ?", (source,)
         ).fetchone()
-        words = words_of(path, None if row == NO_ROW else row, json.loads(metadata))
+        words = words_of(path, None if row == NO_ROW else row, _read_json(metadata))
         now = (words.name, words.folder, "\n".join(words.captions))
         if now == self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone():
             return
@@ -643,7 +643,7 @@ class Catalog:
     def put_labels(self, content: int, labels: Mapping[str, Any]) -> None:
         """Say something of a content; other fields stay as they are, and a value of None takes a field away."""
         row = self._db.execute("SELECT fields FROM label WHERE content = ?", (content,)).fetchone()
-        merged = {**(json.loads(row[0]) if row else {}), **labels}
+        merged = {**(_read_json(row[0]) if row else {}), **labels}
         kept = {field: value for field, value in merged.items() if value is not None}
         self._note_fields({field: value for field, value in labels.items() if value is not None})
         if kept:
@@ -739,13 +739,17 @@ class Catalog:
             self._db.execute(f"DELETE FROM {table} WHERE space = ?", (space,))
 
     def _note_fields(self, columns: Mapping[str, Any]) -> None:
-        names = json.loads(_json(list(columns)))
+        names = _read_json(_json(list(columns)))
         self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
 
 
 def _place(path: str, row: int | None) -> str:
     path = path.replace("\n", "\\n")  # one line, whatever a file is called
     return path if row is None else f"{path}, row {row + 1}"
+
+
+# Collections of earlier versions may hold numbers that JSON has not.
+_read_json: Final = json.JSONDecoder(parse_constant=lambda _: None).decode
 
 
 def _json(value: Any) -> str:

@@ -281,3 +281,12 @@ def test_numbers_that_are_none_given_in_python(folder: Path, tmp_path: Path) -> 
         library.index(folder, encoders=["toy:16"], metadata=said)
         assert metadata(library.collection, folder)["c.wav"] == {"bpm": None, "peaks": [1.0, None]}
         assert [Path(hit.path).name for hit in library.search("x", where="bpm > 0", by="sound")] == ["001.wav"]
+
+
+def test_numbers_that_an_earlier_version_kept_are_read_as_none(
+    collection: Collection, folder: Path, tmp_path: Path
+) -> None:
+    run(collection, folder)
+    with collection.catalog.transaction():
+        collection.catalog._db.execute("UPDATE source SET metadata = ?", ('{"bpm": NaN, "gain": -Infinity, "n": 1}',))
+    assert all(said == {"bpm": None, "gain": None, "n": 1} for said in metadata(collection, folder).values())
