@@ -9,6 +9,7 @@
     │   ├── SsmlError             an SSML document cannot be spoken; says the line
     │   └── UnsupportedModality   this encoder or collection has no such side
     ├── MediaError                one file or text cannot be read; carries path and reason
+    ├── MachineError              memory, disk, descriptors, network or device failed; carries what it was about
     ├── EncoderError              a model cannot be loaded, or an encoder gave something unusable
     │   ├── UnknownEncoder        no family of that name
     │   ├── ModelNotFound         the model's files are neither here nor reachable
@@ -37,6 +38,7 @@ __all__ = [
     "EncoderError",
     "FilterError",
     "GeneratorError",
+    "MachineError",
     "MediaError",
     "MissingPackage",
     "ModelNotFound",
@@ -99,6 +101,18 @@ class UnsupportedModality(UsageError):
 
 class MediaError(AnalogonError):
     """One file or text cannot be read. ``name`` says which, ``reason`` why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name}: {reason}")
+
+
+class MachineError(AnalogonError):
+    """The machine failed for the moment, not the file or the model: the same may go well at the next try.
+
+    ``name`` says what it was about, ``reason`` what was lacking. See ``embed.faults``.
+    """
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name

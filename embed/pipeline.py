@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from embed import decode
 from embed.encoder import Encoder
-from embed.errors import EncoderError, MediaError, UnsupportedModality, one_line
-from embed.media import Media, Modality
+from embed.errors import AnalogonError, EncoderError, MachineError, MediaError, UnsupportedModality, one_line
+from embed.faults import machine_fault
+from embed.media import Media, Modality, Span
 from embed.remarks import Remarks
 from embed.space import Vectors, unit
 
@@ -26,6 +27,10 @@ __all__ = ["Encoded", "Finished", "encode", "encode_stream"]
 
 PARTS_AHEAD: Final = 8  # decoded windows that one long recording may hold in memory
 MEDIA_AHEAD: Final = 32  # media that may be decoded and waiting
+PLAIN_SECONDS: Final = 10.0  # of the sound that tells a broken encoder from a bad recording, at most
+
+
+_Fault = MediaError | MachineError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +47,7 @@ class Finished:
     """All of medium number ``index`` is done: ``parts`` vectors of it were given.
 
     ``error`` says what went wrong; with ``parts`` above 0 the medium is damaged and what could be read was encoded.
+    A ``MachineError`` says nothing of the medium: it may be sound, and should be tried again.
     ``notes`` say what fails nothing but should be known, one clause each; ``facts`` are what decoding found where the
     header says something else or nothing, under the names of ``embed.decode.facts``.
     """
@@ -49,7 +55,7 @@ class Finished:
     index: int
     media: Media
     parts: int
-    error: MediaError | None = None
+    error: MediaError | MachineError | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
@@ -63,9 +69,7 @@ class _Lane:
 
     index: int
     media: Media
-    parts: queue.Queue[Media | MediaError | EncoderError | None] = field(
-        default_factory=lambda: queue.Queue(PARTS_AHEAD)
-    )
+    parts: queue.Queue[Media | _Fault | EncoderError | None] = field(default_factory=lambda: queue.Queue(PARTS_AHEAD))
     remarks: Remarks = field(default_factory=Remarks)
 
 
@@ -75,37 +79,52 @@ def encode_stream(
     *,
     batch_size: int | None = None,
     workers: int | None = None,
+    patience: int = 1,
 ) -> Iterator[Encoded | Finished]:
-    """Encode media one after another, with bounded look-ahead; a medium that fails never ends the stream.
+    """Encode media one after another, with bounded look-ahead; a medium that is bad never ends the stream.
 
     Vectors of one modality come in the order of their media, and each medium's ``Finished`` after its last vector.
-    Raises ``EncoderError`` where the encoder itself does not work.
+    Raises ``EncoderError`` where the encoder itself does not work, which a plain input tells from a bad medium, and
+    ``MachineError`` after the ``Finished`` of the ``patience``-th medium in a row that the machine failed.
     """
     size = batch_size or encoder.batch_size
     waiting: dict[Modality, list[tuple[int, Media]]] = {}
     counts: dict[int, int] = {}
-    errors: dict[int, MediaError] = {}
-    ended: dict[int, tuple[_Lane, MediaError | None]] = {}
+    errors: dict[int, _Fault] = {}
+    ended: dict[int, tuple[_Lane, _Fault | None]] = {}
     pending: dict[int, int] = {}
+    failing = 0
 
     def flush(modality: Modality) -> Iterator[Encoded | Finished]:
         batch = waiting.pop(modality, [])
         rows = _encode_checked(encoder, [part for _, part in batch])
         for (index, part), row in zip(batch, rows, strict=True):
             pending[index] -= 1
-            if isinstance(row, MediaError):
-                errors.setdefault(index, row)
+            if isinstance(row, _Fault):
+                remember(index, row)
             else:
                 counts[index] = counts.get(index, 0) + 1
                 yield Encoded(index, _without_array(part), row)
             yield from finish(index)
 
+    def remember(index: int, error: _Fault) -> None:
+        """The first fault of a medium counts, but for the machine's: then nothing is certain about the medium."""
+        if isinstance(error, MachineError) and not isinstance(errors.get(index), MachineError):
+            errors[index] = error
+        errors.setdefault(index, error)
+
     def finish(index: int) -> Iterator[Finished]:
+        nonlocal failing
         if index in ended and not pending.get(index):
             lane, error = ended.pop(index)
             pending.pop(index, None)
-            error, said = errors.pop(index, None) or error, lane.remarks
+            if error is not None:
+                remember(index, error)
+            error, said = errors.pop(index, None), lane.remarks
+            failing = failing + 1 if isinstance(error, MachineError) else 0
             yield Finished(index, lane.media, counts.pop(index, 0), error, tuple(said.notes), said.facts)
+            if isinstance(error, MachineError) and failing >= patience:
+                raise error
 
     for lane, item in _decode_ahead(encoder, media, workers):
         if isinstance(item, Media):
@@ -157,36 +176,105 @@ def encode(
     return Vectors(encoder.space, unit(sums))
 
 
-def _encode_checked(encoder: Encoder, parts: list[Media]) -> list[npt.NDArray[np.float32] | MediaError]:
-    """Unit rows for prepared parts; where a batch fails, each alone, so that one bad part costs only itself."""
+def _encode_checked(encoder: Encoder, parts: list[Media]) -> list[npt.NDArray[np.float32] | _Fault]:
+    """Unit rows for prepared parts; where a batch fails, each alone, so that one bad part costs only itself.
+
+    A fault that is neither the part's by its type nor the machine's may still be the encoder's: where nothing of the
+    batch could be encoded, a plain input decides, and ``EncoderError`` is raised if that fails too.
+    """
+    model = encoder.space.model
+    rows = _tried(encoder, parts)
+    if len(parts) > 1 and isinstance(rows[0], Exception) and all(row is rows[0] for row in rows):
+        rows = [_tried(encoder, [part])[0] for part in parts]
+    found: list[npt.NDArray[np.float32] | _Fault] = []
+    doubtful: Exception | None = None
+    for part, row in zip(parts, rows, strict=True):
+        if isinstance(row, np.ndarray | MediaError):
+            found.append(row if isinstance(row, np.ndarray) else machine_fault(row, part.name) or row)
+        elif (machine := machine_fault(row, f"{part.name} with {model}")) is not None:
+            found.append(machine)
+        else:
+            doubtful = doubtful or row
+            finite = not isinstance(row, _NotFinite)
+            told = f"failed on it: {one_line(row, named=True)}" if finite else "gave a vector that is not finite"
+            found.append(MediaError(part.name, f"{model} {told}"))
+    if doubtful is not None and not any(isinstance(row, np.ndarray) for row in found):
+        _blame(encoder, parts[0], doubtful)
+    return found
+
+
+class _NotFinite(Exception):
+    """An encoder gave NaN or infinity."""
+
+
+def _tried(encoder: Encoder, parts: list[Media]) -> Sequence[npt.NDArray[np.float32] | Exception]:
+    """The unit row of each prepared part, or its exception: one for all where the batch failed.
+
+    Raises ``EncoderError``, also for a wrong shape.
+    """
+    model = encoder.space.model
     try:
         rows = np.asarray(encoder.encode_batch(parts))
     except EncoderError:
         raise
     except Exception as error:
-        if len(parts) == 1:
-            if isinstance(error, MediaError):
-                return [error]
-            return [MediaError(parts[0].name, f"{encoder.space.model} failed on it: {one_line(error, named=True)}")]
-        results = [_encode_checked(encoder, [part])[0] for part in parts]
-        if not isinstance(error, MediaError) and all(isinstance(r, MediaError) for r in results):
-            raise EncoderError(f"{encoder.space.model} cannot encode: {one_line(error, named=True)}") from error
-        return results
+        return [error] * len(parts)
     if rows.shape != (len(parts), encoder.space.dim):
         raise EncoderError(
-            f"{encoder.space.model} gave an array of shape {rows.shape} for {len(parts)} "
+            f"{model} gave an array of shape {rows.shape} for {len(parts)} "
             f"{parts[0].modality} inputs; its space wants {(len(parts), encoder.space.dim)}"
         )
-    units = unit(rows)
-    results = []
-    for part, raw, row in zip(parts, rows, units, strict=True):
+    results: list[npt.NDArray[np.float32] | Exception] = []
+    for part, raw, row in zip(parts, rows, unit(rows), strict=True):
         if not np.isfinite(raw).all():
-            results.append(MediaError(part.name, f"{encoder.space.model} gave a vector that is not finite"))
+            results.append(_NotFinite("it gives vectors that are not finite"))
         elif not row.any():
-            results.append(MediaError(part.name, f"{encoder.space.model} has no direction for it (a vector of zeros)"))
+            results.append(MediaError(part.name, f"{model} has no direction for it (a vector of zeros)"))
         else:
             results.append(row)
     return results
+
+
+def _blame(encoder: Encoder, part: Media, error: Exception) -> None:
+    """Raise ``EncoderError``, or ``MachineError``, where the encoder fails on a plain input as it did on ``part``."""
+    try:
+        plain = _tried(encoder, [encoder.prepare(_plain(encoder, part.modality))])[0]
+    except EncoderError:
+        raise
+    except Exception as raised:
+        plain = raised
+    # A refusal is an answer; and an encoder that reads files by itself finds none under the plain input's name.
+    if isinstance(plain, np.ndarray | MediaError | FileNotFoundError):
+        return
+    if (machine := machine_fault(plain, encoder.space.model)) is not None:
+        raise machine
+    told = str(error) if isinstance(error, _NotFinite) else one_line(error, named=True)
+    raise EncoderError(f"{encoder.space.model} cannot encode any {part.modality}: {told}") from error
+
+
+def _plain(encoder: Encoder, modality: Modality) -> Media:
+    """An input, as if decoded, that every encoder of the modality takes: a tone, a gradient, a word."""
+    name = f"plain.{modality}"
+    if modality == "text":
+        return Media(modality, path=name, text="rain")
+    shades = np.broadcast_to(np.arange(224, dtype=np.uint8)[:, None], (224, 224, 3)).copy()
+    if modality == "image":
+        return Media(modality, path=name, array=shades)
+
+    def tone(rate: int, seconds: float) -> npt.NDArray[np.float32]:
+        samples: npt.NDArray[np.float32] = np.sin(2 * np.pi * 440 / rate * np.arange(round(rate * seconds)))
+        return (0.1 * samples).astype(np.float32)
+
+    if modality == "audio":
+        assert encoder.audio is not None
+        seconds = min(encoder.audio.window or PLAIN_SECONDS, PLAIN_SECONDS)
+        rate = encoder.audio.rate
+        return Media(modality, path=name, array=tone(rate, seconds), rate=rate, span=Span(0.0, seconds))
+    assert encoder.video is not None
+    seconds = min(encoder.video.window or PLAIN_SECONDS, PLAIN_SECONDS)
+    sound = tone(encoder.video.rate, seconds) if encoder.video.rate else None
+    frames = np.stack([np.roll(shades, number, axis=1) for number in range(encoder.video.frames)])
+    return Media(modality, path=name, array=frames, sound=sound, rate=encoder.video.rate, span=Span(0.0, seconds))
 
 
 def _without_array(part: Media) -> Media:
@@ -197,14 +285,14 @@ def _without_array(part: Media) -> Media:
 
 def _decode_ahead(
     encoder: Encoder, media: Iterable[Media], workers: int | None
-) -> Iterator[tuple[_Lane, Media | MediaError | None]]:
+) -> Iterator[tuple[_Lane, Media | _Fault | None]]:
     """Each medium's prepared parts, then its error or None; threads run up to ``MEDIA_AHEAD`` media ahead."""
     numbered = enumerate(media)
     lanes: deque[_Lane] = deque()
     stop = threading.Event()
     pool = ThreadPoolExecutor(workers or max(2, os.cpu_count() or 2), thread_name_prefix="decode")
 
-    def put(lane: _Lane, item: Media | MediaError | EncoderError | None) -> bool:
+    def put(lane: _Lane, item: Media | _Fault | EncoderError | None) -> bool:
         while not stop.is_set():
             try:
                 lane.parts.put(item, timeout=0.1)
@@ -214,15 +302,18 @@ def _decode_ahead(
         return False
 
     def work(lane: _Lane) -> None:
-        error: MediaError | EncoderError | None = None
+        error: _Fault | EncoderError | None = None
         try:
             for part in _parts(encoder, lane.media, lane.remarks):
                 if not put(lane, part):
                     return
-        except (MediaError, EncoderError) as raised:
+        except EncoderError as raised:
             error = raised
         except Exception as raised:  # a decoder's own surprise is this file's trouble, not the run's
-            error = MediaError(lane.media.name, f"cannot be decoded: {one_line(raised, named=True)}")
+            error = machine_fault(raised, lane.media.name)
+            if error is None:
+                told = f"cannot be decoded: {one_line(raised, named=True)}"
+                error = raised if isinstance(raised, MediaError) else MediaError(lane.media.name, told)
         put(lane, error)
 
     def start(count: int) -> None:
@@ -253,4 +344,21 @@ def _decode_ahead(
 def _parts(encoder: Encoder, media: Media, remarks: Remarks) -> Iterator[Media]:
     """The parts of one medium as the encoder wants them, decoded and prepared."""
     for part in decode.parts(media, audio=encoder.audio, video=encoder.video, remarks=remarks):
-        yield encoder.prepare(part)
+        yield _prepared(encoder, part)
+
+
+def _prepared(encoder: Encoder, part: Media) -> Media:
+    try:
+        return encoder.prepare(part)
+    except AnalogonError:
+        raise
+    except Exception as error:
+        if machine_fault(error, part.name) is None:
+            try:
+                encoder.prepare(_plain(encoder, part.modality))
+            except (MediaError, FileNotFoundError):
+                pass
+            except Exception:
+                told = f"{encoder.space.model} cannot prepare a plain {part.modality}"
+                raise EncoderError(f"{told}: {one_line(error, named=True)}") from error
+        raise
