@@ -18,7 +18,7 @@ from embed.media import Media, Modality
 from embed.registry import Registry
 from embed.space import Space
 
-__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
+__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve", "unknown_words"]
 
 REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
 PATH_KEYS: Final = ("model", "text", "audio", "image")
@@ -100,6 +100,13 @@ class Encoder(ABC):
         """The form in which a query of this medium is encoded; models with prompts for queries change it."""
         return media
 
+    def remark(self, media: Media) -> str | None:
+        """What of a text has no part in its vector, in one line: words that the encoder does not know.
+
+        None where all has. It comes beside the vector; where nothing is left, ``encode_batch`` raises ``MediaError``.
+        """
+        return None
+
     def doubt(self, query: Media, modality: Modality, best: float) -> str | None:
         """Why not to trust the answers to ``query``, of which the best has the cosine ``best``, in one line.
 
@@ -107,6 +114,20 @@ class Encoder(ABC):
         on recordings that it had not learnt from says so here.
         """
         return None
+
+
+def unknown_words(words: Sequence[str], model: str) -> str | None:
+    """The line that says which words have no part in a text's vector; None where there are none.
+
+    >>> unknown_words(["zzqx", "qqz"], "words:glove.txt")
+    'zzqx and qqz are in no vocabulary of words:glove.txt: they do not count'
+    """
+    if not words:
+        return None
+    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return f"{listed} {'is' if len(words) == 1 else 'are'} in no vocabulary of {model}: " + (
+        "it does not count" if len(words) == 1 else "they do not count"
+    )
 
 
 def families() -> list[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import codecs
 import difflib
 import mmap
 import re
 import string
+import struct
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -17,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import hub
-from embed.encoder import Encoder
+from embed.encoder import Encoder, unknown_words
 from embed.errors import EncoderError, MediaError, ModelNotFound
 from embed.media import Media
 from embed.space import Space, unit
@@ -27,18 +32,26 @@ __all__ = ["WordsEncoder", "load"]
 PHRASE: Final = 4  # words that one entry such as New_York_Stock_Exchange may join
 CHUNK: Final = 8192  # rows read at a time
 NEAR: Final = 20_000  # words that the search for near spellings looks at
+FIRST_LINE: Final = 1 << 20  # bytes of a line that the format is told by
+LONGEST: Final = 200  # bytes of a word in a binary file where its end is in doubt
+CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # what no word holds, and nearly every vector
+PADDING: Final = b" \t\r\n\x00"
+BASE64: Final = "B64:"  # before each word of Deeplearning4j's files
 FASTTEXT_MAGIC: Final = (793712314).to_bytes(4, "little")
+ARCHIVES: Final = ((b"\x1f\x8b", "gunzip"), (b"PK\x03\x04", "unzip"), (b"BZh", "bunzip2"), (b"\xfd7zXZ\x00", "unxz"))
 # A word is looked up as it stands, in lower case, and with capitals, in this order.
 SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (str, str.lower, str.capitalize)
+LITTLE: Final = frozenset({"a", "an", "and", "of", "the", "to"})  # Google's vectors lack some; nobody misses them
 QUOTES: Final = "“”„‘’«»…–—"
 
 
 class WordsEncoder(Encoder):
     """A text is the mean of the unit vectors of its known words; unknown words do not count.
 
-    Words are what white space parts. Up to four neighbours are first tried as one entry joined by ``_`` ("New York"
-    is ``New_York``), the longest first; then each word alone: as it stands, in lower case, with a capital; then
-    without the punctuation around it and a final 's; then its parts between hyphens and the like.
+    A text that is an entry is that entry. Else words are what white space parts. Up to four neighbours are first tried
+    as one entry joined by ``_`` or a blank ("New York" is ``New_York``), the longest first; then each word alone: as it
+    stands, in lower case, with a capital; then without the punctuation around it and a final 's; then its parts between
+    hyphens and the like.
     """
 
     modalities = frozenset({"text"})
@@ -57,13 +70,21 @@ class WordsEncoder(Encoder):
     @cached_property
     def _row_of(self) -> dict[str, int]:
         # Of an entry that a file holds twice the first counts, as in gensim.
-        words = self.vocabulary
+        words = self._source.words
         return dict(zip(reversed(words), range(len(words) - 1, -1, -1), strict=True))
 
-    @property
+    @cached_property
+    def _rows(self) -> npt.NDArray[np.int64]:
+        """Where each word of the vocabulary stands in the file."""
+        rows = np.fromiter(self._row_of.values(), np.int64, len(self._row_of))
+        rows.sort()
+        return rows
+
+    @cached_property
     def vocabulary(self) -> list[str]:
-        """Every word, in the file's order."""
-        return self._source.words
+        """Every word once, in the file's order; of one that the file holds twice the first place counts."""
+        words = self._source.words
+        return words if len(self._rows) == len(words) else [words[row] for row in self._rows]
 
     @cached_property
     def matrix(self) -> npt.NDArray[np.float32]:
@@ -74,21 +95,51 @@ class WordsEncoder(Encoder):
         """Unit rows of the first ``count`` words, or of all where there are fewer, float32 ``(n, dim)``."""
         rows = np.empty((min(count, len(self.vocabulary)), self.space.dim), dtype=np.float32)
         for start in range(0, len(rows), CHUNK):
-            chunk = range(start, min(start + CHUNK, len(rows)))
-            rows[chunk.start : chunk.stop] = unit(self._source.rows(chunk))
+            chunk = self._rows[start : min(start + CHUNK, len(rows))]
+            rows[start : start + len(chunk)] = unit(self._read(chunk.tolist()))
         return rows
+
+    def _read(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Rows as the file has them. Raises ``EncoderError``, naming the word, for one that is not finite."""
+        vectors = self._source.rows(rows)
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            row = rows[int(np.flatnonzero(~finite)[0])]
+            raise EncoderError(
+                f"{self._source.files[0]}: word {row + 1} ({self._source.words[row]}) has a number that is not finite"
+            )
+        return vectors
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         with self._lock:
             found = [self._find(media) for media in batch]
             used = sorted({row for rows in found for row in rows})
-            vectors = dict(zip(used, unit(self._source.rows(used)), strict=True))
+            vectors = dict(zip(used, unit(self._read(used)), strict=True))
         means = [np.mean([vectors[row] for row in rows], axis=0, dtype=np.float64) for rows in found]
         return np.asarray(means, dtype=np.float32)
 
+    def remark(self, media: Media) -> str | None:
+        unknown = self._look(media.text or "")[1]
+        return unknown_words([word for word in unknown if word.lower() not in LITTLE], self.space.model)
+
     def _find(self, media: Media) -> list[int]:
-        pieces = (media.text or "").split()
+        rows, unknown = self._look(media.text or "")
+        if not rows:
+            raise MediaError(media.name, f"no word of it is in the vocabulary{self._near(unknown)}")
+        return rows
+
+    def _look(self, text: str) -> tuple[list[int], list[str]]:
+        """The rows of a text's words, and those of its words that there are none of."""
+        if (row := self._row_of.get(text.strip(string.whitespace))) is not None:
+            return [row], []
+        # A word may hold a blank that is not ASCII's, such as a no-break space.
+        pieces = [
+            part
+            for piece in re.split(f"[{string.whitespace}]+", text)
+            for part in ([piece] if piece in self._row_of else piece.split())
+        ]
         rows: list[int] = []
+        unknown: list[str] = []
         start = 0
         while start < len(pieces):
             for length in range(min(PHRASE, len(pieces) - start), 0, -1):
@@ -97,12 +148,12 @@ class WordsEncoder(Encoder):
                     break
             else:
                 length = 1
-                parts = re.split(r"[\W_]+", pieces[start])
-                rows += [row for part in parts if part and (row := self._row([part])) is not None]
+                parts = [part for part in re.split(r"[\W_]+", pieces[start]) if part]
+                known = [self._row([part]) for part in parts]
+                rows += [row for row in known if row is not None]
+                unknown += [part for part, row in zip(parts, known, strict=True) if row is None]
             start += length
-        if not rows:
-            raise MediaError(media.name, f"no word of it is in the vocabulary{self._near(pieces)}")
-        return rows
+        return rows, list(dict.fromkeys(unknown))
 
     def _row(self, pieces: Sequence[str]) -> int | None:
         """The row of one word, or of several as one entry; punctuation goes only where it would not be found."""
@@ -111,8 +162,10 @@ class WordsEncoder(Encoder):
         for forms in (pieces, bare, owner):
             if all(forms):
                 for spelling in SPELLINGS:
-                    if (row := self._row_of.get("_".join(spelling(form) for form in forms))) is not None:
-                        return row
+                    spelt = [spelling(form) for form in forms]
+                    for entry in ("_".join(spelt), " ".join(spelt)):
+                        if (row := self._row_of.get(entry)) is not None:
+                            return row
         return None
 
     def _near(self, pieces: Sequence[str]) -> str:
@@ -163,7 +216,9 @@ class _Numpy(_Source):
 
     @cached_property
     def words(self) -> list[str]:
-        words = self.files[1].read_text("utf-8", "replace").removesuffix("\n").split("\n")
+        # Only a line feed ends a word, perhaps after a carriage return: other breaks may be part of one.
+        text = self.files[1].read_bytes().decode("utf-8-sig", "replace").removesuffix("\n")
+        words = [line.removesuffix("\r") for line in text.split("\n")]
         if len(words) != len(self._vectors):
             raise EncoderError(f"{self.files[1]} has {len(words)} words, {self.files[0]} {len(self._vectors)} vectors")
         return words
@@ -194,6 +249,11 @@ class _Mapped(_Source):
             raise EncoderError(
                 f"{self.files[0]}: its first line says {self._count} words, it holds {len(words)}: cut short?"
             )
+        if all(word.startswith(BASE64) for word in words):
+            try:
+                words = [base64.b64decode(word[len(BASE64) :], validate=True).decode("utf-8") for word in words]
+            except (binascii.Error, UnicodeDecodeError):
+                raise EncoderError(f"{self.files[0]}: its words begin with {BASE64} but are not in Base64") from None
         return words, np.array(offsets, dtype=np.int64)
 
     @property
@@ -206,23 +266,63 @@ class _Mapped(_Source):
 
 
 class _Binary(_Mapped):
-    """word2vec's binary format: each word, a space, ``dim`` little-endian float32, perhaps a line feed."""
+    """word2vec's binary format: each word, a space, ``dim`` little-endian float32, perhaps a line feed.
+
+    A word ends at its first space, unless the next word would then begin within the vector, which bytes that no word
+    holds give away: then the word has a blank in it, as some tools write phrases.
+    """
 
     def _scan(self) -> tuple[list[str], list[int]]:
         words: list[str] = []
         offsets: list[int] = []
-        data, end, size = self._map, len(self._map), 4 * self.dim
+        data, end, size, strange = self._map, len(self._map), 4 * self.dim, 0
         at = self._start
         while at < end:
-            space = data.find(b" ", at)
-            if space < 0 and not data[at:].strip():
+            if len(words) == self._count:
+                if data[at:].strip(PADDING):
+                    raise EncoderError(f"{self.files[0]}: its first line says {self._count} words, it holds more")
                 break
+            space = data.find(b" ", at)
             if space < 0 or space + 1 + size > end:
                 raise EncoderError(f"{self.files[0]}: cut short within word {len(words) + 1} of {self._count}")
+            last = len(words) + 1 == self._count
+            if not (self._likely(space) and (last or self._ends(space))):
+                space, fits = self._later(space, last)
+                strange += not fits
             words.append(data[at:space].lstrip(b"\n").decode("utf-8", "replace"))
             offsets.append(space + 1)
             at = space + 1 + size
+        if 2 * strange > len(words):
+            raise EncoderError(
+                f"{self.files[0]}: words and vectors cannot be told apart: does its first line say the right number of "
+                f"dimensions ({self.dim}), and is it word2vec's binary format?"
+            )
         return words, offsets
+
+    def _likely(self, space: int) -> bool:
+        """Whether the numbers behind a space are such as vectors have; those of letters are huge or tiny."""
+        values = struct.unpack_from(f"<{min(self.dim, 8)}f", self._map, space + 1)
+        return all(not value or 1e-9 < abs(value) < 1e6 for value in values)
+
+    def _ends(self, space: int) -> bool:
+        """Whether a word can begin after the vector behind a space."""
+        after = space + 1 + 4 * self.dim
+        word = self._map[after : after + LONGEST].lstrip(b"\n").partition(b" ")[0]
+        try:
+            word.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return not CONTROLS.search(word)
+
+    def _later(self, space: int, last: bool) -> tuple[int, bool]:
+        """A later space of the same word that its vector may follow, else the first; and whether it fits."""
+        later = space
+        while (later := self._map.find(b" ", later + 1, space + LONGEST)) >= 0:
+            if CONTROLS.search(self._map[space:later]) or later + 1 + 4 * self.dim > len(self._map):
+                break
+            if self._likely(later) and (last or self._ends(later)):
+                return later, True
+        return space, last or self._ends(space)
 
     def rows(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
         starts = self._records[1][np.asarray(indices, dtype=np.int64)]
@@ -238,22 +338,32 @@ class _Text(_Mapped):
     def _scan(self) -> tuple[list[str], list[int]]:
         words: list[str] = []
         offsets: list[int] = []
-        data, dim = self._map, self.dim
+        data, dim, numbered = self._map, self.dim, 0
         data.seek(self._start)
         at = self._start
+        line = b""
         for line in iter(data.readline, b""):
             bare = line.rstrip()
-            if bare.count(b" ") == dim:  # nearly every line; cutting each into its numbers would take ten times as long
-                word = bare[: bare.find(b" ")]
+            # Nearly every line; cutting each into its numbers would take ten times as long.
+            if bare.count(b" ") == dim and b"\t" not in bare:
+                length = bare.find(b" ")
+                word = bare[:length]
             elif len(parts := bare.rsplit(None, dim)) == dim + 1:
-                word = parts[0]
+                length = len(parts[0])
+                word = parts[0].strip()
+                numbered += len(rest := word.split()) > 1 and all(map(_is_number, rest[1:]))
             elif parts:
                 raise EncoderError(f"{self.files[0]}: word {len(words) + 1} ({_shown(bare)}) has not {dim} numbers")
             else:
+                at += len(line)
                 continue  # an empty line; it can only be the last, or the count will not fit
             words.append(word.decode("utf-8", "replace"))
-            offsets.append(at + len(word))
+            offsets.append(at + length)
             at += len(line)
+        if 2 * numbered > len(words):
+            raise EncoderError(f"{self.files[0]}: its first line says {dim} numbers a word; most words have more")
+        if not line.endswith(b"\n") and line.strip() and not _is_number(line.split()[-1]):
+            raise EncoderError(f"{self.files[0]}: cut short within word {len(words)} ({_shown(line)})")
         return words, offsets
 
     def rows(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
@@ -276,7 +386,11 @@ class _Text(_Mapped):
 
 
 def _numbers(text: bytes) -> npt.NDArray[np.float32]:
-    return np.fromstring(text.decode("ascii", "replace"), sep=" ", dtype=np.float32)
+    """The numbers of a text, too few where there is something else in it."""
+    # numpy stops without an error at what is no number, perhaps behind the digits of the last: one more shows it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return np.fromstring(text.decode("ascii", "replace") + " 1", sep=" ", dtype=np.float32)[:-1]
 
 
 def _shown(line: bytes) -> str:
@@ -293,19 +407,32 @@ def _numpy(vectors: Path) -> _Numpy:
 def _file(path: Path) -> _Source:
     """Tell the formats apart by the first bytes: suffixes are no help, since .bin and .txt mean several."""
     with path.open("rb") as file:
-        first = file.readline(1 << 16)
-        following = file.read(1 << 12)
+        first = file.readline(FIRST_LINE)
+        following = file.readline(FIRST_LINE)
+        rest = following + file.read(1 << 12)
     if first.startswith(FASTTEXT_MAGIC):
         raise EncoderError(f"{path} is fastText's own .bin format; take the .vec file that comes with it")
-    if first.startswith(b"\x1f\x8b"):
-        raise EncoderError(f"{path} is compressed: gunzip it first, so that it can be read in place")
-    if re.fullmatch(rb"\d+ \d+\s*", first):
-        count, dim = map(int, first.split())
-        kind = _Binary if re.search(rb"[\x00-\x08\x0e-\x1f]", following) else _Text
+    for magic, unpack in ARCHIVES:
+        if first.startswith(magic):
+            raise EncoderError(f"{path} is compressed: {unpack} it first, so that it can be read in place")
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise EncoderError(f"{path} is in UTF-16: save it as UTF-8 first")
+    start = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+    fields, second = first[start:].split(), following.split()
+    numbers = [int(field) for field in fields if field.isdigit()]
+    # Deeplearning4j's first line goes on with the number of texts that it was trained on.
+    if len(numbers) == len(fields) and (len(fields) == 2 or (len(fields) == 3 and len(second) != 3)):
+        count, dim = numbers[:2]
+        text = len(second) > dim and all(map(_is_number, second[-dim:]))
+        if dim and len(fields) == 3 and not text:
+            raise EncoderError(
+                f"{path}: its first line is three numbers, and its second line has not the {dim} of them that it says"
+            )
         if dim:
+            kind = _Binary if not text and CONTROLS.search(rest) else _Text
             return kind(path, dim, count, len(first))
-    elif len(fields := first.split()) > 2 and first.endswith(b"\n") and _is_number(fields[-1]):
-        return _Text(path, len(fields) - 1, None, 0)
+    elif len(fields) > 2 and (following or first.endswith(b"\n")) and _is_number(fields[-1]):
+        return _Text(path, len(fields) - 1, None, start)
     raise EncoderError(
         f"{path} is not a file of word vectors: its first line is neither 'words dimensions' nor a word and its numbers"
     )
