@@ -18,7 +18,7 @@ from embed.media import Media, Modality
 from embed.registry import Registry
 from embed.space import Space
 
-__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve", "unknown_words"]
+__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
 
 REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
 PATH_KEYS: Final = ("model", "text", "audio", "image")
@@ -100,12 +100,21 @@ class Encoder(ABC):
         """The form in which a query of this medium is encoded; models with prompts for queries change it."""
         return media
 
-    def remark(self, media: Media) -> str | None:
-        """What of a text has no part in its vector, in one line: words that the encoder does not know.
+    def unknown(self, media: Media) -> list[str]:
+        """The words of a text that the encoder does not know, so that they add nothing, or noise, to its vector.
 
-        None where all has. It comes beside the vector; where nothing is left, ``encode_batch`` raises ``MediaError``.
+        Where there is no other word, ``encode_batch`` raises ``MediaError``, or gives what the noise amounts to.
         """
-        return None
+        return []
+
+    def remark(self, media: Media) -> str | None:
+        """What to tell beside a text's vector, in one line: which words have no part in it. None where all have."""
+        words = list(dict.fromkeys(self.unknown(media)))
+        if not words:
+            return None
+        listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+        verbs = "is {} and adds" if len(words) == 1 else "are {} and add"
+        return f"{listed} {verbs.format(f'in no vocabulary of {self.space.model}')} no meaning"
 
     def doubt(self, query: Media, modality: Modality, best: float) -> str | None:
         """Why not to trust the answers to ``query``, of which the best has the cosine ``best``, in one line.
@@ -114,20 +123,6 @@ class Encoder(ABC):
         on recordings that it had not learnt from says so here.
         """
         return None
-
-
-def unknown_words(words: Sequence[str], model: str) -> str | None:
-    """The line that says which words have no part in a text's vector; None where there are none.
-
-    >>> unknown_words(["zzqx", "qqz"], "words:glove.txt")
-    'zzqx and qqz are in no vocabulary of words:glove.txt: they do not count'
-    """
-    if not words:
-        return None
-    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-    return f"{listed} {'is' if len(words) == 1 else 'are'} in no vocabulary of {model}: " + (
-        "it does not count" if len(words) == 1 else "they do not count"
-    )
 
 
 def families() -> list[str]:

@@ -68,6 +68,9 @@ class ConseEncoder(Encoder):
     def embed_query(self, media: Media) -> Media:
         return self.text.embed_query(media) if media.modality == "text" else media
 
+    def unknown(self, media: Media) -> list[str]:
+        return self.text.unknown(media) if media.modality == "text" else []
+
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
         side = batch[0].modality
         if side == "text":

@@ -7,6 +7,7 @@ safetensors only: a text query imports neither torch nor transformers.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ __all__ = ["StaticEncoder", "load"]
 # Where the tokenizer and the table lie: as model2vec saves them, or as sentence-transformers saves StaticEmbedding.
 LAYOUTS: Final = ("", "0_StaticEmbedding")
 TABLE_NAMES: Final = ("embeddings", "embedding.weight")
+SPLINTERS: Final = 1.5  # letters a token of a word, below which its tokens say nothing of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,11 +98,25 @@ class StaticEncoder(Encoder):
             raise EncoderError(f"{self.where}: mapping points outside of the table's {len(table)} rows")
         return _Tower(tokenizer, _unknown_token(tokenizer), table, row_of, weight)
 
+    def unknown(self, media: Media) -> list[str]:
+        """The words of a text that the vocabulary has not, or only in splinters such as single letters."""
+        with self._lock:
+            tower = self._tower
+        text = _encodable(media.text or "")
+        found = tower.tokenizer.encode(text, add_special_tokens=False)
+        tokens = list(zip(found.ids, found.offsets, strict=True))
+        unknown = []
+        for word in re.finditer(r"[^\W\d_]+", text):
+            inside = [(one, end - start) for one, (start, end) in tokens if word.start() <= start < end <= word.end()]
+            splintered = len(inside) > 1 and sum(length for _, length in inside) < SPLINTERS * len(inside)
+            if splintered or any(one == tower.unknown for one, _ in inside):
+                unknown.append(word.group())
+        return unknown
+
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         with self._lock:
             tower = self._tower
-        # Half of a surrogate pair, as broken file names hold them, is not UTF-8 and the tokenizer would refuse it.
-        texts = [(media.text or "").encode("utf-8", "replace").decode("utf-8") for media in batch]
+        texts = [_encodable(media.text or "") for media in batch]
         rows = np.empty((len(batch), self.space.dim), dtype=np.float32)
         found = tower.tokenizer.encode_batch(texts, add_special_tokens=False)
         for row, media, tokens in zip(rows, batch, found, strict=True):
@@ -112,6 +128,11 @@ class StaticEncoder(Encoder):
                 vectors *= tower.weight[ids, None]
             row[:] = vectors.mean(axis=0, dtype=np.float64)
         return rows
+
+
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, as broken file names hold them, is not UTF-8 and the tokenizer would refuse it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _table_file(path: Path) -> Any:

@@ -116,6 +116,9 @@ class StudentEncoder(Encoder):
     def embed_query(self, media: Media) -> Media:
         return self.text.embed_query(media) if media.modality == "text" else media
 
+    def unknown(self, media: Media) -> list[str]:
+        return self.text.unknown(media) if media.modality == "text" else []
+
     def doubt(self, query: Media, modality: Modality, best: float) -> str | None:
         least = self.settings.least
         if least is None or query.modality != "text" or modality != "audio" or best >= least:

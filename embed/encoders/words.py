@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import hub
-from embed.encoder import Encoder, unknown_words
+from embed.encoder import Encoder
 from embed.errors import EncoderError, MediaError, ModelNotFound
 from embed.media import Media
 from embed.space import Space, unit
@@ -118,9 +118,8 @@ class WordsEncoder(Encoder):
         means = [np.mean([vectors[row] for row in rows], axis=0, dtype=np.float64) for rows in found]
         return np.asarray(means, dtype=np.float32)
 
-    def remark(self, media: Media) -> str | None:
-        unknown = self._look(media.text or "")[1]
-        return unknown_words([word for word in unknown if word.lower() not in LITTLE], self.space.model)
+    def unknown(self, media: Media) -> list[str]:
+        return [word for word in self._look(media.text or "")[1] if word.lower() not in LITTLE]
 
     def _find(self, media: Media) -> list[int]:
         rows, unknown = self._look(media.text or "")

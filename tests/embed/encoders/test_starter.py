@@ -41,6 +41,16 @@ def test_the_card_tells_what_it_learnt_from() -> None:
     assert not any("fsdd" in row["recording"] or "stamps" in row["recording"] for row in rows)
 
 
+def test_words_that_it_cannot_know_are_told() -> None:
+    """Of a vocabulary of pieces of words every latin letter is one: what falls into letters is no word of it."""
+    starter = load("starter")
+    for text in ("rain on a tin roof", "thunderstorms", "ukulele and dubstep", "café, lo-fi!", "x y", "808 Hz"):
+        assert starter.remark(Media.from_text(text)) is None
+    assert starter.remark(Media.from_text("zzqx rain")) == "zzqx is in no vocabulary of starter and adds no meaning"
+    assert starter.unknown(Media.from_text("дождь rain")) == ["дождь"]
+    assert starter.unknown(Media("audio", path="zzqx.wav")) == []
+
+
 def test_neither_torch_nor_transformers_is_imported(tmp_path: Path) -> None:
     sound = synthesise("dog", 1)
     soundfile.write(tmp_path / "a.wav", sound.samples, sound.rate)

@@ -56,6 +56,24 @@ def test_a_text_without_a_known_word(tmp_path: Path) -> None:
     assert embed.encode(encoder, [Media.from_text("dog \ud83d")]).array.shape == (1, 24)
 
 
+def test_words_that_are_unknown_are_told(tmp_path: Path) -> None:
+    name = tiny_static.build(tmp_path)
+    encoder = embed.load(name)
+    for text, words in [
+        ("dog barking", []),
+        ("dogs", []),
+        ("zzz dog", ["zzz"]),
+        ("zzz, dog-qqq zzz!", ["zzz", "qqq", "zzz"]),
+        ("dog \ud83d 440", []),
+        ("犬 dog дождь", ["犬", "дождь"]),
+    ]:
+        assert encoder.unknown(Media.from_text(text)) == words
+    assert encoder.remark(Media.from_text("zzz, dog-qqq zzz!")) == (
+        f"zzz and qqq are in no vocabulary of {name} and add no meaning"
+    )
+    assert encoder.remark(Media.from_text("dog")) is None
+
+
 def test_damaged_folders_are_one_clear_line(tmp_path: Path) -> None:
     name = tiny_static.build(tmp_path)
     save_file({"embeddings": np.ones((3, 24), np.float32)}, tmp_path / "model.safetensors")
