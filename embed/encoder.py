@@ -21,6 +21,7 @@ from embed.space import Space
 __all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
 
 REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
+NAMED: Final = 10  # unknown words that a remark names
 PATH_KEYS: Final = ("model", "text", "audio", "image")
 
 
@@ -107,11 +108,16 @@ class Encoder(ABC):
         """
         return []
 
-    def remark(self, media: Media) -> str | None:
-        """What to tell beside a text's vector, in one line: which words have no part in it. None where all have."""
-        words = list(dict.fromkeys(self.unknown(media)))
+    def remark(self, *media: Media) -> str | None:
+        """What to tell beside the vectors of texts, in one line: which words have no part in them. None where all have.
+
+        Of many words the first ``NAMED`` are named.
+        """
+        words = list(dict.fromkeys(word for one in media for word in self.unknown(one)))
         if not words:
             return None
+        if len(words) > NAMED:
+            words[NAMED:] = [f"{len(words) - NAMED} more"]
         listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
         verbs = "is {} and adds" if len(words) == 1 else "are {} and add"
         return f"{listed} {verbs.format(f'in no vocabulary of {self.space.model}')} no meaning"

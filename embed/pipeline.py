@@ -152,7 +152,7 @@ def encode(
 
     A medium longer than the encoder's window is the normalised mean of its windows. ``query=True`` encodes texts as
     questions where the model tells them from documents. ``noted`` is told in a line what of a medium was dropped,
-    guessed, mixed away or could not be read. Raises ``MediaError`` for the first that cannot be encoded at all.
+    guessed, mixed away, could not be read or is a word that the encoder does not know. Raises ``MediaError`` for the first that cannot be encoded at all.
 
     >>> from embed import Media, encode, load
     >>> encode(load("toy"), [Media.from_text("dog"), Media.from_text("dog")]).array.shape
@@ -162,6 +162,7 @@ def encode(
         if item.modality not in encoder.modalities:
             sides = ", ".join(sorted(encoder.modalities))
             raise UnsupportedModality(f"{encoder.space.model} encodes {sides}, not {item.modality}: {item.name}")
+    given = media
     if query:
         media = [encoder.embed_query(item) for item in media]
     sums = np.zeros((len(media), encoder.space.dim), dtype=np.float64)
@@ -173,6 +174,8 @@ def encode(
         elif noted is not None:
             for text in (*result.notes, *([result.error.reason] if result.error else [])):
                 noted(f"{result.media.name}: {text}")
+    if noted is not None and (remark := encoder.remark(*given)) is not None:
+        noted(remark)
     return Vectors(encoder.space, unit(sums))
 
 

@@ -42,12 +42,14 @@ NEAR: Final = 20_000  # labels that the search for near spellings looks at
 class Term:
     """One of a, b, c: what it is called and its unit vector, float32 ``(dim,)``.
 
-    ``contents`` are the ids of the contents of a collection that it is made of.
+    ``contents`` are the ids of the contents of a collection that it is made of. ``remarks`` are lines about what has no
+    part in the vector, such as words that the encoder does not know.
     """
 
     label: str
     vector: Row = field(repr=False)
     contents: frozenset[int] = frozenset()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +57,14 @@ class Candidates:
     """What can answer: unit vectors of one space and what each is called.
 
     Of the items of a collection ``ids`` and ``contents`` are the ids of each item and of its content, int64 ``(n,)``.
+    ``remarks`` are lines about what has no part in the vectors.
     """
 
     labels: tuple[str, ...]
     vectors: Vectors
     ids: npt.NDArray[np.int64] | None = None
     contents: npt.NDArray[np.int64] | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.vectors):
@@ -159,7 +163,8 @@ class EncoderSource(Source):
     def candidates(self) -> Candidates:
         if self._answers is not None:
             labels = listed(self._answers)
-            return Candidates(labels, encode(self._encoder, [Media.from_text(label) for label in labels]))
+            texts = [Media.from_text(label) for label in labels]
+            return Candidates(labels, encode(self._encoder, texts), remarks=_lines(self._encoder.remark(*texts)))
         if isinstance(self._encoder, WordsEncoder):
             return Candidates(tuple(self._encoder.vocabulary), Vectors(self.space, self._encoder.matrix))
         raise UsageError(
@@ -171,7 +176,9 @@ class EncoderSource(Source):
             raise UsageError(f"{written} is an item of a collection: name the collection with -c")
         # As the candidates are encoded, not as questions: a term that is a candidate has the candidate's vector.
         try:
-            return Term(written, encode(self._encoder, [media_of(leaf)]).array[0])
+            media = media_of(leaf)
+            vector = encode(self._encoder, [media]).array[0]
+            return Term(written, vector, remarks=_lines(self._encoder.remark(media)))
         except MediaError as error:
             if isinstance(leaf, File):
                 raise
@@ -206,7 +213,12 @@ class CollectionSource(Source):
             sides = ", ".join(sorted(self._collection.encoder(self._known).modalities))
             raise UsageError(f"{self.space.model} encodes {sides}, not {asked.media[lacking[0]].modality}: {written}")
         label = _called(asked.media[leaf]) if isinstance(leaf, Item) else written
-        return Term(label, asked.vector(self._known, self._modality), asked.own_contents)
+        vector = asked.vector(self._known, self._modality)
+        return Term(label, vector, asked.own_contents, tuple(dict.fromkeys(asked.notes)))
+
+
+def _lines(remark: str | None) -> tuple[str, ...]:
+    return () if remark is None else (remark,)
 
 
 def _called(media: Media) -> str:

@@ -54,7 +54,9 @@ def fit(name: str, source: Source, table: Path, columns: Sequence[str] = ()) -> 
         try:
             for cell in cells:
                 if cell not in vectors:
-                    vectors[cell] = source.term(cell, table.parent).vector
+                    term = source.term(cell, table.parent)
+                    vectors[cell] = term.vector
+                    notes += [f"{where}: {remark}" for remark in term.remarks]
         except (MediaError, UsageError) as error:
             notes.append(f"left out {where}, {pair}: {error}")
             continue

@@ -210,6 +210,7 @@ class Answers:
     ``answers``, or are none where they were allowed; ``allowed`` is the first answer where nothing is left out,
     ``nearest`` the candidate nearest to c, and its cosine, whatever a and b are (Linzen 2016): an analogy has to beat
     it. ``known`` is the pair that c belongs to, where the relation was fitted with it: then the answer was no secret.
+    ``remarks`` are lines about words of the terms and of the candidates that have no part in their vectors.
     """
 
     question: str
@@ -222,6 +223,7 @@ class Answers:
     allowed: Answer
     nearest: Answer | None
     known: Pair | None = None
+    remarks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it, for ``-f json``."""
@@ -235,7 +237,7 @@ class Answers:
             "first_with_inputs": self.allowed.to_json(),
             "nearest_to_c": self.nearest.to_json() if self.nearest else None,
             "fitted_with": str(self.known) if self.known else None,
-        }
+        } | ({"remarks": list(self.remarks)} if self.remarks else {})
 
 
 def solve(
@@ -309,6 +311,7 @@ def solve(
         answers(found, np.ones(len(units), bool), 1)[0],
         next(iter(answers(near_c, ~same[-1], 1)), None),
         next((pair for pair in relation.pairs if c.label in (pair.a, pair.b)), None) if relation else None,
+        tuple(dict.fromkeys([line for term in given for line in term.remarks] + list(candidates.remarks))),
     )
 
 

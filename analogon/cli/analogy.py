@@ -315,6 +315,8 @@ def _summary(one: Relation) -> str:
 def _print_answers(found: Answers, form: str) -> None:
     from analogon.analogies.methods import NAMES
 
+    for remark in found.remarks:
+        complain(remark)
     if form == "json":
         sys.stdout.write(json.dumps(found.to_json(), ensure_ascii=False) + "\n")
         return

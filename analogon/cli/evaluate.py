@@ -142,12 +142,15 @@ def _of_texts(encoder: str, file: Path | None, listed: Sequence[str], restrict: 
     rows = {}
     left_out = []
     # Question files write a name of several words with _ between them.
-    for result in encode_stream(model, [Media.from_text(word.replace("_", " ")) for word in listed]):
+    media = [Media.from_text(word.replace("_", " ")) for word in listed]
+    for result in encode_stream(model, media):
         if isinstance(result, Encoded):
             rows[result.index] = result.vector
         elif result.error is not None:
             left_out.append(str(result.error))
     _tell(left_out)
+    if remark := model.remark(*(media[number] for number in rows)):
+        complain(remark)
     if not rows:
         raise UsageError(f"--encoder {encoder} could encode none of the {len(listed)} candidates")
     order = sorted(rows)

@@ -112,8 +112,8 @@ def generate(
                     found.append(take)
                     shown.advance(bar)
                 done += [ranked(found)] if found else []
-                for line in [judges.remark, *run.remarks]:
-                    if line and line not in told:
+                for line in [*judges.remarks, *run.remarks]:
+                    if line not in told:
                         told.add(line)
                         shown.console.print(f"analogon: {line}", markup=False, highlight=False, soft_wrap=True)
             made = [take for group in done for take in group]

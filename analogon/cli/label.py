@@ -89,6 +89,8 @@ def tag(
             )
         if not dry_run:
             tagging.write(opened, found)
+    if found.remark:
+        complain(found.remark)
     if found.overruled:
         complain(f"{found.overruled} files have a column {field!r} of their own, which --where sees in its place")
     rows = _tag_rows(found)

@@ -360,7 +360,10 @@ def _pick(
 def _vector(encoder: Encoder, asked: Query, part: str | None, opened: Collection | None) -> npt.NDArray[np.float32]:
     """What is asked as a unit vector of the encoder's space, ``(dim,)``."""
     if part is None:
-        return Judge.of(encoder, asked, opened).target
+        judge = Judge.of(encoder, asked, opened)
+        if judge.remark:
+            complain(judge.remark)
+        return judge.target
     if not isinstance(asked, q.File) or (media := media_of(asked)).modality not in ("audio", "video"):
         raise UsageError("--part says which part of one recording is meant")
     vector: npt.NDArray[np.float32] = encode(encoder, [media.but(span=_span(part))]).array[0]

@@ -248,7 +248,7 @@ class Demo:
             hits = library.search(takes[0].path, by="content", to="audio", k=3)
         found = [self.kinds[Path(hit.path)] for hit in hits]
         wrong = "" if MADE in found else f"the chosen take should sound like a {MADE}; it does like {', '.join(found)}"
-        return Made(command, tuple(takes), tuple(line for line in (judges.remark, *run.remarks) if line), wrong)
+        return Made(command, tuple(takes), (*judges.remarks, *run.remarks), wrong)
 
     def _ask(self, library: Library, question: Question) -> Answer:
         query = question.query

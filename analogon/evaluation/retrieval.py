@@ -320,6 +320,8 @@ class _Vectors:
                 found.setdefault(keys[result.index], []).append(result.vector)
             elif result.error is not None and not result.parts:
                 self._leave_out(keys[result.index], str(result.error))
+        if remark := encoder.remark(*(new[key] for key in found if new[key].modality == "text")):
+            self.skipped(remark)
         return {key: np.stack(rows) for key, rows in found.items()}
 
     def _leave_out(self, key: str, reason: str) -> None:

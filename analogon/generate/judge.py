@@ -27,11 +27,12 @@ Row = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """An encoder that scores media by their cosine with a query."""
+    """An encoder that scores media by their cosine with a query; ``remark`` says which words of it it does not know."""
 
     encoder: Encoder
     query: str
     target: Row = field(repr=False)
+    remark: str | None = None
 
     @classmethod
     def of(cls, encoder: Encoder, query: Query, collection: Collection | None = None) -> Judge:
@@ -40,6 +41,7 @@ class Judge:
         Raises ``UnsupportedModality`` where the encoder does not take what the query is made of, and ``UsageError``.
         """
         rows: dict[Leaf, Row] = {}
+        asked: list[Media] = []
         for leaf in q.leaves(q.without_excludes(query)):
             media = _media(leaf, collection)
             if media.modality not in encoder.modalities:
@@ -47,11 +49,12 @@ class Judge:
                     f"{encoder.space.model} cannot judge by {media.name}: it takes {_sides(encoder)}"
                 )
             rows[leaf] = encode(encoder, [media], query=True).array[0]
+            asked.append(media)
 
         def relation(name: str) -> Relation:
             return Relation.load(name).within(encoder.space)
 
-        return cls(encoder, str(query), q.fold(query, rows.__getitem__, relation))
+        return cls(encoder, str(query), q.fold(query, rows.__getitem__, relation), encoder.remark(*asked))
 
     @property
     def model(self) -> str:
@@ -76,6 +79,12 @@ class Judges:
     choose: Judge | None = None
     report: Judge | None = None
     remark: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """``remark``, and what each of the two does not know of what was asked."""
+        judged = [one.remark for one in (self.choose, self.report) if one is not None]
+        return tuple(dict.fromkeys(line for line in (self.remark, *judged) if line))
 
     @classmethod
     def among(cls, judges: Iterable[Judge], choose: Judge | None = None, report: Judge | None = None) -> Judges:

@@ -64,6 +64,7 @@ class Tagging:
     """What ``tag`` found: labels for each content of a modality, none where nothing was sure enough.
 
     ``overruled`` counts the contents whose own metadata have a column of the same name, which filters then see.
+    ``remark`` says which words of the labels the encoder does not know.
     """
 
     model: str
@@ -73,6 +74,7 @@ class Tagging:
     labels: tuple[Label, ...]
     tagged: tuple[Tagged, ...]
     overruled: int
+    remark: str | None = None
 
     def fields(self) -> dict[int, dict[str, Any]]:
         """Item id -> field -> value, as it is written; None where no label was given."""
@@ -213,7 +215,8 @@ def tag(
         names, shares = tuple(labels[i].name for i in given), tuple(float(rates[i]) for i in given)
         tagged.append(Tagged(item, names, shares))
     overruled = sum(any(field in source.metadata for source in item.sources) for item in there.items)
-    return Tagging(known.space.model, modality, field, multiple, tuple(labels), tuple(tagged), overruled)
+    remark = encoder.remark(*(Media.from_text(wording) for label in labels for wording in label.wordings))
+    return Tagging(known.space.model, modality, field, multiple, tuple(labels), tuple(tagged), overruled, remark)
 
 
 def write(collection: Collection, tagging: Tagging) -> None:

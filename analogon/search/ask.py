@@ -97,7 +97,8 @@ class ResolvedQuery:
     bridge: Bridge | None = None
     """The bridge to take, where one is named."""
     notes: list[str] = field(default_factory=list)
-    """Lines about bridges that could not be read, and what was noted of the query's files."""
+    """Lines about bridges that could not be read, what was noted of the query's files, words that an encoder does not
+    know."""
     bridges_taken: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
     given: Vectors | Row | None = None

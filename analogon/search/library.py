@@ -25,7 +25,7 @@ from analogon.settings.arguments import EncoderName, several, superseded, supers
 from analogon.settings.defaults import LOOKS_AT
 from embed.encoder import Encoder, resolve
 from embed.encoder import load as load_encoder
-from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, UsageError
+from embed.errors import CollectionNotFound, EncoderError, MediaError, UnsupportedModality, UsageError
 from embed.media import MODALITIES, Modality
 from indexes.build import Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
@@ -241,7 +241,8 @@ class Library:
         depth = k + offset if by == "content" else max(k + offset, DEPTH)
         notes: list[str] = []
         lists: list[CandidateList] = []
-        unasked: UsageError | None = None
+        unasked: UsageError | MediaError | None = None
+        heard = False
         if by != "name":
             try:
                 targets = self._targets(asked, to, several(spaces))
@@ -249,10 +250,26 @@ class Library:
                 if by == "content":
                     raise
                 targets, unasked = [], error
+            silent: dict[str, MediaError] = {}  # spaces whose encoder makes nothing of the query
             for known, modality in targets:
-                found, remarks = self._near(asked, known, modality, depth, expression, without, parts, rerank, variety)
+                if known.space.id in silent:
+                    continue
+                try:
+                    found, remarks = self._near(
+                        asked, known, modality, depth, expression, without, parts, rerank, variety
+                    )
+                except MediaError as error:
+                    silent[known.space.id] = unasked = error
+                    notes.append(f"{known.space.model} was not asked: {error}")
+                    continue
+                heard = True
                 notes += remarks
                 lists.append(CandidateList("content", found))
+            if silent and not heard:
+                assert isinstance(unasked, MediaError)
+                if by == "content":
+                    raise unasked
+                notes.clear()
             notes += dict.fromkeys([*asked.notes, *(one.remark for one in asked.bridges_taken.values())])
         if by != "content":
             kinds = self._named_kinds(to, {found.item.modality for one in lists for found in one.found})
@@ -264,7 +281,7 @@ class Library:
             )
             notes += [called.note] if called.note else []
             lists += self._by_name(called)
-            if unasked is not None:
+            if unasked is not None and not heard:
                 if not any(one.found for one in lists):
                     raise unasked
                 notes.append(f"found by name alone: {unasked}")
