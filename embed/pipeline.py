@@ -152,7 +152,8 @@ def encode(
 
     A medium longer than the encoder's window is the normalised mean of its windows. ``query=True`` encodes texts as
     questions where the model tells them from documents. ``noted`` is told in a line what of a medium was dropped,
-    guessed, mixed away, could not be read or is a word that the encoder does not know. Raises ``MediaError`` for the first that cannot be encoded at all.
+    guessed, mixed away or could not be read, and which words the encoder does not know. Raises ``MediaError`` for the
+    first that cannot be encoded at all.
 
     >>> from embed import Media, encode, load
     >>> encode(load("toy"), [Media.from_text("dog"), Media.from_text("dog")]).array.shape
@@ -202,7 +203,8 @@ def _encode_checked(encoder: Encoder, parts: list[Media]) -> list[npt.NDArray[np
             told = f"failed on it: {one_line(row, named=True)}" if finite else "gave a vector that is not finite"
             found.append(MediaError(part.name, f"{model} {told}"))
     if doubtful is not None and not any(isinstance(row, np.ndarray) for row in found):
-        _blame(encoder, parts[0], doubtful)
+        fault = _blame(encoder, parts[0], doubtful)
+        return found if fault is None else [MachineError(part.name, fault.reason) for part in parts]
     return found
 
 
@@ -238,8 +240,11 @@ def _tried(encoder: Encoder, parts: list[Media]) -> Sequence[npt.NDArray[np.floa
     return results
 
 
-def _blame(encoder: Encoder, part: Media, error: Exception) -> None:
-    """Raise ``EncoderError``, or ``MachineError``, where the encoder fails on a plain input as it did on ``part``."""
+def _blame(encoder: Encoder, part: Media, error: Exception) -> MachineError | None:
+    """Raise ``EncoderError`` where the encoder fails on a plain input as it did on ``part``; None where it does not.
+
+    Gives the machine's fault where that keeps it from being told.
+    """
     try:
         plain = _tried(encoder, [encoder.prepare(_plain(encoder, part.modality))])[0]
     except EncoderError:
@@ -248,9 +253,9 @@ def _blame(encoder: Encoder, part: Media, error: Exception) -> None:
         plain = raised
     # A refusal is an answer; and an encoder that reads files by itself finds none under the plain input's name.
     if isinstance(plain, np.ndarray | MediaError | FileNotFoundError):
-        return
+        return None
     if (machine := machine_fault(plain, encoder.space.model)) is not None:
-        raise machine
+        return machine
     told = str(error) if isinstance(error, _NotFinite) else one_line(error, named=True)
     raise EncoderError(f"{encoder.space.model} cannot encode any {part.modality}: {told}") from error
 

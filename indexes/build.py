@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from embed.encoder import Encoder
-from embed.errors import MediaError
+from embed.errors import EncoderError, MachineError, MediaError
+from embed.faults import machine_fault
 from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
 from indexes.catalog import Failure, Pending
 from indexes.collection import Collection
-from indexes.run import Listener, Plan, Report, Run, SideTable
+from indexes.run import PATIENCE, Listener, Plan, Report, Run, SideTable
 from indexes.scan import Scan
 from indexes.writer import Done, Entry, writing
 
@@ -36,9 +37,11 @@ def build(
     ``encoders`` come with the tables that ``embed.load`` makes them from. What is there already is not encoded
     again. ``names`` is the encoder in whose space names are compared. Sounds, pictures and videos that no encoder
     takes are found by their names alone: the report counts them as ``unseen``. Files that cannot be read never end the
-    run: they are in the report and in the catalog. Raises ``UsageError`` for a path that does not exist,
-    ``CollectionLocked`` while another process writes, ``Cancelled`` where ``listener`` asks for that: what was encoded
-    until then is committed, and the next run goes on from there.
+    run: they are in the report and in the catalog. Those that the machine failed (memory, disk, a network drive) are in
+    the report alone, and the next run tries them again. ``PATIENCE`` of them in a row end the run with
+    ``MachineError``, an encoder that does not work with ``EncoderError``, and ``listener`` may ask for ``Cancelled``:
+    what was encoded until then is committed, and the next run goes on from there. Raises ``UsageError`` for a path that
+    does not exist, ``CollectionLocked`` while another process writes.
     """
     started = time.monotonic()
     report = Report()
@@ -99,25 +102,35 @@ class _Encoding:
             done.clear()
             last = time.monotonic()
 
-        for result in encode_stream(encoder, (self._there(one) for one in pending)):
-            one = pending[result.index]
-            if isinstance(result, Encoded):
-                entries.append(Entry(one.content, result.part, result.vector))
-            else:
-                self.listener.advance(1, one.seconds)
-                if result.error is None or not self._unsteady(one):
-                    error = result.error.reason if result.error else None
-                    done.append(Done(one.content, modality, result.parts, error, result.notes, result.facts))
-                    self.report.encoded += result.parts > 0
-                    self.run.noted(one.content, result.notes if result.parts else ())
-                    if error is not None:
-                        for source in self.catalog.sources_of_content(one.content):
-                            self.run.told(Failure(source.path, error, source.row, result.parts > 0))
-            if len(entries) >= COMMIT_VECTORS or time.monotonic() - last > COMMIT_SECONDS:
-                commit()
-            if self.listener.cancelled:
-                commit()
-                self.listener.check()
+        self.run.went_on()
+        try:
+            for result in encode_stream(encoder, (self._there(one) for one in pending), patience=PATIENCE):
+                one = pending[result.index]
+                if isinstance(result, Encoded):
+                    entries.append(Entry(one.content, result.part, result.vector))
+                else:
+                    self.listener.advance(1, one.seconds)
+                    if isinstance(result.error, MachineError):
+                        self.run.postpone(result.error)
+                    elif result.error is None or not self._unsteady(one):
+                        error = result.error.reason if result.error else None
+                        done.append(Done(one.content, modality, result.parts, error, result.notes, result.facts))
+                        self.report.encoded += result.parts > 0
+                        self.run.noted(one.content, result.notes if result.parts else ())
+                        if error is not None:
+                            for source in self.catalog.sources_of_content(one.content):
+                                self.run.told(Failure(source.path, error, source.row, result.parts > 0))
+                if len(entries) >= COMMIT_VECTORS or time.monotonic() - last > COMMIT_SECONDS:
+                    commit()
+                if self.listener.cancelled:
+                    commit()
+                    self.listener.check()
+        except EncoderError:
+            commit()
+            raise
+        except MachineError as fault:
+            commit()
+            raise (self.run.stopped() if fault in self.report.postponed else fault) from None
         commit()
 
     def build_indexes(self, encoder: Encoder) -> None:
@@ -146,6 +159,9 @@ class _Encoding:
         try:
             status = check_readable(one.media.path)
         except MediaError as error:
+            if (fault := machine_fault(error, one.media.path)) is not None:
+                self.run.postpone(fault)
+                return True
             reason = "vanished while it was being indexed" if error.reason == "no such file" else error.reason
         else:
             if (status.st_size, status.st_mtime_ns) == (one.size, one.mtime):

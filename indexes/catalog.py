@@ -32,6 +32,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from embed.errors import CollectionDamaged, CollectionError
+from embed.faults import machine_fault
 from embed.media import Media, Modality, Span
 from indexes.where import Condition, install, json_path
 from indexes.words import words_of
@@ -223,6 +224,8 @@ class Catalog:
             if 1 <= version < VERSION:
                 version = self._bring_up()
         except sqlite3.DatabaseError as error:
+            if (fault := machine_fault(error, str(path))) is not None:
+                raise fault from None
             raise CollectionDamaged(f"{path}: not a readable catalog: {error}") from None
         if version != VERSION:
             raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads versions 1 to {VERSION}")
@@ -276,10 +279,11 @@ class Catalog:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite takes some back by itself, such as where the disk is full
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -300,6 +304,8 @@ class Catalog:
             try:
                 return self._db.execute(sql, parameters).fetchall()
             except sqlite3.DatabaseError as error:
+                if (fault := machine_fault(error, str(self.path))) is not None:
+                    raise fault from None
                 raise CollectionDamaged(f"{self.path}: {error}") from None
 
     # -- what is there -------------------------------------------------------------------------------------------

@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from embed import listener as listening
 from embed import tables
-from embed.errors import MediaError, UsageError
+from embed.errors import MachineError, MediaError, UsageError
 from embed.media import Modality
 from indexes.catalog import Failure, Note
 from indexes.collection import Collection
 from indexes.writer import Entry, Writer
 
-__all__ = ["Listener", "Matches", "Plan", "Report", "Run", "SideTable"]
+__all__ = ["PATIENCE", "Listener", "Matches", "Plan", "Report", "Run", "SideTable"]
 
+PATIENCE: Final = 3  # files in a row that the machine may fail before a run gives up
 SHOWN: Final = 5  # names in one line
 
 
@@ -29,6 +30,9 @@ class Listener(listening.Listener):
 
     def noted(self, note: Note) -> None:
         """A file was indexed, but something of it was dropped, guessed or mixed away."""
+
+    def postponed(self, fault: MachineError) -> None:
+        """A file could not be read or encoded for the moment, by no fault of its own: the next run tries it again."""
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """These vectors are on disk: a kill at any instant does not lose them."""
@@ -151,6 +155,7 @@ class Report:
     notes: list[Note] = field(default_factory=list)
     asides: list[Note] = field(default_factory=list)  # what should be known of a table or a folder; nothing keeps it
     unused: int | None = None  # rows of the side table that match no file
+    postponed: list[MachineError] = field(default_factory=list)  # files that the next run tries again
 
 
 class Run:
@@ -168,11 +173,32 @@ class Run:
         self.report = report
         self.roots = [_root(path) for path in plan.paths]
         self._noted: set[Note] = set()
+        self._in_a_row = 0
 
     def fail(self, path: str, reason: str, row: int | None = None) -> None:
         """A path, or a row of it, was left out: the catalog keeps that too."""
         self.catalog.put_failure(path, row, reason)
         self.told(Failure(path, reason, row))
+
+    def postpone(self, fault: MachineError) -> bool:
+        """Nothing is kept against a file that the machine failed; gives whether ``PATIENCE`` of them came in a row."""
+        self._in_a_row += 1
+        self.report.postponed.append(fault)
+        self.listener.postponed(fault)
+        return self._in_a_row >= PATIENCE
+
+    def went_on(self) -> None:
+        """A file got through to where it was found good or bad: the machine works."""
+        self._in_a_row = 0
+
+    def stopped(self) -> MachineError:
+        """What to raise when a run gives up."""
+        last = self.report.postponed[-1]
+        return MachineError(
+            self.collection.name,
+            f"stopped after {PATIENCE} files in a row that failed by no fault of their own; what was done is kept, and "
+            f"the next run goes on from there. The last was {last}",
+        )
 
     def told(self, failure: Failure) -> None:
         """A failure that the catalog keeps in another way goes to the report and to who listens."""

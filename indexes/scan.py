@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from embed import decode, tables
-from embed.errors import MediaError, UsageError
+from embed.errors import MachineError, MediaError, UsageError
+from embed.faults import machine_fault
 from embed.formats import integrity
 from embed.formats.files import described
 from embed.media import HEAD, TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
@@ -33,6 +35,7 @@ FOREIGN: Final = frozenset(
 )  # fmt: skip
 BY_NAME: Final[frozenset[Modality]] = frozenset({"audio", "image", "video"})  # texts have their words in them
 SCAN_AHEAD: Final = 64
+GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Scan:
         self.seen: set[str] = set()
         self.failed = self.catalog.failed_paths()
         self.tables: list[str] = []
+        self.enough = False  # the machine failed too many files in a row
 
     def scan(self, taken: frozenset[Modality]) -> None:
         """Walk, hash what is new, and record it; ``taken`` are the modalities that some encoder of the run takes."""
@@ -89,6 +93,8 @@ class Scan:
                         self._record(scanned)
                     else:
                         self._known(scanned)
+        if self.enough:
+            raise self.run.stopped()
         if "text" in wanted and self.plan.text_column is not None:
             for path in dict.fromkeys(self.tables):
                 self._scan_table(path)
@@ -115,7 +121,7 @@ class Scan:
     ) -> Iterator[_Found]:
         for root in roots:
             base = _base(root)
-            for path in files_under(root, self.run.fail, self._passed_over):
+            for path in files_under(root, self.run.fail, self._passed_over, self._postpone):
                 try:
                     path.encode("utf-8")
                 except UnicodeEncodeError:
@@ -154,6 +160,9 @@ class Scan:
             with open(path, "rb") as file:
                 head = file.read(HEAD)
         except (MediaError, OSError) as error:
+            if (fault := machine_fault(error, path)) is not None:
+                self._postpone(fault)
+                return ()
             if not suggested:
                 self.run.fail(path, error.reason if isinstance(error, MediaError) else f"cannot be read: {error}")
             return suggested
@@ -173,7 +182,9 @@ class Scan:
             digest = content_hash(Media(one.modalities[0], path=one.path))
             try:
                 facts = dict(decode.facts(Media(one.modalities[-1], path=one.path)))
-            except MediaError:
+            except Exception as error:
+                if (fault := machine_fault(error, one.path)) is not None:
+                    raise fault from None  # what the file tells of itself would stay unknown
                 facts = {}  # decoding will say what is wrong with it
             return _Scanned(one, size, mtime, digest, facts)
 
@@ -185,7 +196,9 @@ class Scan:
                 try:
                     status = check_readable(one.path)
                 except MediaError as error:
-                    if one.seen:
+                    if (fault := machine_fault(error, one.path)) is not None:
+                        waiting.append((one, fault))
+                    elif one.seen:
                         self.run.fail(error.name, error.reason)
                     else:
                         self.report.found -= 1
@@ -198,10 +211,10 @@ class Scan:
                     waiting.append((one, pool.submit(measure, one, status.st_size, status.st_mtime_ns)))
 
         settled: deque[_Known] = deque()
-        waiting: deque[tuple[_Found, Future[_Scanned]]] = deque()
+        waiting: deque[tuple[_Found, Future[_Scanned] | MachineError]] = deque()
         with ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="scan") as pool:
             try:
-                while True:
+                while not self.enough:
                     before = self.report.found
                     submit(SCAN_AHEAD - len(waiting))
                     while settled:
@@ -211,11 +224,27 @@ class Scan:
                     if waiting:
                         one, future = waiting.popleft()
                         try:
-                            yield future.result()
-                        except MediaError as error:
-                            self.run.fail(one.path, error.reason)
+                            if isinstance(future, MachineError):
+                                raise future
+                            scanned = future.result()
+                        except (MediaError, MachineError) as error:
+                            self._left_out(one.path, error)
+                        else:
+                            self.run.went_on()
+                            yield scanned
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def _left_out(self, path: str, error: MediaError | MachineError) -> None:
+        fault = machine_fault(error, path)
+        if fault is None:
+            self.run.went_on()
+            self.run.fail(path, error.reason)
+        else:
+            self._postpone(fault)
+
+    def _postpone(self, fault: MachineError) -> None:
+        self.enough |= self.run.postpone(fault)
 
     def _known(self, known: _Known) -> None:
         """A file stands as it did: only its metadata, or the modalities that are asked for, may be new."""
@@ -244,7 +273,7 @@ class Scan:
         content = self.catalog.put_content(scanned.digest, scanned.facts, None)
         metadata = self._metadata(found)
         others = [source for source in self.catalog.sources_of_content(content) if source.path != found.path]
-        gone = [source for source in others if not os.path.lexists(source.path)]
+        gone = [source for source in others if _gone(source.path)]
         known = self.catalog.source(found.path)
         if known is None and gone:
             self.report.moved += 1
@@ -278,7 +307,7 @@ class Scan:
         try:
             status = check_readable(path)
         except MediaError as error:
-            self.run.fail(path, error.reason)
+            self._left_out(path, error)
             return
         with self.catalog.transaction():
             self.catalog.forget_failures(path)
@@ -297,7 +326,7 @@ class Scan:
                         else:
                             self._record_row(path, row, status)
         except MediaError as error:
-            self.run.fail(path, error.reason)
+            self._left_out(path, error)
             return
         shrunk = [source for source in self.catalog.sources_of_path(path) if source.row not in seen]
         if shrunk:
@@ -323,7 +352,7 @@ class Scan:
         """Files that were indexed and are no longer there: counted, and removed where that was asked for."""
         gone: list[Source] = []
         for root in roots:
-            gone += [source for source in self.catalog.sources_under(root) if not os.path.lexists(source.path)]
+            gone += [source for source in self.catalog.sources_under(root) if _gone(source.path)]
         if self.plan.prune:
             if gone:
                 self.writer.remove(gone)
@@ -332,7 +361,7 @@ class Scan:
             self.report.missing = len(gone)
         with self.catalog.transaction():
             for path in self.failed:
-                if not os.path.lexists(path):
+                if _gone(path):
                     self.catalog.forget_failures(path)
 
 
@@ -353,19 +382,36 @@ def foreign(name: str) -> bool:
     return name.startswith(".") or name.casefold() in FOREIGN
 
 
+def _gone(path: str) -> bool:
+    """Whether there is nothing at a path; what a drive or a folder keeps from being seen is not gone."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno in GONE
+    except ValueError:
+        return True
+    return False
+
+
 def files_under(
-    root: str, fail: Callable[[str, str], None], passed_over: Callable[[], None] = lambda: None
+    root: str,
+    fail: Callable[[str, str], None],
+    passed_over: Callable[[], None] = lambda: None,
+    postpone: Callable[[MachineError], None] | None = None,
 ) -> Iterator[str]:
     """Every file under a root, in order of name, but for those that are ``foreign`` and other collections' folders.
 
-    ``fail`` is told the path of what cannot be walked and why; ``passed_over`` is called for each folder of another
-    program's that holds anything.
+    ``fail`` is told the path of what cannot be walked and why, and ``postpone`` of what the machine keeps from it;
+    ``passed_over`` is called for each folder of another program's that holds anything.
     """
     if not os.path.isdir(root):
         yield root
         return
 
     def unreadable(error: OSError) -> None:
+        if postpone is not None and (fault := machine_fault(error, str(error.filename))) is not None:
+            postpone(fault)
+            return
         fail(str(error.filename), f"the folder cannot be read: {error.strerror}")
 
     for folder, folders, files in os.walk(root, onerror=unreadable):

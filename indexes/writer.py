@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.encoder import Encoder
-from embed.errors import CollectionError, CollectionLocked
+from embed.errors import AnalogonError, CollectionError, CollectionLocked
+from embed.faults import machine_fault
 from embed.media import Media, Modality
 from embed.space import Space
 from indexes.catalog import Source, Store
@@ -60,7 +61,8 @@ class Done:
 def writing(collection: Collection) -> Iterator[Writer]:
     """Hold the collection's lock and write. Raises ``CollectionLocked`` where another process does.
 
-    The lock is the operating system's: it is gone with the process that held it, however that ended.
+    The lock is the operating system's: it is gone with the process that held it, however that ended. Where memory, disk
+    or drive fail meanwhile, ``MachineError`` is raised and what was committed is kept.
     """
     try:
         file = (collection.path / "lock").open("a+")
@@ -81,6 +83,12 @@ def writing(collection: Collection) -> Iterator[Writer]:
         collection.manifest = read_manifest(collection.path)
         try:
             yield Writer(collection)
+        except AnalogonError:
+            raise
+        except Exception as error:
+            if (fault := machine_fault(error, collection.name)) is not None:
+                raise fault from error
+            raise
         finally:
             collection.forget_rows()
 

@@ -129,6 +129,8 @@ def _report_lines(library: Library, report: Report) -> list[str]:
         lines.append(f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures")
     if report.notes:
         lines.append(f"  noted of files that were indexed: {len(report.notes)}; all of it: analogon info --failures")
+    if report.postponed:
+        lines.append(f"  {len(report.postponed)} left for the next run, which tries them again by itself")
     if report.still_failing:
         lines.append(f"  {report.still_failing} failed before and stand unchanged; --retry tries them again")
     for entry in library.describe()["spaces"]:

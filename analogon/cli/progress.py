@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.progress import ProgressColumn as Column
 from rich.text import Text
 
-from embed.errors import printable
+from embed.errors import MachineError, printable
 from indexes.build import Listener
 from indexes.catalog import Failure, Note
 
@@ -71,6 +71,9 @@ class Screen(Listener):
 
     def remark(self, text: str) -> None:
         self._console.print(f"analogon: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
+
+    def postponed(self, fault: MachineError) -> None:
+        self._console.print(f"{fault}: left for the next run", markup=False, highlight=False, soft_wrap=True)
 
     def failed(self, failure: Failure) -> None:
         self._console.print(str(failure), markup=False, highlight=False, soft_wrap=True)
