@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from embed.errors import EncoderError, ModelNotFound, one_line
+from embed.several import several
 
 __all__ = [
     "cache_folder",
@@ -34,7 +35,7 @@ HUB_PATTERNS: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "*/config.
 
 
 def folder(
-    model: str, *, files: Sequence[str] = ("config.json",), patterns: Sequence[str] = tuple(HUB_PATTERNS)
+    model: str, *, files: str | Sequence[str] = ("config.json",), patterns: str | Sequence[str] = tuple(HUB_PATTERNS)
 ) -> Path:
     """The local folder of a model: ``model`` itself if it is one, else its snapshot from the hub's cache or the hub.
 
@@ -42,6 +43,7 @@ def folder(
     ``pytorch_model.bin`` comes as well. ``HF_HOME`` and ``HF_HUB_OFFLINE`` are honoured. Raises ``ModelNotFound``
     saying which file to put where.
     """
+    files, patterns = several(files), several(patterns)
     path = Path(model).expanduser()
     if path.is_dir():
         for name in files:

@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 from embed.errors import MediaError, UsageError
 from embed.formats.text import marked
 from embed.media import TABLE_SUFFIXES, check_readable
+from embed.several import several
 
 __all__ = ["BadRow", "Cell", "Row", "columns", "encoding_of", "lines", "metadata_table", "rows", "texts"]
 
@@ -75,13 +76,13 @@ def columns(path: str | os.PathLike[str]) -> list[str]:
     return names
 
 
-def texts(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> Iterator[tuple[str, ...] | BadRow]:
+def texts(path: str | os.PathLike[str], columns: str | Sequence[str] = ()) -> Iterator[tuple[str, ...] | BadRow]:
     """The cells in ``columns`` of a table as they stand, row by row; in place of a row that cannot be used, why.
 
     Without ``columns`` a CSV or TSV file is read as one without a header, and each row gives all its cells.
     Raises ``UsageError`` and ``MediaError`` as ``rows`` does, and ``UsageError`` where JSONL has no columns named.
     """
-    name = os.fspath(path)
+    name, columns = os.fspath(path), several(columns)
     if not columns:
         with _opened(name) as file:
             if Path(name).suffix.lower() == ".jsonl":

@@ -12,6 +12,7 @@ from embed import listener as listening
 from embed import tables
 from embed.errors import MachineError, MediaError, UsageError
 from embed.media import Modality
+from embed.several import several
 from indexes.catalog import Failure, Note
 from indexes.collection import Collection
 from indexes.writer import Entry, Writer
@@ -115,7 +116,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to index: files and folders, and how to read them.
+    """What to index: files and folders, and how to read them; one of ``paths``, ``only``, ``probes`` may stand alone.
 
     ``memory`` is the budget of each search index in bytes. ``probes`` are texts with which the recall of an
     approximate index is measured, beside its own vectors.
@@ -129,6 +130,12 @@ class Plan:
     retry: bool = False
     memory: int | None = None
     probes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", tuple(os.fspath(path) for path in several(self.paths)))
+        object.__setattr__(self, "probes", several(self.probes))
+        if self.only is not None:
+            object.__setattr__(self, "only", frozenset(several(self.only)))
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from embed.errors import EncoderError, UnsupportedModality, UsageError
 from embed.listener import Listener
 from embed.media import Media
 from embed.pipeline import Encoded, encode_stream
+from embed.several import several
 from embed.space import unit
 
 __all__ = [
@@ -86,7 +87,7 @@ def distil(
     dim: int = 256,
     sif: float | None = 5e-4,
     flatten: float = 0.3,
-    templates: Sequence[str] = (SLOT,),
+    templates: str | Sequence[str] = (SLOT,),
     keep: Callable[[str], bool] | None = None,
     listener: Listener | None = None,
 ) -> StaticTable:
@@ -100,6 +101,7 @@ def distil(
     Raises ``UnsupportedModality`` or ``EncoderError`` where the teacher has no texts or no vocabulary, ``UsageError``
     where it has not so many dimensions, ``Cancelled`` where ``listener`` asks for that.
     """
+    templates = several(templates)
     if "text" not in teacher.modalities:
         sides = ", ".join(sorted(teacher.modalities))
         raise UnsupportedModality(f"{teacher.space.model} encodes {sides}; a teacher of texts has to encode texts")
@@ -259,12 +261,12 @@ class Agreement:
     texts: int
 
 
-def agreement(teacher: Encoder, student: Encoder, texts: Sequence[str] = PHRASES) -> Agreement:
+def agreement(teacher: Encoder, student: Encoder, texts: str | Sequence[str] = PHRASES) -> Agreement:
     """How far a student's cosines rank pairs of texts as its teacher's do; texts that one cannot encode are left out.
 
     Raises ``EncoderError`` where fewer than three are left.
     """
-    vectors = [_vectors(encoder, texts) for encoder in (teacher, student)]
+    vectors = [_vectors(encoder, several(texts)) for encoder in (teacher, student)]
     common = sorted(vectors[0].keys() & vectors[1].keys())
     if len(common) < 3:
         raise EncoderError(f"{student.space.model} has no word of most texts that it should be compared on")

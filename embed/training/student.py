@@ -35,6 +35,7 @@ from embed.errors import AnalogonError, EncoderError, MediaError, UnsupportedMod
 from embed.logmag import LogMagnitudes
 from embed.media import Media, content_hash
 from embed.pipeline import Encoded, encode_stream
+from embed.several import several
 from embed.space import unit
 from embed.training.export import check_installed, export
 from embed.training.mixing import Mixer, Recordings, Samples, by_length, from_bytes, to_bytes
@@ -179,14 +180,14 @@ class Sounds:
     contents: list[str]
 
 
-def gather(paths: Iterable[str], work: Path, listener: Listener) -> Sounds:
+def gather(paths: str | Iterable[str], work: Path, listener: Listener) -> Sounds:
     """Decode sounds into ``work``, mono at 16 kHz, the first ten minutes of each; one that is there twice counts once.
 
     What was gathered before is what counts. Raises ``UsageError`` where fewer than 20 can be used.
     """
     table, samples = work / "sounds.json", work / "sounds.i16"
     if not table.is_file():
-        _decode(list(paths), samples, table, listener)
+        _decode(list(several(paths)), samples, table, listener)
     rows = json.loads(table.read_text("utf-8"))
     starts, lengths = (np.array([row[key] for row in rows], dtype=np.int64) for key in ("start", "length"))
     recordings = Recordings(np.memmap(samples, np.int16, "r"), starts, lengths)
@@ -299,7 +300,7 @@ def work_of(output: Path) -> Path:
 def learn(
     name: str | os.PathLike[str] | Mapping[str, Any],
     media: Path,
-    paths: Iterable[str],
+    paths: str | Iterable[str],
     output: Path,
     recipe: Recipe,
     listener: Listener,
@@ -316,7 +317,7 @@ def learn(
     teacher = Teacher(name)
     work = work_of(output)
     try:
-        return _learn(teacher, media, paths, output, work, recipe, listener)
+        return _learn(teacher, media, several(paths), output, work, recipe, listener)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise AnalogonError(f"{work}: cannot be used: {error.strerror or error}{where}") from None

@@ -133,6 +133,11 @@ def test_real_tables(shared: Path) -> None:
     assert metadata_table(shared / "data/countries/countries.csv", "flag")["abw.png"]["capital"] == "Oranjestad"
 
 
+def test_one_column_may_stand_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "id,caption\n7,rain\n8,wind\n")
+    assert list(texts(path, "caption")) == list(texts(path, ["caption"])) == [("rain",), ("wind",)]
+
+
 def test_texts_with_and_without_a_header(tmp_path: Path) -> None:
     bare = write(tmp_path / "bare.csv", 'man,woman\n\n"a, b",1.50\n')
     assert list(texts(bare)) == [("man", "woman"), ("a, b", "1.50")]

@@ -118,6 +118,16 @@ def oracle_of_good(folder: Path) -> dict[tuple[str, str, float, float, str], byt
     return found
 
 
+def test_one_path_one_modality_and_one_probe_may_stand_alone(collection: Collection, tmp_path: Path) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    (folder / "note.txt").write_text("rain")
+    alone = Plan(paths=str(folder), only="audio", probes="rain")  # type: ignore[arg-type]
+    assert alone == Plan(paths=(str(folder),), only=frozenset({"audio"}), probes=("rain",))
+    assert Plan(paths=[folder, tmp_path]).paths == (str(folder), str(tmp_path))  # type: ignore[arg-type, list-item]
+    report = build(collection, [(load("toy:16"), {"family": "toy", "model": "16"})], alone)
+    assert (report.found, report.encoded) == (4, 4) and contents(collection) == oracle(folder)
+
+
 def test_a_path_that_is_not_there_is_wrong_use(collection: Collection, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         run(collection, tmp_path / "nowhere")
