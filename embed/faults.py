@@ -46,8 +46,8 @@ TEXTS: Final = (
     (re.compile(r"no space left on device", re.I), FULL),
     (re.compile(r"too many open files", re.I), ERRNOS[errno.EMFILE]),
     (re.compile(r"can.t start new thread", re.I), ERRNOS[errno.EAGAIN]),
-    (re.compile(r"\b(cuda|hip|xpu|mps|metal|cudnn|cublas)\b.*\b(error|failed|failure|unavailable)", re.I), DEVICE),
-    (re.compile(r"CUBLAS_STATUS|CUDNN_STATUS|device-side assert", re.I), DEVICE),
+    (re.compile(r"\b(cuda|hip|xpu|cudnn|cublas)( driver| runtime)? (error|failure)|device-side assert", re.I), DEVICE),
+    (re.compile(r"CUBLAS_STATUS|CUDNN_STATUS|no cuda gpus are available", re.I), DEVICE),
 )
 DEEPEST: Final = 16  # exceptions behind an exception that are looked at
 
@@ -90,7 +90,8 @@ def _meaning(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return ERRNOS.get(error.errno or 0)
     if isinstance(error, sqlite3.Error):
-        return SQLITE.get((getattr(error, "sqlite_errorcode", None) or 0) & 0xFF)
+        code = getattr(error, "sqlite_errorcode", None) or 0
+        return None if code == sqlite3.SQLITE_IOERR_SHORT_READ else SQLITE.get(code & 0xFF)  # a file cut short
     if isinstance(error, RuntimeError) or type(error).__module__.partition(".")[0] in ("torch", "onnxruntime"):
         if type(error).__name__ == "OutOfMemoryError":
             return MEMORY

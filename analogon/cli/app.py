@@ -32,6 +32,7 @@ from analogon.cli.terminal import (
 from analogon.settings import config
 from analogon.settings.arguments import superseded
 from embed.errors import AnalogonError, UsageError, one_line, printable
+from embed.faults import machine_fault
 
 if TYPE_CHECKING:
     from analogon.demo.tour import Demo
@@ -447,5 +448,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ANALOGON_DEBUG"):
             raise
+        if (fault := machine_fault(error, str(getattr(error, "filename", None) or "analogon"))) is not None:
+            complain(str(fault).removeprefix("analogon: "))
+            sys.exit(3)
         complain(f"{one_line(error, named=True)} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
         sys.exit(3)

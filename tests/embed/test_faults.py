@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import io
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from embed.encoder import AudioInput, Encoder, VideoInput
 from embed.errors import EncoderError, MachineError, MediaError
@@ -100,6 +102,7 @@ MACHINE = [
 ]
 OTHERS = [
     ValueError("out of memory is what this text speaks of"),
+    RuntimeError("tensors are on cuda:0 and on cpu; heavy metal.wav failed"),
     RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
     FileNotFoundError(errno.ENOENT, "No such file or directory"),
     PermissionError(errno.EACCES, "Permission denied"),
@@ -281,3 +284,37 @@ def test_what_was_encoded_of_a_medium_comes_before_the_machines_fault(tmp_path: 
     results = list(encode_stream(Told(encoding), [Media.from_path(tmp_path / "long.wav")], batch_size=1, patience=3))
     assert [type(one) for one in results] == [Encoded, Finished] and isinstance(results[1].error, MachineError)
     assert results[1].parts == 1 and seen == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "png", "jpg", "txt"])
+def test_a_drive_that_fails_half_way_through_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"half.{suffix}"
+    random = np.random.default_rng(0)
+    if suffix == "txt":
+        path.write_text("rain " * 20_000)
+    elif suffix in ("png", "jpg"):
+        Image.fromarray(random.integers(0, 255, (400, 400, 3), np.uint8)).save(path)
+    else:
+        soundfile.write(path, random.uniform(-0.5, 0.5, 20 * RATE), RATE)
+    assert finished(Told(), [Media.from_path(path)]) == [None]
+
+    class Failing(io.FileIO):
+        def readinto(self, buffer: Any) -> int:
+            left = path.stat().st_size // 2 - self.tell()
+            if left <= 0:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().readinto(memoryview(buffer)[:left]) or 0
+
+    real = builtins.open
+
+    def opening(name: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
+        if str(name) != str(path):
+            return real(name, mode, *args, **options)
+        file = io.BufferedReader(Failing(str(path)))
+        return file if "b" in mode else io.TextIOWrapper(file, "utf-8")
+
+    monkeypatch.setattr(builtins, "open", opening)
+    (end,) = finished(Told(), [Media.from_path(path)], patience=3)
+    assert isinstance(end, MachineError) and "Input/output error" in str(end)
