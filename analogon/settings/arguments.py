@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
+import embed.several
 from embed.errors import UsageError
 
 __all__ = ["EncoderName", "several", "superseded", "superseded_attributes", "superseded_keywords"]
@@ -27,9 +28,7 @@ def several(values: Any) -> tuple[Any, ...]:
     >>> several("starter"), several(["clap", "clip"])
     (('starter',), ('clap', 'clip'))
     """
-    if isinstance(values, str | os.PathLike | Mapping):
-        return (values,)
-    return tuple(values)
+    return embed.several.several(values)
 
 
 def superseded(old: str, new: str) -> str:

@@ -69,7 +69,7 @@ def test_a_relation_names_them(
 
 
 def test_a_search_names_them(named: analogon.Library) -> None:
-    hits = named.search("zzqx rain", by="sound")
+    hits = named.search("zzqx rain", by="content")
     line = "zzqx is in no vocabulary of starter and adds no meaning"
     assert hits.notes.count(line) == 1 and len(hits) == 3
     assert named.search("zzqx rain").notes.count(line) == 1
@@ -84,7 +84,7 @@ def test_a_query_without_a_known_word_is_found_by_name(named: analogon.Library, 
     assert f"found by name alone: {word!r}: no word of it is in the vocabulary" in hits.notes
     assert [hit.path for hit in hits] == [hit.path for hit in named.search(word, by="name")]
     with pytest.raises(MediaError, match="no word of it is in the vocabulary"):
-        named.search(word, by="sound")
+        named.search(word, by="content")
 
 
 def test_what_is_neither_known_nor_a_name_is_an_error(named: analogon.Library) -> None:
@@ -100,11 +100,11 @@ def test_of_two_encoders_the_one_that_knows_the_word_answers(vectors: str, tmp_p
     (tmp_path / "other.txt").write_text("rain 1 0 0\nking 0 1 0\nзвук 0 0 1\n")
     with analogon.open(tmp_path / "two", create=True) as library:
         library.index(texts, encoders=[f"words:{vectors}", f"words:{tmp_path / 'other.txt'}"])
-        for by in ("sound", "both"):
+        for by in ("content", "both"):
             hits = library.search("звук", by=by)
             assert len(hits) == 2
             assert f"words:{vectors} was not asked: 'звук': no word of it is in the vocabulary" in hits.notes
-        known = library.search("queen", by="sound")
+        known = library.search("queen", by="content")
         assert Path(known[0].path).stem == "two" and any("other.txt was not asked" in note for note in known.notes)
 
 
