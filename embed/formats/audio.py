@@ -220,6 +220,7 @@ def _from_memory(media: Media, wanted: AudioInput, remarks: Remarks) -> Iterator
     rate = int(rate)
     size = math.inf if wanted.window is None else round(wanted.window * wanted.rate)
     scaled = _scaled(array)
+    scaled = scaled.astype(np.float32) if scaled.dtype == np.float16 else scaled
     if not np.isfinite(scaled).all():
         raise MediaError(media.name, "holds samples that are not finite")
     peak = float(np.abs(scaled).max())
@@ -327,10 +328,13 @@ class _Mixer:
         if width != self._width:
             self._width, self._before = width, None
         before = self._before
-        powers = block.var(axis=0, dtype=np.float64)
-        if powers.max(initial=0.0) < QUIET:
+        products = (block.T @ block).astype(np.float64) / count  # all that is asked of the block, in one pass over it
+        offsets = block.mean(axis=0, dtype=np.float64)
+        powers = np.diag(products) - offsets**2
+        together = products.sum() / width**2 - offsets.mean() ** 2
+        if powers.max() < max(QUIET, 1e-5 * float(np.max(offsets**2))):
             now = before
-        elif mean.var(dtype=np.float64) >= CANCELLED * powers.sum() / width**2:
+        elif together >= CANCELLED * powers.sum() / width**2:
             now = None
         elif before is not None and powers[before] >= powers.max() / 4:
             now = before
@@ -477,13 +481,16 @@ def _checked(
     try:
         for block in opened.blocks:
             block = block[: None if end == math.inf else max(0, int(end) - count)]
-            good = np.abs(block) <= BEYOND
-            if not good.all():
-                odd.not_finite += int(good.size - np.count_nonzero(good))
-                block = np.where(good, block, 0).astype(block.dtype)
             count += len(block)
             if len(block):
-                finite = finite or bool(good.any())
+                peak = max(float(block.max()), -float(block.min()))  # not a number where a sample is none
+                sound = peak <= BEYOND
+                if not sound:
+                    good = np.abs(block) <= BEYOND
+                    odd.not_finite += int(good.size - np.count_nonzero(good))
+                    block, sound = np.where(good, block, 0).astype(block.dtype), bool(good.any())
+                    peak = max(float(block.max()), -float(block.min()))
+                finite = finite or sound
                 if not finite:
                     held += len(block)
                     continue
@@ -494,7 +501,7 @@ def _checked(
                 recording.seconds = offset + count / rate
                 if opened.scale != 1.0:
                     block = block / np.float32(opened.scale)
-                odd.peak = max(odd.peak, float(np.abs(block).max()))
+                odd.peak = max(odd.peak, peak / opened.scale)
                 yield mixer.mixed(block)
             if count >= end:
                 break
