@@ -56,7 +56,7 @@ def test_what_decoding_remarks_is_told_kept_and_searched_by(
     facts = {Path(source.path).name: item.facts for item in collection.catalog.all_items() for source in item.sources}
     assert facts["001.wav"]["duration"] == 77.5 and facts["001.wav"]["remarks"] == [n.reason for n in expected[:2]]
     assert facts["003.wav"]["duration"] < 30 and "remarks" not in facts["003.wav"]
-    hits = Library(collection).search("x", where="duration > 70 and remarks contains 'missing'", by="sound")
+    hits = Library(collection).search("x", where="duration > 70 and remarks contains 'missing'", by="content")
     assert {path for hit in hits for path in hit.paths} == {note.path for note in expected}
 
 

@@ -280,7 +280,7 @@ def test_numbers_that_are_none_given_in_python(folder: Path, tmp_path: Path) -> 
         }
         library.index(folder, encoders=["toy:16"], metadata=said)
         assert metadata(library.collection, folder)["c.wav"] == {"bpm": None, "peaks": [1.0, None]}
-        assert [Path(hit.path).name for hit in library.search("x", where="bpm > 0", by="sound")] == ["001.wav"]
+        assert [Path(hit.path).name for hit in library.search("x", where="bpm > 0", by="content")] == ["001.wav"]
 
 
 def test_numbers_that_an_earlier_version_kept_are_read_as_none(
