@@ -39,6 +39,7 @@ from indexes.words import words_of
 
 __all__ = ["Catalog", "Failure", "Item", "Named", "Note", "Pending", "Source", "Store"]
 
+AFTER_SLASH: Final = chr(ord("/") + 1)  # SQLite compares the bytes of UTF-8: below it lie all paths in a folder
 SCHEMA: Final = """
 CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
 CREATE TABLE source (
@@ -345,8 +346,9 @@ class Catalog:
 
     def sources_under(self, root: str) -> list[Source]:
         """Sources whose path is ``root`` or lies below it."""
-        prefix = root.rstrip("/") + "/"
-        return self._sources("path = ? OR substr(path, 1, ?) = ?", (root, len(prefix), prefix))
+        # A range, which the index on paths answers: a run has a root for each file that a shell's *.wav names.
+        stem = root.rstrip("/")
+        return self._sources("path = ? OR (path > ? AND path < ?)", (root, f"{stem}/", f"{stem}{AFTER_SLASH}"))
 
     def _sources(self, condition: str, parameters: Sequence[Any]) -> list[Source]:
         rows = self.query(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -41,8 +41,11 @@ class _Rate(Column):
 class Screen(Listener):
     """Draws a bar for each phase, if there are bars, and names what is skipped."""
 
-    def __init__(self, console: Console, bars: Progress | None) -> None:
+    def __init__(
+        self, console: Console, bars: Progress | None, wording: Callable[[str], str] = lambda text: text
+    ) -> None:
         self._console = console
+        self._wording = wording
         self._bars = bars
         self._task: TaskID | None = None
         self._heard = 0.0
@@ -70,7 +73,9 @@ class Screen(Listener):
         self._console.print(f"skipped {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
     def remark(self, text: str) -> None:
-        self._console.print(f"analogon: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"analogon: {printable(self._wording(text))}", markup=False, highlight=False, soft_wrap=True
+        )
 
     def postponed(self, fault: MachineError) -> None:
         self._console.print(f"{fault}: left for the next run", markup=False, highlight=False, soft_wrap=True)
@@ -83,10 +88,15 @@ class Screen(Listener):
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Listener]:
-    """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped or noted in any case."""
+def progress(
+    console: Console, *, transient: bool = False, wording: Callable[[str], str] = lambda text: text
+) -> Iterator[Listener]:
+    """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped or noted in any case.
+
+    ``transient`` bars leave nothing behind when they end; ``wording`` puts remarks into the command line's words.
+    """
     if not console.is_terminal:
-        yield Screen(console, None)
+        yield Screen(console, None, wording)
         return
     columns = (
         SpinnerColumn(),
@@ -96,7 +106,7 @@ def progress(console: Console) -> Iterator[Listener]:
         _Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bars:
-        screen = Screen(console, bars)
+    with Progress(*columns, console=console, transient=transient) as bars:
+        screen = Screen(console, bars, wording)
         yield screen
         screen.close()

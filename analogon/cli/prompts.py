@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,39 +12,20 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from analogon import query as q
-from analogon.cli.terminal import (
-    CollectionOption,
-    check_format,
-    collection_folder,
-    complain,
-    model_name,
-    stderr,
-    stdout,
-)
-from analogon.generate.judge import Judge
-from analogon.search.ask import as_query, media_of
-from analogon.search.library import Library
-from embed.errors import EncoderError, UnsupportedModality, UsageError, printable
-from embed.media import Span, check_readable
-from embed.pipeline import encode
-from indexes.collection import Collection
+from analogon.cli.terminal import CollectionOption, check_format, complain, model_name, stderr, stdout
+from embed.errors import UsageError, printable
+from embed.media import check_readable
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from analogon.prompts import Prompt
+    from analogon.cli.wording import Wording
     from analogon.prompts.dialects import Composed
-    from analogon.prompts.interrogation import Ending, Interrogation
     from analogon.prompts.selection import Selection
-    from analogon.query import Query
-    from embed.encoder import Encoder
-    from embed.media import Modality
+    from analogon.service.prompting import Interrogated
 
 __all__ = ["interrogate", "prompts", "register"]
 
 FORMATS: Final = ("table", "json", "text")
+FLAGS: Final = {"dialect": "--for", "collection": "-c", "encoder": "-e", "file": "--list", "k": "-k", "limit": "-n"}
 PromptFormat = Annotated[str, typer.Option("-f", "--format", help="table, json, or text: the prompts alone.")]
 OneEncoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="family:model, or a TOML file that describes a space.")
@@ -60,39 +38,6 @@ NegativeOption = Annotated[
     list[str] | None, typer.Option("--negative", help="With --for: what is not wanted; may be repeated.")
 ]
 LyricsOption = Annotated[Path | None, typer.Option("--lyrics", help="With --for: a file with the words to sing.")]
-
-
-@dataclass(frozen=True, slots=True)
-class _Dialect:
-    """What ``--for``, ``--negative`` and ``--lyrics`` ask for. Raises ``UsageError`` before anything is encoded."""
-
-    name: str | None
-    negative: tuple[str, ...]
-    lyrics: str | None
-
-    @classmethod
-    def of(cls, name: str | None, negative: Sequence[str] | None, lyrics: Path | None) -> _Dialect:
-        from analogon.prompts.dialects import dialect
-
-        if name is None:
-            if negative or lyrics:
-                raise UsageError("--negative and --lyrics go with --for, which names what the prompt is for")
-            return cls(None, (), None)
-        dialect(name)
-        if lyrics is not None:
-            check_readable(lyrics)
-        return cls(name, tuple(negative or ()), None if lyrics is None else lyrics.read_text("utf-8", "replace"))
-
-    def composed(self, prompts: Sequence[Prompt]) -> list[Composed]:
-        """The prompts as one, in the dialect, where there is one; what was cut is said on stderr."""
-        from analogon.prompts.dialects import compose
-
-        if self.name is None:
-            return []
-        composed = compose(prompts, self.name, negative=self.negative, lyrics=self.lyrics)
-        for remark in composed.remarks:
-            complain(remark)
-        return [composed]
 
 
 def register(app: typer.Typer) -> None:
@@ -131,56 +76,53 @@ def prompts(
 
     The list is a collection of texts (-c) or a file (--list), which is encoded the first time and kept.
     """
-    from analogon.prompts.selection import select
+    from analogon.cli.progress import progress
+    from analogon.cli.wording import Wording
+    from analogon.service.prompting import SelectPrompts
 
     check_format(form, FORMATS)
-    said = _Dialect.of(dialect, negative, lyrics)
-    if together and (dialect is None or form == "json"):
+    if together and form == "json":
         raise UsageError("--together makes one prompt of several: it goes with --for, and not with -f json")
-    if collection is not None and listed is not None:
-        raise UsageError("-c names a collection of prompts, --list a file of them: say one of the two")
-    if listed is None and text_column is not None:
-        raise UsageError("--text-column says where the prompts of --list FILE stand")
-    if listed is not None and caption is not None:
-        raise UsageError("--caption reads the metadata of a collection's recordings and pictures; --list has texts")
-    count = k if k is not None else 1 if dialect and not together else 5
-    with ExitStack() as stack:
-        if listed is not None:
-            library, name = stack.enter_context(_opened_list(query, listed, text_column, encoder))
-        else:
-            library, name = stack.enter_context(Library.open(collection_folder(collection))), encoder
-        found = select(
-            library,
-            query,
-            k=count,
-            variety=variety,
+    wording = Wording(SelectPrompts, FLAGS)
+    with wording.errors():
+        asked = SelectPrompts(
+            query=query,
+            collection=collection,
+            file=listed,
+            text_column=text_column,
             caption=caption,
+            k=k,
+            variety=variety,
             where=where,
             bridge=bridge,
-            encoders=[name] if name else (),
+            encoder=encoder,
+            dialect=dialect,
+            together=together,
+            negative=tuple(negative or ()),
+            lyrics=_words(lyrics),
         )
-    if found.arithmetic:
-        stderr().print(f"asked: {printable(found.query)}", markup=False, soft_wrap=True)
-    for note in found.notes:
+        with progress(stderr(), wording=wording) as listener:
+            found = asked.run(listener=listener)
+    selection = found.selection
+    if selection.arithmetic:
+        stderr().print(f"asked: {printable(selection.query)}", markup=False, soft_wrap=True)
+    for note in selection.notes:
         complain(note)
-    if not found.chosen:
+    if not selection.chosen:
         stderr().print("no prompt found" + (" that fulfils the filter" if where else ""))
         raise typer.Exit(1)
-    chosen = [one.prompt for one in found.chosen]
-    composed = [
-        one for group in ([chosen] if together else [[prompt] for prompt in chosen]) for one in said.composed(group)
-    ]
+    _complain_of(found.composed)
     if form == "json":
-        for at, one in enumerate(found.chosen):
-            told = {"composed": composed[at].to_json()} if composed else {}
+        for at, one in enumerate(selection.chosen):
+            told = {"composed": found.composed[at].to_json()} if found.composed else {}
             _print_json(one.to_json() | told)
-    elif composed:
-        _print_composed(composed)
+    elif found.composed:
+        _print_composed(found.composed)
     elif form == "text":
-        for one in found.chosen:
+        for one in selection.chosen:
             sys.stdout.write(one.prompt.text + "\n")
     else:
-        stdout().print(_selection_table(found))
+        stdout().print(_selection_table(selection))
 
 
 def _selection_table(found: Selection) -> Table:
@@ -231,50 +173,49 @@ def interrogate(
 
     The phrase that raises the score of the whole text most is appended, until none does.
     """
-    from analogon.prompts import interrogation
+    from analogon.cli.wording import Wording
+    from analogon.service.prompting import Interrogate
 
     check_format(form, FORMATS)
-    said = _Dialect.of(dialect, negative, lyrics)
-    asked, held = as_query(query), None if against is None else as_query(against)
-    with ExitStack() as stack:
-        opened = None
-        if collection is not None:
-            opened = stack.enter_context(Collection.open(collection_folder(collection)))
-        described = _kinds([asked], opened)
-        _, chosen = _pick(described | _kinds([held] if held else [], opened), encoder, opened)
-        phrases = _phrases(described, bank or (), kind or ())
+    wording = Wording(Interrogate, FLAGS)
+    with wording.errors():
+        asked = Interrogate(
+            query=query,
+            against=against,
+            bank=tuple(bank or ()),
+            kind=tuple(kind or ()),
+            limit=limit,
+            words=words,
+            least=least,
+            part=part,
+            collection=collection,
+            encoder=encoder,
+            dialect=dialect,
+            negative=tuple(negative or ()),
+            lyrics=_words(lyrics),
+        )
         with stderr().status("encoding phrases"):
-            vector = _vector(chosen, asked, part, opened)
-            other = None if held is None else Judge.of(chosen, held, opened).target
-            found = interrogation.interrogate(
-                chosen,
-                vector,
-                interrogation.Bank.of(chosen, phrases, keep=True),
-                against=other,
-                limit=limit,
-                words=words,
-                least=least,
-            )
-    name = _name(asked) + (f", {part}" if part else "")
-    against = None if held is None else _name(held)
-    if not found.appended:
-        stderr().print(f"no phrase is nearer to {printable(name)} than to {printable(against or '')}", markup=False)
+            made = asked.run()
+    if not made.found.appended:
+        line = f"no phrase is nearer to {printable(made.query)} than to {printable(made.against or '')}"
+        stderr().print(line, markup=False)
         raise typer.Exit(1)
-    prompt = found.prompt(name)
-    composed = said.composed([prompt])
+    composed = [made.composed] if made.composed is not None else []
+    _complain_of(composed)
     if form == "json":
-        told = {"composed": composed[0].to_json()} if composed else {}
-        _print_json({"query": name, "against": against} | prompt.to_json() | found.to_json() | told)
+        _print_json(made.to_json())
     elif composed:
         _print_composed(composed)
     elif form == "text":
-        sys.stdout.write(found.text + "\n")
+        sys.stdout.write(made.found.text + "\n")
     else:
-        _show_interrogation(found, name, against)
+        _show_interrogation(made, wording)
 
 
-def _show_interrogation(found: Interrogation, name: str, against: str | None) -> None:
-    console = stdout()
+def _show_interrogation(made: Interrogated, wording: Wording) -> None:
+    from analogon.prompts.interrogation import ENDINGS
+
+    console, found, against = stdout(), made.found, made.against
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("#", justify="right", style="dim")
     table.add_column("phrase", overflow="fold")
@@ -290,137 +231,26 @@ def _show_interrogation(found: Interrogation, name: str, against: str | None) ->
         table.add_row(*cells, f"{one.gain:+.3f}", f"{one.score:.3f}")
     console.print(table)
     console.print(f"prompt: {found.text}", markup=False, soft_wrap=True)
-    score = f"{found.score:.3f} is its cosine with {name}"
+    score = f"{found.score:.3f} is its cosine with {made.query}"
     if against is not None:
         score = f"{score} less {found.alike:.3f} (how alike the two are) times that with {against}"
-    line = f"{score}, in {model_name(found.space)}; {ENDINGS[found.ended]}"
+    line = f"{score}, in {model_name(found.space)}; {wording(ENDINGS[found.ended])}"
     console.print(printable(line), style="dim", markup=False, soft_wrap=True)
 
 
-ENDINGS: Final[Mapping[Ending, str]] = {
-    "gain": "no other phrase raises it enough",
-    "phrases": "as many phrases as were asked for (-n)",
-    "words": "as many words as were asked for (--words)",
-    "full": "the text encoder reads no further",
-    "bank": "no more phrases in the bank",
-}
-
-
-# -- what is asked, and with which encoder -----------------------------------------------------------------------------
-
-
-def _kinds(queries: Sequence[Query], opened: Collection | None) -> frozenset[Modality]:
-    """The modalities of all that queries are made of."""
-    found: set[Modality] = set()
-    for leaf in (leaf for query in queries for leaf in q.leaves(q.without_excludes(query))):
-        if isinstance(leaf, q.Item):
-            items = {} if opened is None else opened.catalog.items([leaf.id])
-            if leaf.id not in items:
-                raise UsageError(f"{leaf}: there is no such item; -c names the collection that holds it")
-            found.add(items[leaf.id].modality)
-        else:
-            found.add(media_of(leaf).modality)
-    return frozenset(found)
-
-
-def _pick(
-    kinds: frozenset[Modality], named: str | None, opened: Collection | None
-) -> tuple[str | Mapping[str, Any], Encoder]:
-    """The encoder that compares media of some kinds with words, and what names it.
-
-    It is the named one, else the collection's own, else one that needs no download. Raises ``UsageError``.
-    """
-    from analogon.settings import defaults
-    from analogon.settings.defaults import LOOKS_AT
-    from embed.encoder import load
-
-    wanted = sorted(kinds - {"text"}) or ["text"]
-    kept = [] if named or opened is None else [known.encoder for known in opened.spaces]
-    names: list[str | Mapping[str, Any]] = [*kept, *([named] if named else defaults.available(kinds))]
-    for name in names:
-        try:
-            encoder = load(name)
-        except EncoderError:
-            if named:
-                raise
-            continue
-        if kinds | {"text"} <= encoder.modalities:
-            return name, encoder
-        if named:
-            sides = ", ".join(sorted(encoder.modalities))
-            raise UnsupportedModality(
-                f"{encoder.space.model} takes {sides}: it cannot compare {' and '.join(wanted)} with words"
-            )
-    raise UsageError(
-        f"no encoder is at hand that compares {' and '.join(wanted)} with words: name one with -e, such as "
-        f"{LOOKS_AT[wanted[0]]}"
-    )
-
-
-def _vector(encoder: Encoder, asked: Query, part: str | None, opened: Collection | None) -> npt.NDArray[np.float32]:
-    """What is asked as a unit vector of the encoder's space, ``(dim,)``."""
-    if part is None:
-        judge = Judge.of(encoder, asked, opened)
-        if judge.remark:
-            complain(judge.remark)
-        return judge.target
-    if not isinstance(asked, q.File) or (media := media_of(asked)).modality not in ("audio", "video"):
-        raise UsageError("--part says which part of one recording is meant")
-    vector: npt.NDArray[np.float32] = encode(encoder, [media.but(span=_span(part))]).array[0]
-    return vector
-
-
-def _span(part: str) -> Span:
-    """``0:10-0:20``, ``1:02:03.5-1:02:10`` or ``10-20`` as seconds."""
-    clock = r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)"
-    found = re.fullmatch(rf"\s*{clock}\s*-\s*{clock}\s*", part)
-    if not found:
-        raise UsageError(f"--part {part}: a part is written as 0:10-0:20")
-    numbers = [float(one or 0) for one in found.groups()]
-    start, end = (3600 * hours + 60 * minutes + seconds for hours, minutes, seconds in (numbers[:3], numbers[3:]))
-    if not start < end:
-        raise UsageError(f"--part {part}: it ends before it begins")
-    return Span(start, end)
-
-
-def _name(query: Query) -> str:
-    from analogon.phrases.pieces import short
-
-    return short(query.path) if isinstance(query, q.File) else str(query)
-
-
-def _phrases(kinds: frozenset[Modality], files: Sequence[Path], only: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Phrases by kind: those of files, else our own for what is described; of some kinds only where any are named."""
-    from analogon import phrases
-    from analogon.prompts.interrogation import read_bank
-
-    media = kinds - {"text"}
-    found = read_bank(files) if files else phrases.kinds(next(iter(media)) if len(media) == 1 else "text")
-    if missing := [one for one in only if one not in found]:
-        raise UsageError(f"--kind {missing[0]}: there is no such kind of phrases; there are: {', '.join(found)}")
-    return {name: some for name, some in found.items() if not only or name in only}
-
-
-@contextmanager
-def _opened_list(query: str, path: Path, column: str | None, encoder: str | None) -> Iterator[tuple[Library, Any]]:
-    """The collection of a list, and what names the encoder that it is asked with; its making is shown on stderr."""
-    from analogon.cli.progress import progress
-    from analogon.prompts.selection import open_list
-    from analogon.transforms.bridge import leading_to
-    from embed.encoder import load
-
-    kinds = _kinds([as_query(query)], None)
-    if encoder is not None and leading_to(load(encoder).space):
-        name: str | Mapping[str, Any] = encoder  # what it does not take itself a bridge may carry
-    else:
-        name, _ = _pick(kinds, encoder, None)
-    with ExitStack() as stack:
-        with progress(stderr()) as listener:
-            library = stack.enter_context(open_list(path, name, column=column, listener=listener))
-        yield library, name
-
-
 # -- how prompts leave -------------------------------------------------------------------------------------------------
+
+
+def _words(lyrics: Path | None) -> str | None:
+    if lyrics is None:
+        return None
+    check_readable(lyrics)
+    return lyrics.read_text("utf-8", "replace")
+
+
+def _complain_of(composed: Sequence[Composed]) -> None:
+    for remark in (remark for one in composed for remark in one.remarks):
+        complain(remark)
 
 
 def _print_composed(composed: Sequence[Composed]) -> None:

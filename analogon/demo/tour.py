@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from analogon import query as expressions
 from analogon.demo.synthesis import synthesise
 from analogon.engines.generator import Settings
-from analogon.generate.judge import Judges, at_hand
+from analogon.generate.judge import Judges, available_judges
 from analogon.generate.loading import load as load_generator
 from analogon.generate.takes import Run, Take, ranked
 from analogon.phrases.pieces import short
@@ -241,7 +241,7 @@ class Demo:
         command = shlex.join([*words, "-n", str(MOSAICS), "--seconds", f"{SECONDS:g}", "-o", _typed(out)])
         with Library.open(self.collection) as library:
             text = expressions.text(PROMPT)
-            judges = Judges.among(at_hand(text, "audio", library.collection))
+            judges = Judges.among(available_judges(text, "audio", library))
             generator = load_generator("mosaic", library=library)
             run = Run(generator, Prompt(PROMPT), out, Settings(seconds=SECONDS), MOSAICS, judges)
             takes = ranked(list(run.takes()))

@@ -6,17 +6,23 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
+from analogon.engines import markup
+from analogon.engines.markup import Markup
+from analogon.phrases.pieces import excerpt
 from analogon.prompts import Prompt
 from analogon.voices import Voice
 from embed.errors import GeneratorError, UsageError
 from embed.media import Media, Modality
 from embed.space import Space
 
-__all__ = ["Ability", "Generated", "Generator", "Settings", "Stage", "generate"]
+__all__ = ["UNREAD", "Ability", "Generated", "Generator", "Settings", "Stage", "generate", "unread_markup"]
+
+UNREAD: Final = "reads no such markup of picture tools, and takes it for words"
+SHOWN: Final = 4  # marks that a remark quotes
 
 Ability = Literal["seconds", "guide", "voice", "language"]
 """A field of ``Settings`` that not every generator can use."""
@@ -74,6 +80,8 @@ class Generator(ABC):
     """Whether it speaks the prompt's text, rather than making what the text describes."""
     asks: bool = False
     """Whether it reads the prompt as a search does, arithmetic and files included."""
+    markup: frozenset[Markup] = frozenset()
+    """The markup of picture tools that it reads, or has a meaning of its own for; of all other a remark tells."""
 
     @property
     @abstractmethod
@@ -132,9 +140,22 @@ def generate(generator: Generator, prompt: Prompt | str, settings: Settings | No
     if settings.seconds is not None and generator.longest is not None and settings.seconds > generator.longest:
         remarks.append(f"{generator.name} makes {generator.longest:g} s at most, not {settings.seconds:g} s")
         settings = replace(settings, seconds=generator.longest)
+    remarks += unread_markup(generator, [prompt])
     remarks += generator.remarks(prompt, settings)
     media = generator.make(prompt, settings)
     return Generated(_checked(generator, media), tuple(dict.fromkeys(remarks)), tuple(generator.made_of()))
+
+
+def unread_markup(generator: Generator, prompts: Sequence[Prompt]) -> list[str]:
+    """A line for markup of picture tools in prompts that a generator takes for words; none where there is none."""
+    marks = list(dict.fromkeys(mark for one in prompts for mark in markup.found(one.text, generator.markup)))
+    if generator.asks:  # expressions have parentheses of their own, and brackets where they are JSON
+        marks = [mark for mark in marks if not mark.startswith(("((", '["', "[{"))]
+    if not marks:
+        return []
+    more = f" and {len(marks) - SHOWN} more" if len(marks) > SHOWN else ""
+    quoted = ", ".join(map(excerpt, marks[:SHOWN]))
+    return [f"{generator.name} {UNREAD}: {quoted}{more}"]
 
 
 def _checked(generator: Generator, media: Media) -> Media:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from analogon import query as q
-from analogon.query import Item, Leaf, Query
-from analogon.search.ask import media_of
+from analogon.engines.generator import Generator, Settings
+from analogon.prompts import Prompt
+from analogon.query import File, Item, Leaf, Query, Text
+from analogon.search.ask import as_query, media_of
+from analogon.search.library import Library
 from analogon.settings import defaults
 from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
 from embed.encoder import load as load_encoder
-from embed.errors import EncoderError, UnsupportedModality, UsageError
+from embed.errors import EncoderError, MediaError, MissingPackage, SpaceMismatch, UnsupportedModality, UsageError
 from embed.media import Media, Modality
 from embed.pipeline import encode
-from indexes.collection import Collection
+from embed.space import Space
 
-__all__ = ["Judge", "Judges", "at_hand"]
+__all__ = ["Judge", "Judges", "Panel", "available_judges"]
 
 Row = npt.NDArray[np.float32]
 
@@ -35,15 +39,15 @@ class Judge:
     remark: str | None = None
 
     @classmethod
-    def of(cls, encoder: Encoder, query: Query, collection: Collection | None = None) -> Judge:
-        """A judge of how near something is to a query; ``collection`` is where the query's items lie.
+    def of(cls, encoder: Encoder, query: Query, library: Library | None = None) -> Judge:
+        """A judge of how near something is to a query; ``library`` is where the query's items lie.
 
         Raises ``UnsupportedModality`` where the encoder does not take what the query is made of, and ``UsageError``.
         """
         rows: dict[Leaf, Row] = {}
         asked: list[Media] = []
         for leaf in q.leaves(q.without_excludes(query)):
-            media = _media(leaf, collection)
+            media = _media(leaf, library)
             if media.modality not in encoder.modalities:
                 raise UnsupportedModality(
                     f"{encoder.space.model} cannot judge by {media.name}: it takes {_sides(encoder)}"
@@ -101,51 +105,143 @@ class Judges:
             return cls(
                 choose,
                 None,
-                f"only {choose.model} is at hand: it chooses and scores, which flatters (--report names another)",
+                f"only {choose.model} is at hand: it chooses and scores, which flatters (`report` names another)",
             )
         if report.encoder.space == choose.encoder.space:
             return cls(choose, report, f"{choose.model} chooses and reports: its figures flatter what it chose")
         return cls(choose, report)
 
 
-def at_hand(
-    query: Query, makes: Modality, collection: Collection | None = None, besides: Sequence[Encoder] = ()
+def available_judges(
+    query: Query, modality: Modality, library: Library | None = None, remark: Callable[[str], None] = lambda line: None
 ) -> Iterator[Judge]:
-    """Judges that need no download: the collection's encoders, those of the settings, a large one on disk, the starter.
+    """Judges that need no download: the library's encoders, those of the settings, a large one on disk, the starter.
 
-    Each encoder comes once; those that take not all of the query, or not what is made, are left out.
+    Each encoder comes once; those that take not all of the query, or not the ``modality`` that is made, are left out.
+    ``remark`` hears of those that should be able to and are not: a model that is another one today, that fails.
     """
-    seen = {encoder.space for encoder in besides}
-    for encoder in _encoders(makes, collection):
-        if encoder.space in seen or makes not in encoder.modalities:
-            continue
-        seen.add(encoder.space)
+    yield from _judges(query, modality, library, _encoders(modality, library, remark), remark)
+
+
+class Panel:
+    """The encoders that judge the takes of a run, each loaded once for all of its prompts.
+
+    ``choose`` and ``report`` name encoders as ``embed.load`` takes them; without them those that need no download
+    judge. ``like`` is what takes are compared with, a text or a file, instead of the prompt. Raises what ``embed.load``
+    and the reading of ``like`` raise.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        library: Library | None = None,
+        *,
+        like: str | None = None,
+        choose: str | None = None,
+        report: str | None = None,
+        remark: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.generator = generator
+        self.library = library
+        self.remark = remark
+        self._like = None if like is None else as_query(like)
+        self._choose, self._report = (None if name is None else load_encoder(name) for name in (choose, report))
+        self._loaded: list[Encoder] = []
+        self._others = _encoders(generator.modality, library, remark)
+
+    def judges(self, prompt: Prompt, settings: Settings) -> Judges:
+        """Who scores the takes of a prompt: by ``like``, else by the prompt, else by the guide.
+
+        What is spoken is not what it sounds like: speech is judged by ``like`` alone, and its voice by speaker
+        encoders. A named encoder that can make nothing of the prompt's words is left out, and ``remark`` hears of it.
+        Raises ``UnsupportedModality`` where it does not take what is compared or made, and ``UsageError``.
+        """
+        query = self._query(prompt, settings)
+        if query is None:
+            return Judges()
+        choose, report = (self._named(encoder, query) for encoder in (self._choose, self._report))
+        others = _judges(query, self.generator.modality, self.library, self._encoders(), self.remark)
+        return Judges.among(others, choose, report)
+
+    def _query(self, prompt: Prompt, settings: Settings) -> Query | None:
+        guide = settings.guide.path if settings.guide is not None else None
+        if self._like is not None:
+            return self._like
+        if self.generator.speaks or (guide and settings.voice is not None):
+            if self._choose or self._report:
+                raise UsageError(f"{self.generator.name} speaks: say with `like` what it should sound like")
+            return None
+        if guide is not None and not prompt.text.strip():
+            return File(guide)
+        return as_query(prompt.text) if self.generator.asks else Text(prompt.text)
+
+    def _named(self, encoder: Encoder | None, query: Query) -> Judge | None:
+        if encoder is None:
+            return None
+        if self.generator.modality not in encoder.modalities:
+            raise UnsupportedModality(
+                f"{encoder.space.model} cannot judge {self.generator.modality}: it takes {_sides(encoder)}"
+            )
         try:
-            yield Judge.of(encoder, query, collection)
-        except (UnsupportedModality, EncoderError):
-            continue
+            return Judge.of(encoder, query, self.library)
+        except MediaError as error:
+            self.remark(f"{encoder.space.model} does not judge: {error}")
+            return None
+
+    def _encoders(self) -> Iterator[Encoder]:
+        """Those that need no download, but for the named ones; they stay loaded for the next prompt."""
+        yield from self._loaded
+        named = {encoder.space for encoder in (self._choose, self._report) if encoder is not None}
+        for encoder in self._others:
+            if encoder.space not in named:
+                self._loaded.append(encoder)
+                yield encoder
 
 
-def _encoders(makes: Modality, collection: Collection | None) -> Iterator[Encoder]:
-    if collection is not None:
-        for known in collection.spaces:
-            try:
-                yield collection.encoder(known)
-            except EncoderError:
-                continue
-    for name in defaults.available([makes]):
+def _judges(
+    query: Query,
+    modality: Modality,
+    library: Library | None,
+    encoders: Iterable[Encoder],
+    remark: Callable[[str], None],
+) -> Iterator[Judge]:
+    for encoder in encoders:
         try:
-            yield load_encoder(name)
-        except EncoderError:
+            yield Judge.of(encoder, query, library)
+        except UnsupportedModality:
             continue
+        except (EncoderError, MediaError, SpaceMismatch) as error:
+            remark(f"{encoder.space.model} does not judge: {error}")
 
 
-def _media(leaf: Leaf, collection: Collection | None) -> Media:
+def _encoders(modality: Modality, library: Library | None, remark: Callable[[str], None]) -> Iterator[Encoder]:
+    """Encoders of a modality that need no download, each once, loaded one by one as they are asked for."""
+    seen: set[Space] = set()
+    for load in _loaders(modality, library):
+        try:
+            encoder = load()
+        except MissingPackage:
+            continue  # it is not at hand
+        except (EncoderError, SpaceMismatch) as error:
+            remark(f"an encoder does not judge: {error}")
+            continue
+        if encoder.space not in seen and modality in encoder.modalities:
+            seen.add(encoder.space)
+            yield encoder
+
+
+def _loaders(modality: Modality, library: Library | None) -> Iterator[Callable[[], Encoder]]:
+    if library is not None:
+        yield from (partial(library.collection.encoder, known) for known in library.collection.spaces)
+    yield from (partial(load_encoder, name) for name in defaults.available([modality]))
+
+
+def _media(leaf: Leaf, library: Library | None) -> Media:
     if not isinstance(leaf, Item):
         return media_of(leaf)
-    found = {} if collection is None else collection.catalog.items([leaf.id])
+    found = {} if library is None else library.collection.catalog.items([leaf.id])
     if leaf.id not in found:
-        raise UsageError(f"{leaf}: there is no such item; -c names the collection that holds it")
+        raise UsageError(f"{leaf}: there is no such item; `collection` names the collection that holds it")
     return found[leaf.id].media
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from analogon.engines.generator import Generator
 from analogon.search.library import Library
 from embed.encoder import resolve
-from embed.errors import GeneratorError, UnknownGenerator
+from embed.errors import GeneratorError, UnknownGenerator, UsageError
 from embed.registry import Registry
 
-__all__ = ["families", "load"]
+__all__ = ["families", "load", "read_settings"]
 
 REGISTRY: Final = Registry(
     "analogon.generate.families", "ANALOGON_GENERATORS", "generator", UnknownGenerator, GeneratorError
@@ -40,3 +41,23 @@ def load(
     table.pop("name", None)
     generator: Generator = REGISTRY.make(table, library=library)
     return generator
+
+
+def read_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """A family's settings as people write them, ``name=value`` each: a value is JSON where it is any, else a text.
+
+    Raises ``UsageError`` for what is not so written.
+
+    >>> read_settings(["guidance=3", "negative=hum, hiss", "native=false"])
+    {'guidance': 3, 'negative': 'hum, hiss', 'native': False}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"`settings` {text}: a setting is name=value, such as guidance=3")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found

@@ -1,7 +1,9 @@
 """Takes: one prompt made several times, each kept with a sidecar that says how, scored, and made once only.
 
-A take is a file with a JSON sidecar of the same name. The media come first and the sidecar last, each whole at any
-instant, so that a run which is cut off keeps what is finished and goes on from there when it is asked for again.
+A take is a file with a JSON sidecar of the same name. The media come first and the sidecar after them, each whole at
+any instant, so that a run which is cut off keeps what is finished and goes on from there when it is asked for again.
+Scores come last of all: a take whose judge fails is kept, its sidecar says what could not be scored, and the same run
+asked for again scores it.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analogon.engines.generator import Generator, Settings, generate
+from analogon.engines.generator import UNREAD, Generator, Settings, generate, unread_markup
 from analogon.generate.judge import Judge, Judges
 from analogon.prompts import Prompt
 from analogon.voices import Voice, similarity
-from embed.errors import AnalogonError, GeneratorError, MediaError, UsageError
+from embed.errors import AnalogonError, GeneratorError, MediaError, UsageError, one_line
+from embed.listener import Listener
 from embed.media import Media, content_hash
 from indexes.durable import write_atomically
 
@@ -38,11 +41,11 @@ LONGEST_NAME: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A finished take: its file, and what the sidecar says of it. ``again`` is false where it was there already."""
+    """A finished take: its file, and what the sidecar says of it. ``new`` is false where it was there already."""
 
     path: Path
     record: Mapping[str, Any] = field(repr=False)
-    again: bool = True
+    new: bool = True
 
     @property
     def seed(self) -> int:
@@ -61,6 +64,10 @@ class Take:
     @property
     def media(self) -> Media:
         return Media.from_path(self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The path, whether the take is new, and all that the sidecar holds."""
+        return {"path": str(self.path), "new": self.new} | dict(self.record)
 
 
 def ranked(takes: Sequence[Take]) -> list[Take]:
@@ -139,11 +146,12 @@ class Run:
             name += f"{word}-"
         return self.folder / f"{name or 'take-'}{self.id[:6]}-{seed}{SUFFIX[self.generator.modality]}"
 
-    def takes(self) -> Iterator[Take]:
+    def takes(self, listener: Listener | None = None) -> Iterator[Take]:
         """Each take as soon as it is on disk, in the order of seeds.
 
         Where a generator makes the same of every seed, one take is all. Raises ``AnalogonError`` where the first cannot
-        be made; of later ones that cannot, and of files that are not as they were made, a remark tells.
+        be made, or any be written, and ``Cancelled`` where ``listener`` asks for that; of later ones that cannot be
+        made, of scores that cannot be given, and of files that are not as they were made, a remark tells.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +159,8 @@ class Run:
             raise UsageError(f"{self.folder}: cannot be a folder for takes: {error.strerror or error}") from None
         contents: set[str] = set()
         for seed in range(self.settings.seed, self.settings.seed + self.count):
+            if listener is not None:
+                listener.check()
             try:
                 take = self._found(seed)
             except GeneratorError as error:
@@ -166,7 +176,7 @@ class Run:
             if take is None:
                 return
             contents.add(str(take.record["content"]))
-            yield take
+            yield self._scored(take)
 
     def _say(self, *lines: str) -> None:
         self.remarks += [line for line in dict.fromkeys(lines) if line not in self.remarks]
@@ -202,21 +212,13 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             known = False
         if not known:
-            raise GeneratorError(f"{sidecar}: is no sidecar of this take; move it away or name another folder with -o")
+            raise GeneratorError(f"{sidecar}: is no sidecar of this take; move it away or name another folder")
         if content_hash(Media.from_path(path)) != record["content"]:
             raise GeneratorError(f"{path}: was changed since it was made; it is left as it is, and not ranked")
-        scores = dict(record["scores"])
-        for role, judge in self._roles():
-            known = scores.get(role, {})
-            if (known.get("space"), known.get("asked")) != (judge.encoder.space.id, judge.query):
-                scores[role] = _judged(judge, Media.from_path(path))
-        if scores != record["scores"]:
-            record["scores"] = scores
-            _write_sidecar(sidecar, record)
-        return Take(path, record, again=False)
+        return Take(path, record, new=False)
 
     def _made(self, seed: int, contents: set[str]) -> Take | None:
-        """A new take of a seed; None where it equals one that is there."""
+        """A new take of a seed, without scores; None where it equals one that is there."""
         settings = replace(self.settings, seed=seed)
         timeline: list[dict[str, Any]] = []
         if self.generator.speaks:
@@ -225,11 +227,14 @@ class Run:
             spoken = speak(self.document or from_text(self.prompt.text), self.generator, settings)
             media, made_of = spoken.media, tuple[Mapping[str, Any], ...]()
             timeline = [cue.to_json() for cue in spoken.timeline]
-            self._say(*spoken.remarks)
+            # Of the whole prompt once, not of each segment that is spoken.
+            remarks = tuple(line for line in spoken.remarks if UNREAD not in line)
+            remarks += () if self.document else tuple(unread_markup(self.generator, [self.prompt]))
         else:
             generated = generate(self.generator, self.prompt, settings)
             media, made_of = generated.media, generated.made_of
-            self._say(*generated.remarks)
+            remarks = generated.remarks
+        self._say(*remarks)
         file = _encoded(media)
         content = content_hash(Media(media.modality, data=file))
         if content in contents:
@@ -244,32 +249,58 @@ class Run:
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "content": content,
             **_facts(media),
-            "scores": {role: _judged(judge, media) for role, judge in self._roles()},
+            "scores": {},
         }
         if self.document is not None:
             record["ssml"] = str(self.document)
-        if isinstance(settings.voice, Voice):
-            record |= self._compared(settings.voice, media)
         record |= {"timeline": timeline} if timeline else {}
         record |= {"made_of": [dict(part) for part in made_of]} if made_of else {}
-        record |= {"remarks": list(self.remarks)} if self.remarks else {}
+        record |= {"remarks": list(dict.fromkeys(remarks))} if remarks else {}
         path = self.path(seed)
+        _write(path, file)
         try:
-            write_atomically(path, file)
             _write_sidecar(path.with_suffix(".json"), record)
-        except OSError as error:
-            raise AnalogonError(f"{path}: cannot be written: {error.strerror or error}") from None
+        except AnalogonError:
+            path.unlink(missing_ok=True)  # media that nothing is said of would be no take
+            raise
         return Take(path, record)
 
-    def _compared(self, voice: Voice, media: Media) -> dict[str, Any]:
-        """How near the take's speaker is to the voice that was asked for."""
-        try:
-            near = similarity(voice, media, fed=self.generator.fed(voice), kept=self._kept)
-        except (UsageError, MediaError) as error:
-            self._say(str(error))
-            return {}
-        self._say(*near.remarks)
-        return {"voice": near.to_json() | {"said": str(near)}}
+    def _scored(self, take: Take) -> Take:
+        """The take with scores of today's judges, and compared with the voice that was asked for, in its sidecar too.
+
+        What has been scored already is not scored again. What cannot be stays out, and the sidecar says why.
+        """
+        record = {key: value for key, value in take.record.items() if key != "unscored"}
+        scores, unscored = dict(record["scores"]), dict[str, str]()
+        for role, judge in self._roles():
+            known = scores.get(role, {})
+            if (known.get("space"), known.get("asked")) == (judge.encoder.space.id, judge.query):
+                continue
+            scores.pop(role, None)  # another judge's, or for another question
+            try:
+                scores[role] = _judged(judge, take.media)
+            except Exception as error:  # an encoder may be anybody's, and the take is worth more than its score
+                unscored[role] = _reason(judge.model, error)
+        record["scores"] = scores
+        if isinstance(self.settings.voice, Voice) and "voice" not in record:
+            try:
+                near = similarity(
+                    self.settings.voice, take.media, fed=self.generator.fed(self.settings.voice), kept=self._kept
+                )
+            except Exception as error:
+                unscored["voice"] = _reason("", error)
+            else:
+                self._say(*near.remarks)
+                if near.remarks:
+                    record["remarks"] = list(dict.fromkeys([*record.get("remarks", ()), *near.remarks]))
+                record["voice"] = near.to_json() | {"said": str(near)}
+        if unscored:
+            record["unscored"] = unscored
+            self._say(*(f"takes are kept, and not scored: {reason}" for reason in unscored.values()))
+        if record == take.record:
+            return take
+        _write_sidecar(take.path.with_suffix(".json"), record)
+        return replace(take, record=record)
 
     @cached_property
     def _kept(self) -> list[Voice]:
@@ -278,6 +309,15 @@ class Run:
     def _roles(self) -> list[tuple[str, Judge]]:
         judges = {"choose": self.judges.choose, "report": self.judges.report}
         return [(role, judge) for role, judge in judges.items() if judge is not None]
+
+
+def _reason(model: str, error: Exception) -> str:
+    """Why something could not be scored, in one line that names the model."""
+    if isinstance(error, MediaError):
+        text = error.reason  # without the take's name: of many takes the line is the same
+    else:
+        text = str(error) if isinstance(error, AnalogonError) else one_line(error, named=True)
+    return text if not model or model in text else f"{model}: {text}"
 
 
 def _judged(judge: Judge, media: Media) -> dict[str, Any]:
@@ -311,4 +351,14 @@ def _encoded(media: Media) -> bytes:
 
 
 def _write_sidecar(path: Path, record: Mapping[str, Any]) -> None:
-    write_atomically(path, (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace"))
+    _write(path, (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace"))
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise AnalogonError(
+            f"{path}: cannot be written: {error.strerror or error}; takes before it are kept, and the same run goes on "
+            "from there"
+        ) from None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from analogon.search.hits import Hit
+from embed.errors import UsageError
 
-__all__ = ["Prompt", "Source"]
+__all__ = ["Prompt", "Source", "read_prompts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,21 @@ class Prompt:
         return cls(
             fields["text"], float(fields.get("weight", 1.0)), tuple(map(Source.from_json, fields.get("because", ())))
         )
+
+
+def read_prompts(lines: Iterable[str], name: str = "prompts") -> Iterator[Prompt]:
+    """Prompts a line each: plain text, or JSON as ``Prompt.to_json`` writes it; lines of blanks are passed over.
+
+    ``name`` is what to call the lines in a message. Raises ``UsageError`` for JSON that is no prompt.
+
+    >>> [prompt.text for prompt in read_prompts(["rain", "", '{"text": "wind"}'])]
+    ['rain', 'wind']
+    """
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line) if line.lstrip().startswith("{") else {"text": line.strip()}
+            yield Prompt.from_json(fields)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UsageError(f"{name}: not a prompt as JSON ({error}): {line.strip()[:60]}") from None

@@ -29,12 +29,31 @@ from embed.media import Media, check_readable
 from embed.pipeline import encode
 from embed.space import Space
 
-__all__ = ["LEAST", "LIMIT", "SHORTLIST", "Appended", "Bank", "Ending", "Interrogation", "interrogate", "read_bank"]
+__all__ = [
+    "ENDINGS",
+    "LEAST",
+    "LIMIT",
+    "SHORTLIST",
+    "Appended",
+    "Bank",
+    "Ending",
+    "Interrogation",
+    "interrogate",
+    "read_bank",
+]
 
 Row = npt.NDArray[np.float32]
 Ending = Literal["gain", "phrases", "words", "full", "bank"]
 """Why no phrase was added any more: none raises the score by enough, as many phrases or words as were allowed, the
 text encoder reads no further, or the shortlist is used up."""
+ENDINGS: Final[Mapping[Ending, str]] = {
+    "gain": "no other phrase raises it enough",
+    "phrases": "as many phrases as were asked for (`limit`)",
+    "words": "as many words as were asked for (`words`)",
+    "full": "the text encoder reads no further",
+    "bank": "no more phrases in the bank",
+}
+"""Each reason in words."""
 
 SHORTLIST: Final = 4
 """Phrases of each kind that may be appended."""
@@ -240,7 +259,7 @@ def _check_texts(encoder: Encoder) -> None:
     if "text" not in encoder.modalities:
         sides = ", ".join(sorted(encoder.modalities))
         raise UnsupportedModality(
-            f"{encoder.space.model} encodes {sides}, no text: nothing can be said in its space; name another with -e"
+            f"{encoder.space.model} encodes {sides}, no text: nothing can be said in its space; `encoder` names another"
         )
 
 

@@ -82,8 +82,8 @@ def select(
         held = library.collection.catalog.kinds()
         if held and "text" not in held:
             raise UsageError(
-                f"{library.collection.name} holds {', '.join(sorted(held))}, no texts: --caption COLUMN makes "
-                "prompts of what is said of them in their metadata"
+                f"{library.collection.name} holds {', '.join(sorted(held))}, no texts: `caption` names the "
+                "column of their metadata that prompts are made of"
             )
         hits = library.search(
             query, to="text", by="content", k=k, variety=variety, where=where, bridge=bridge, spaces=encoders
@@ -92,7 +92,7 @@ def select(
     else:
         fields = library.collection.catalog.fields()
         if caption not in fields:
-            known = ", ".join(sorted(fields)) or "none: index with --metadata"
+            known = ", ".join(sorted(fields)) or "none: index with metadata"
             raise UsageError(f"{library.collection.name} has no column {caption!r}; its columns: {known}")
         hits = library.search(
             query, by="content", k=SPARE * k, variety=variety, where=where, bridge=bridge, spaces=encoders
@@ -129,20 +129,21 @@ def open_list(
     path: Path,
     encoder: str | os.PathLike[str] | Mapping[str, Any],
     *,
-    column: str | None = None,
+    text_column: str | None = None,
     listener: Listener | None = None,
 ) -> Iterator[Library]:
     """The prompts of a file as an open collection, which is made, or brought up to date, in ``config.home()/lists``.
 
-    The file is a table with the texts in ``column`` (without it the one called prompt, caption, text or description,
-    or the only one), or a text file with a prompt on each line. Only what is new in it is encoded. Raises
+    The file is a table with the texts in ``text_column`` (without it the one called prompt, caption, text or
+    description, or the only one), or a text file with a prompt on each line. Only what is new in it is encoded. Raises
     ``UsageError`` and ``MediaError`` where it cannot be read.
     """
     path = path.expanduser().resolve()
     check_readable(path)
+    column = text_column
     table, column = (path, _column(path, column)) if path.suffix.lower() in TABLE_SUFFIXES else (None, column)
     if table is None and column is not None:
-        raise UsageError(f"{path}: a text file has no columns; --text-column goes with a csv, tsv or jsonl table")
+        raise UsageError(f"{path}: a text file has no columns; `text_column` goes with a csv, tsv or jsonl table")
     key = hashlib.blake2b(json.dumps([str(path), column]).encode(), digest_size=4).hexdigest()
     folder = config.home() / "lists" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', path.stem)[:40]}-{key}"
     if table is None:
@@ -177,7 +178,7 @@ def _column(path: Path, column: str | None) -> str:
         for one in there:
             if one.strip().lower() == name:
                 return one
-    raise UsageError(f"{path}: say with --text-column where the prompts stand; its columns: {', '.join(there)}")
+    raise UsageError(f"{path}: say with `text_column` where the prompts stand; its columns: {', '.join(there)}")
 
 
 def _write_lines(path: Path, table: Path) -> None:

@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.engines.generator import Ability, Generator, Settings
+from analogon.engines.markup import Markup
 from analogon.phrases.pieces import pieces
 from analogon.prompts import Prompt
 from analogon.voices import NearestSample, Voice, nearest
@@ -70,6 +71,7 @@ class BarkGenerator(Generator):
     modality: Modality = "audio"
     abilities: frozenset[Ability] = frozenset({"voice", "language"})
     speaks = True
+    markup: frozenset[Markup] = frozenset({"brackets"})  # [laughs]: what its makers taught it
 
     def __init__(
         self, model: str, where: Path, *, temperature: float, waveform_temperature: float, min_eos_p: float

@@ -13,7 +13,7 @@ import soundfile
 
 import analogon
 from analogon.engines.generator import Settings, generate
-from analogon.generate.judge import Judge, Judges, at_hand
+from analogon.generate.judge import Judge, Judges, available_judges
 from analogon.generate.loading import families, load
 from analogon.generate.takes import Run, provenance, ranked
 from analogon.prompts import Prompt, Source
@@ -91,7 +91,7 @@ def test_what_is_there_is_not_made_again_and_the_rest_is(tmp_path: Path) -> None
 
     def run(count: int, **more: object) -> list[object]:
         made = load("noise", log=str(log))
-        return [(take.seed, take.again) for take in Run(made, Prompt("rain"), out, count=count, **more).takes()]  # type: ignore[arg-type]
+        return [(take.seed, take.new) for take in Run(made, Prompt("rain"), out, count=count, **more).takes()]  # type: ignore[arg-type]
 
     assert run(2) == [(0, True), (1, True)]
     first = sorted((file.name, file.read_bytes()) for file in out.iterdir())
@@ -132,7 +132,7 @@ def test_an_interruption_keeps_what_is_finished(tmp_path: Path) -> None:
         list(stopped.takes())
     assert sorted(file.suffix for file in out.iterdir()) == [".json", ".json", ".wav", ".wav"]
     takes = list(Run(load("noise", log=str(log)), Prompt("rain"), out, count=4).takes())
-    assert [(take.seed, take.again) for take in takes] == [(0, False), (1, False), (2, True), (3, True)]
+    assert [(take.seed, take.new) for take in takes] == [(0, False), (1, False), (2, True), (3, True)]
     assert log.read_text().split() == ["0", "1", "2", "2", "3"]
 
 
@@ -240,9 +240,9 @@ def test_judges_at_hand_are_the_collections_then_the_starter(tmp_path: Path) -> 
     soundfile.write(tmp_path / "a.wav", _noise(1), RATE)
     with analogon.open(tmp_path / "c", create=True) as library:
         library.index(tmp_path / "a.wav", encoders=["toy:8", "toy:16"])
-        models = [judge.model for judge in at_hand(Text("rain"), "audio", library.collection)]
+        models = [judge.model for judge in available_judges(Text("rain"), "audio", library)]
         assert models == ["toy:8", "toy:16", "starter"]
-        assert [judge.model for judge in at_hand(Text("rain"), "image", library.collection)] == ["toy:8", "toy:16"]
+        assert [judge.model for judge in available_judges(Text("rain"), "image", library)] == ["toy:8", "toy:16"]
 
 
 def test_takes_join_a_collection_with_where_they_come_from(
@@ -260,7 +260,7 @@ def test_takes_join_a_collection_with_where_they_come_from(
     with analogon.open(tmp_path / "made", create=True) as library:
         run = Run(load("noise", level=0.3), Prompt("rain on tin"), Path("out"), count=3)
         takes = list(run.takes())
-        assert not any(take.again for take in takes)
+        assert not any(take.new for take in takes)
         library.index(*(t.path for t in takes), encoders=["toy"], metadata={str(t.path): provenance(t) for t in takes})
         (hit,) = library.search("rain", to="audio", by="content", where="seed = 1 and generator = 'noise:white'")
         assert hit.metadata["prompt"] == "rain on tin"

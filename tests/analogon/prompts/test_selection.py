@@ -98,7 +98,7 @@ def test_captions_of_recordings_stand_for_them_each_wording_once(tmp_path: Path)
         found = select(library, str(files[4]), k=3, variety=0.0, caption="says")
         with pytest.raises(UsageError, match="no column 'mood'; its columns: .*says"):
             select(library, "rain", caption="mood")
-        with pytest.raises(UsageError, match="holds audio, no texts: --caption COLUMN"):
+        with pytest.raises(UsageError, match="holds audio, no texts: `caption` names the column"):
             select(library, "rain")
     vectors = encode(load(TOY), [Media.from_path(file) for file in files]).array
     order = [at for at in np.argsort(-(vectors @ vectors[4]), kind="stable") if at != 4]
@@ -112,7 +112,7 @@ def test_a_list_is_encoded_once_and_what_is_new_in_it_later(table: Path) -> None
         assert [one.prompt.text for one in select(library, CAPTIONS[7], k=1).chosen] == [CAPTIONS[7]]
         place = library.collection.path
     assert place.parent.name == "lists" and place.name.startswith("captions-")
-    with open_list(table, TOY, column="caption") as library:
+    with open_list(table, TOY, text_column="caption") as library:
         assert library.collection.path == place and library.collection.catalog.counts()["source"] == len(CAPTIONS)
         assert library.index(table, text_column="caption").vectors == 0
     lines = table.read_text("utf-8").splitlines()
@@ -146,14 +146,14 @@ def test_the_lines_of_a_text_file_say_their_numbers(tmp_path: Path) -> None:
 
 def test_what_is_no_list_is_said_in_one_line(tmp_path: Path) -> None:
     def refused(path: Path, match: str, column: str | None = None, kind: type[Exception] = UsageError) -> None:
-        with pytest.raises(kind, match=match) as caught, open_list(path, TOY, column=column):
+        with pytest.raises(kind, match=match) as caught, open_list(path, TOY, text_column=column):
             pass
         assert "\n" not in str(caught.value)
 
     refused(tmp_path / "none.csv", "no such file", kind=MediaError)
     two = tmp_path / "two.csv"
     two.write_text("a,b\n1,2\n", "utf-8")
-    refused(two, "say with --text-column where the prompts stand; its columns: a, b")
+    refused(two, "say with `text_column` where the prompts stand; its columns: a, b")
     refused(two, "no column 'c'; its columns: a, b", column="c")
     blank = tmp_path / "blank.txt"
     blank.write_text(" \n\n", "utf-8")
