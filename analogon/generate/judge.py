@@ -20,7 +20,7 @@ from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError, MediaError, MissingPackage, SpaceMismatch, UnsupportedModality, UsageError
-from embed.media import Media, Modality
+from embed.media import Media, Modality, check_readable
 from embed.pipeline import encode
 from embed.space import Space
 
@@ -145,6 +145,10 @@ class Panel:
         self.library = library
         self.remark = remark
         self._like = None if like is None else as_query(like)
+        for leaf in () if self._like is None else q.leaves(q.without_excludes(self._like)):
+            media = _media(leaf, library)
+            if media.path is not None and media.text is None:
+                check_readable(media.path)
         self._choose, self._report = (None if name is None else load_encoder(name) for name in (choose, report))
         self._loaded: list[Encoder] = []
         self._others = _encoders(generator.modality, library, remark)
@@ -185,6 +189,8 @@ class Panel:
         try:
             return Judge.of(encoder, query, self.library)
         except MediaError as error:
+            if self._like is not None:
+                raise
             self.remark(f"{encoder.space.model} does not judge: {error}")
             return None
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from analogon.search.hits import Hit
 from embed.errors import UsageError
 
 __all__ = ["Prompt", "Source", "read_prompts"]
 
+# What requests read prompts as: a line of a selection has its rank and score beside the prompt.
+LENIENT: Final[Mapping[str, Any]] = {"extra": "ignore"}
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A hit that a prompt comes from: what it is called (a path, or a row of a table), and its cosine."""
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = LENIENT
 
     name: str
     score: float
@@ -39,6 +44,8 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A text for a generator. ``weight`` is its share where several are mixed, ``because`` the hits it comes from."""
+
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = LENIENT
 
     text: str
     weight: float = 1.0

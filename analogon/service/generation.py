@@ -132,10 +132,9 @@ class Generate(Request):
             panel = Panel(
                 generator, library, like=self.like, choose=self.choose, report=self.report, remark=told.remark
             )
-            runs = [
-                Run(generator, one, self.out, settings, self.takes, panel.judges(one, settings), document)
-                for one in prompts
-            ]
+            runs = [Run(generator, one, self.out, settings, self.takes, document=document) for one in prompts]
+            for run in runs:
+                run.judges = panel.judges(run.prompt, settings)
             for stage in generator.stages:
                 told.remark(str(stage))
             if document is None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import resource
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 import soundfile
 
 import analogon
-from analogon.engines.generator import Settings, generate
+from analogon.engines.generator import Ability, Generator, Settings, generate
 from analogon.generate.judge import Judge, Judges, available_judges
 from analogon.generate.loading import families, load
 from analogon.generate.takes import Run, provenance, ranked
@@ -20,7 +23,15 @@ from analogon.prompts import Prompt, Source
 from analogon.query import Exclude, File, Text
 from embed import encode
 from embed import load as load_encoder
-from embed.errors import GeneratorError, UnknownGenerator, UnsupportedModality, UsageError
+from embed.errors import (
+    AnalogonError,
+    Cancelled,
+    GeneratorError,
+    UnknownGenerator,
+    UnsupportedModality,
+    UsageError,
+)
+from embed.listener import Listener
 from embed.media import Media
 from tests.command_line import exit_code
 
@@ -405,3 +416,161 @@ def test_a_guide_alone_is_enough_and_takes_are_compared_with_it(
     assert Path(line["path"]).name.startswith("hum-")
     rows = encode(load_encoder("toy"), [Media.from_path("hum.wav"), Media.from_path(line["path"])]).array
     assert line["scores"]["choose"]["score"] == pytest.approx(float(rows[0] @ rows[1]), abs=1e-5)
+
+
+class _Longer(Generator):
+    """Hum that lasts a second longer with each seed, and says which seed it was."""
+
+    name = "longer"
+    modality = "audio"
+    abilities: frozenset[Ability] = frozenset({"voice"})
+    identity = {"family": "longer"}  # noqa: RUF012
+
+    def make(self, prompt: Prompt, settings: Settings) -> Media:
+        return Media("audio", array=_noise(settings.seed, 1.0 + settings.seed), rate=RATE)
+
+    def remarks(self, prompt: Prompt, settings: Settings) -> list[str]:
+        return [f"seed {settings.seed} hums"] if settings.seed % 2 else []
+
+
+@pytest.fixture
+def ill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A family of judges, ``ill``, that fail at sounds as long as this file is there."""
+    flag = tmp_path / "ill"
+    flag.touch()
+    folder = tmp_path / "encoders"
+    folder.mkdir()
+    (folder / "ill.py").write_text(
+        "import os\nfrom embed.encoders.toy import load as toy\n\n\ndef load(model='8'):\n    made = toy(model)\n"
+        "    whole = made.encode_batch\n    def encode_batch(batch):\n"
+        f"        if batch[0].modality == 'audio' and os.path.exists({str(flag)!r}):\n"
+        "            raise RuntimeError('the judge\\nis ill')\n        return whole(batch)\n"
+        "    made.encode_batch = encode_batch\n    return made\n"
+    )
+    monkeypatch.setenv("ANALOGON_ENCODERS", str(folder))
+    monkeypatch.delitem(sys.modules, "embed.encoders.ill", raising=False)
+    return flag
+
+
+def test_a_take_whose_judge_fails_is_kept_and_scored_when_it_is_asked_for_again(tmp_path: Path, ill: Path) -> None:
+    log, out = tmp_path / "log", tmp_path / "out"
+
+    def run() -> Run:
+        judges = Judges(Judge.of(load_encoder("ill"), Text("rain")), Judge.of(load_encoder("toy:16"), Text("rain")))
+        return Run(load("noise", log=str(log)), Prompt("rain"), out, count=2, judges=judges)
+
+    first = run()
+    takes = list(first.takes())
+    why = "toy:8 failed on it: RuntimeError: the judge is ill"
+    assert first.remarks == [f"takes are kept, and not scored: {why}"]
+    for take in takes:
+        record = json.loads(take.path.with_suffix(".json").read_text("utf-8"))
+        assert record == take.record and record["unscored"] == {"choose": why}
+        assert list(record["scores"]) == ["report"] and take.path.is_file()
+        assert take.score("choose") is None and take.score("report") is not None
+    again = run()
+    assert [take.record for take in again.takes()] == [take.record for take in takes]
+    assert again.remarks == first.remarks
+    ill.unlink()
+    healed = run()
+    for take, before in zip(healed.takes(), takes, strict=True):
+        encoder = load_encoder("toy:8")
+        rows = encode(encoder, [Media.from_path(take.path), Media.from_text("rain")]).array
+        assert take.score("choose") == pytest.approx(float(rows[0] @ rows[1]), abs=1e-5)
+        assert "unscored" not in take.record and take.record["scores"]["report"] == before.record["scores"]["report"]
+        assert json.loads(take.path.with_suffix(".json").read_text("utf-8")) == take.record
+    assert healed.remarks == [] and log.read_text().split() == ["0", "1"]
+
+
+def test_a_score_of_another_judge_does_not_stand_for_one_that_fails(tmp_path: Path, ill: Path) -> None:
+    def choose(name: str) -> Judges:
+        return Judges(Judge.of(load_encoder(name), Text("rain")))
+
+    (take,) = Run(load("noise"), Prompt("rain"), tmp_path / "out", judges=choose("toy:16")).takes()
+    assert take.score("choose") is not None
+    (take,) = Run(load("noise"), Prompt("rain"), tmp_path / "out", judges=choose("ill")).takes()
+    assert take.record["scores"] == {} and list(take.record["unscored"]) == ["choose"]
+
+
+@pytest.mark.parametrize("error", [UsageError("no speaker encoder"), RuntimeError("broken")])
+def test_a_take_whose_voice_cannot_be_heard_is_kept_and_compared_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from analogon.generate import takes as module
+    from analogon.voices.voices import Measured, Similarity, Voice
+    from embed.space import Space
+
+    space = Space("ear:x", "none", "x", 2)
+    voice = Voice("bob", {space: np.array([1, 0], np.float32)})
+
+    def fails(*_: object, **__: object) -> Similarity:
+        raise error
+
+    def run() -> Run:
+        return Run(_Longer(), Prompt("hello"), tmp_path, Settings(voice=voice))
+
+    monkeypatch.setattr(module, "similarity", fails)
+    first = run()
+    (take,) = first.takes()
+    reason = str(error) if isinstance(error, UsageError) else "RuntimeError: broken"
+    assert take.record["unscored"] == {"voice": reason} and take.score("voice") is None
+    assert first.remarks == [f"takes are kept, and not scored: {reason}"]
+    near = Similarity("bob", (Measured("bob", space, 0.5),), remarks=("one ear only",))
+    monkeypatch.setattr(module, "similarity", lambda *_, **__: near)
+    (take,) = run().takes()
+    assert take.score("voice") == 0.5 and not take.new and "unscored" not in take.record
+    assert take.record["remarks"] == ["one ear only"]
+
+
+def test_what_is_said_of_one_take_is_not_said_of_the_next(tmp_path: Path) -> None:
+    run = Run(_Longer(), Prompt("hum"), tmp_path, count=4)
+    assert [take.record.get("remarks") for take in run.takes()] == [None, ["seed 1 hums"], None, ["seed 3 hums"]]
+    assert run.remarks == ["seed 1 hums", "seed 3 hums"]
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], None]]:
+    """What limits the size of files that can be written, as a full disk does: the write fails in its middle."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_keeps_the_takes_before_and_nothing_half_written(
+    tmp_path: Path, small_disk: Callable[[int], None]
+) -> None:
+    takes = Run(_Longer(), Prompt("hum"), tmp_path, count=3).takes()
+    small_disk(5 * RATE)  # a second takes three bytes a sample
+    first = next(takes)
+    with pytest.raises(AnalogonError) as refusal:
+        next(takes)
+    line = str(refusal.value)
+    assert "hum-" in line and "cannot be written: " in line and "takes before it are kept" in line and "\n" not in line
+    assert sorted(tmp_path.iterdir()) == sorted([first.path, first.path.with_suffix(".json")])
+    small_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    again = Run(_Longer(), Prompt("hum"), tmp_path, count=3).takes()
+    assert [(take.seed, take.new) for take in again] == [(0, False), (1, True), (2, True)]
+
+
+def test_media_whose_sidecar_cannot_be_written_do_not_stand_alone(
+    tmp_path: Path, small_disk: Callable[[int], None]
+) -> None:
+    long = Prompt("hum " * 20_000)
+    small_disk(60_000)
+    with pytest.raises(AnalogonError, match=r"\.json: cannot be written"):
+        list(Run(_Longer(), long, tmp_path).takes())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_cancelled_keeps_what_is_finished(tmp_path: Path) -> None:
+    listener = Listener()
+    found = []
+    with pytest.raises(Cancelled):
+        for take in Run(_Longer(), Prompt("hum"), tmp_path, count=3).takes(listener):
+            found.append(take)
+            listener.cancel()
+    assert [take.seed for take in found] == [0] and len(list(tmp_path.iterdir())) == 2
+    again = Run(_Longer(), Prompt("hum"), tmp_path, count=3).takes()
+    assert [(take.seed, take.new) for take in again] == [(0, False), (1, True), (2, True)]
