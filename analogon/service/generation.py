@@ -17,7 +17,7 @@ from indexes.build import Listener
 if TYPE_CHECKING:
     from analogon.generate.takes import Take
     from analogon.search.library import Library
-    from analogon.speech.ssml import Document
+    from analogon.speech import Document
 
 __all__ = ["Added", "Generate", "Takes", "Unfinished", "add_takes"]
 
@@ -241,7 +241,7 @@ def _guide(path: Path | None) -> Any:
 
 def _voice(name: str | None) -> Any:
     """A kept voice of that name, else the name, which the generator may know."""
-    from analogon.voices.voices import SHELF, Voice
+    from analogon.voices import SHELF, Voice
 
     return Voice.load(name) if name is not None and name in SHELF.names() else name
 
@@ -249,6 +249,6 @@ def _voice(name: str | None) -> Any:
 def _document(path: Path | None) -> Document | None:
     if path is None:
         return None
-    from analogon.speech import ssml
+    from analogon.speech import read
 
-    return ssml.read(path)
+    return read(path)

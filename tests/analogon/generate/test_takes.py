@@ -497,7 +497,7 @@ def test_a_take_whose_voice_cannot_be_heard_is_kept_and_compared_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     from analogon.generate import takes as module
-    from analogon.voices.voices import Measured, Similarity, Voice
+    from analogon.voices import Comparison, Similarity, Voice
     from embed.space import Space
 
     space = Space("ear:x", "none", "x", 2)
@@ -515,7 +515,7 @@ def test_a_take_whose_voice_cannot_be_heard_is_kept_and_compared_later(
     reason = str(error) if isinstance(error, UsageError) else "RuntimeError: broken"
     assert take.record["unscored"] == {"voice": reason} and take.score("voice") is None
     assert first.remarks == [f"takes are kept, and not scored: {reason}"]
-    near = Similarity("bob", (Measured("bob", space, 0.5),), remarks=("one ear only",))
+    near = Similarity("bob", (Comparison("bob", space, 0.5),), remarks=("one ear only",))
     monkeypatch.setattr(module, "similarity", lambda *_, **__: near)
     (take,) = run().takes()
     assert take.score("voice") == 0.5 and not take.new and "unscored" not in take.record
