@@ -131,7 +131,7 @@ def measure(
     """Interrogate every clip; print how often one of the first three phrases is right, beside what else would be."""
     place = {phrase: index for index, phrase in enumerate(bank.phrases)}
     greedy = [
-        [place[one.phrase] for one in interrogate(encoder, clip, bank, limit=FIRST, least=0.0).appended]
+        [place[one.phrase] for one in interrogate(encoder, clip, bank, limit=FIRST, min_gain=0.0).appended]
         for clip in clips
     ]
     nearest = [list(row[:FIRST]) for row in np.argsort(-(clips @ bank.rows.T), axis=1, kind="stable")]

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from analogon.phrases import kinds
-from analogon.prompts.interrogation import LEAST, LIMIT, Bank, interrogate
+from analogon.prompts.interrogation import LIMIT, MIN_GAIN, Bank, interrogate
 from analogon.vectors.geometry import reject, unit
 from analogon.vectors.measure import bootstrap
 from embed import Media, encode, load
@@ -50,17 +50,19 @@ def main() -> None:
     print("like its own description (like another's)")
 
     def measure(
-        label: str, targets: np.ndarray, others: Sequence[int], limit: int = LIMIT, least: float = LEAST
+        label: str, targets: np.ndarray, others: Sequence[int], limit: int = LIMIT, min_gain: float = MIN_GAIN
     ) -> None:
-        texts = [interrogate(encoder, row, bank, limit=limit, least=least).text if row.any() else "" for row in targets]
+        texts = [
+            interrogate(encoder, row, bank, limit=limit, min_gain=min_gain).text if row.any() else "" for row in targets
+        ]
         show(label, texts, judge, said, others)
 
     another = random.permutation(len(rows))
     another = np.where(another == np.arange(len(rows)), (another + 1) % len(rows), another)
     for limit in (1, 3, 8):
-        measure(f"{limit} phrases, any gain", clips, another, limit=limit, least=0.0)
+        measure(f"{limit} phrases, any gain", clips, another, limit=limit, min_gain=0.0)
     for least in (0.02, 0.04, 0.08):
-        measure(f"each gains {least:.0%} at least", clips, another, least=least)
+        measure(f"each gains {least:.0%} at least", clips, another, min_gain=least)
     for share in (0.5, 1.0):
         for what, mean in {"phrases": bank.rows.mean(axis=0), "recordings": clips.mean(axis=0)}.items():
             measure(f"{share:g} of the mean of all {what} off", unit(clips - share * mean), another)

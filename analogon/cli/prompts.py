@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["interrogate", "prompts", "register"]
 
 FORMATS: Final = ("table", "json", "text")
-FLAGS: Final = {"dialect": "--for", "collection": "-c", "encoder": "-e", "file": "--list", "k": "-k", "limit": "-n"}
+FLAGS: Final = {
+    "min_gain": "--least",
+    "dialect": "--for",
+    "collection": "-c",
+    "encoder": "-e",
+    "file": "--list",
+    "k": "-k",
+    "limit": "-n",
+}
 PromptFormat = Annotated[str, typer.Option("-f", "--format", help="table, json, or text: the prompts alone.")]
 OneEncoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="family:model, or a TOML file that describes a space.")
@@ -186,7 +194,7 @@ def interrogate(
             kind=tuple(kind or ()),
             limit=limit,
             words=words,
-            least=least,
+            min_gain=least,
             part=part,
             collection=collection,
             encoder=encoder,
@@ -233,7 +241,7 @@ def _show_interrogation(made: Interrogated, wording: Wording) -> None:
     console.print(f"prompt: {found.text}", markup=False, soft_wrap=True)
     score = f"{found.score:.3f} is its cosine with {made.query}"
     if against is not None:
-        score = f"{score} less {found.alike:.3f} (how alike the two are) times that with {against}"
+        score = f"{score} less {found.similarity:.3f} (how alike the two are) times that with {against}"
     line = f"{score}, in {model_name(found.space)}; {wording(ENDINGS[found.ended])}"
     console.print(printable(line), style="dim", markup=False, soft_wrap=True)
 

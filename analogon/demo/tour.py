@@ -241,7 +241,7 @@ class Demo:
         command = shlex.join([*words, "-n", str(MOSAICS), "--seconds", f"{SECONDS:g}", "-o", _typed(out)])
         with Library.open(self.collection) as library:
             text = expressions.text(PROMPT)
-            judges = Judges.among(available_judges(text, "audio", library))
+            judges = Judges.select(available_judges(text, "audio", library))
             generator = load_generator("mosaic", library=library)
             run = Run(generator, Prompt(PROMPT), out, Settings(seconds=SECONDS), MOSAICS, judges)
             takes = ranked(list(run.takes()))

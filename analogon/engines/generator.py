@@ -78,7 +78,7 @@ class Generator(ABC):
     """How many seconds it can make at most; None where there is no end."""
     speaks: bool = False
     """Whether it speaks the prompt's text, rather than making what the text describes."""
-    asks: bool = False
+    reads_queries: bool = False
     """Whether it reads the prompt as a search does, arithmetic and files included."""
     markup: frozenset[Markup] = frozenset()
     """The markup of picture tools that it reads, or has a meaning of its own for; of all other a remark tells."""
@@ -99,7 +99,7 @@ class Generator(ABC):
         """The models that a take goes through, in order, where there are several that can be swapped."""
         return ()
 
-    def fed(self, voice: Voice) -> Space | None:
+    def conditioning_space(self, voice: Voice) -> Space | None:
         """The space whose vector of a kept voice it goes by, if it does: no judge of how well it met that voice."""
         return None
 
@@ -149,7 +149,7 @@ def generate(generator: Generator, prompt: Prompt | str, settings: Settings | No
 def unread_markup(generator: Generator, prompts: Sequence[Prompt]) -> list[str]:
     """A line for markup of picture tools in prompts that a generator takes for words; none where there is none."""
     marks = list(dict.fromkeys(mark for one in prompts for mark in markup.found(one.text, generator.markup)))
-    if generator.asks:  # expressions have parentheses of their own, and brackets where they are JSON
+    if generator.reads_queries:  # expressions have parentheses of their own, and brackets where they are JSON
         marks = [mark for mark in marks if not mark.startswith(("((", '["', "[{"))]
     if not marks:
         return []

@@ -91,7 +91,7 @@ class Judges:
         return tuple(dict.fromkeys(line for line in (self.remark, *judged) if line))
 
     @classmethod
-    def among(cls, judges: Iterable[Judge], choose: Judge | None = None, report: Judge | None = None) -> Judges:
+    def select(cls, judges: Iterable[Judge], choose: Judge | None = None, report: Judge | None = None) -> Judges:
         """``choose`` and ``report`` where they are given, else the first of ``judges`` that differ from each other."""
         judges = iter(judges)  # each costs a model: no more of them than are needed
         if choose is None:
@@ -165,7 +165,7 @@ class Panel:
             return Judges()
         choose, report = (self._named(encoder, query) for encoder in (self._choose, self._report))
         others = _judges(query, self.generator.modality, self.library, self._encoders(), self.remark)
-        return Judges.among(others, choose, report)
+        return Judges.select(others, choose, report)
 
     def _query(self, prompt: Prompt, settings: Settings) -> Query | None:
         guide = settings.guide.path if settings.guide is not None else None
@@ -177,7 +177,7 @@ class Panel:
             return None
         if guide is not None and not prompt.text.strip():
             return File(guide)
-        return as_query(prompt.text) if self.generator.asks else Text(prompt.text)
+        return as_query(prompt.text) if self.generator.reads_queries else Text(prompt.text)
 
     def _named(self, encoder: Encoder | None, query: Query) -> Judge | None:
         if encoder is None:

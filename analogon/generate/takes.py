@@ -285,7 +285,10 @@ class Run:
         if isinstance(self.settings.voice, Voice) and "voice" not in record:
             try:
                 near = similarity(
-                    self.settings.voice, take.media, fed=self.generator.fed(self.settings.voice), kept=self._kept
+                    self.settings.voice,
+                    take.media,
+                    fed=self.generator.conditioning_space(self.settings.voice),
+                    kept=self._kept,
                 )
             except Exception as error:
                 unscored["voice"] = _reason("", error)

@@ -31,8 +31,8 @@ from embed.space import Space
 
 __all__ = [
     "ENDINGS",
-    "LEAST",
     "LIMIT",
+    "MIN_GAIN",
     "SHORTLIST",
     "Appended",
     "Bank",
@@ -59,7 +59,7 @@ SHORTLIST: Final = 4
 """Phrases of each kind that may be appended."""
 LIMIT: Final = 8
 """Phrases of a prompt."""
-LEAST: Final = 0.04
+MIN_GAIN: Final = 0.04
 """The smallest gain for which a phrase is appended, as a share of the score before it: some spaces' cosines are small.
 
 Chosen on recordings with descriptions (benchmarks/interrogation_settings.py): phrases that gain less make a prompt less
@@ -142,13 +142,13 @@ class Appended:
 class Interrogation:
     """What a prompt was made of, and why it ends there; ``space`` names the encoder.
 
-    ``alike`` is the cosine of what was asked about with what that was held against, 0 where it is below.
+    ``similarity`` is the cosine of what was asked about with what that was held against, 0 where it is below.
     """
 
     space: str
     appended: tuple[Appended, ...]
     ended: Ending
-    alike: float | None = None
+    similarity: float | None = None
 
     @property
     def text(self) -> str:
@@ -169,7 +169,7 @@ class Interrogation:
             "text": self.text,
             "score": round(self.score, 6),
             "space": self.space,
-            "alike": None if self.alike is None else round(self.alike, 6),
+            "alike": None if self.similarity is None else round(self.similarity, 6),
             "phrases": [one.to_json() for one in self.appended],
             "ended": self.ended,
         }
@@ -184,18 +184,18 @@ def interrogate(
     shortlist: int = SHORTLIST,
     limit: int = LIMIT,
     words: int | None = None,
-    least: float = LEAST,
+    min_gain: float = MIN_GAIN,
 ) -> Interrogation:
     """A prompt for a medium, or for a unit vector ``(dim,)`` of the encoder's space.
 
     The score of a text is its cosine with ``asked``. With ``against`` it is the product with what is left of ``asked``
-    where the direction of ``against`` is taken out: the cosine with ``asked`` less ``alike`` times that with
-    ``against``, where ``alike`` is the cosine of the two (nothing is taken off where that is below 0). What fits both
-    gains nothing then; the plain difference of the two cosines would also be raised by phrases that fit neither, but
+    where the direction of ``against`` is taken out: the cosine with ``asked`` less ``similarity`` times that with
+    ``against``, where ``similarity`` is the cosine of the two (nothing is taken off where that is below 0). What fits
+    both gains nothing then; the plain difference of the two cosines would also be raised by phrases that fit neither, but
     ``against`` least. A medium longer than the encoder's window is the mean of its
     windows. ``bank`` are phrases by kind, our own for the medium's modality unless others are given (for a vector all
     of them). Of each kind ``shortlist`` phrases may be appended, ``limit`` phrases and ``words`` words in all. It ends
-    earlier where no phrase gains a share ``least`` of the score before it, and where the text encoder reads no
+    earlier where no phrase gains a share ``min_gain`` of the score before it, and where the text encoder reads no
     further. The first phrase needs no gain, unless there is something to hold it ``against``: then the prompt may be
     empty.
 
@@ -204,8 +204,8 @@ def interrogate(
     """
     if min(shortlist, limit) < 1 or (words is not None and words < 1):
         raise UsageError("an interrogation needs at least one phrase of a kind, one phrase and one word in all")
-    if not 0 <= least < np.inf:
-        raise UsageError(f"the least gain is a share from 0, not {least}")
+    if not 0 <= min_gain < np.inf:
+        raise UsageError(f"the least gain is a share from 0, not {min_gain}")
     _check_texts(encoder)
     vector = _vector(encoder, asked)
     other = None if against is None else _vector(encoder, against)
@@ -236,7 +236,7 @@ def interrogate(
         best = int(np.argmax(scores))
         before = appended[-1].score if appended else 0.0
         gain = float(scores[best]) - before
-        if (gain <= 0 or gain < least * abs(before)) and (appended or other is not None):
+        if (gain <= 0 or gain < min_gain * abs(before)) and (appended or other is not None):
             ended = "gain"
             break
         index, text, row = left.pop(best), texts[best], rows[best]

@@ -136,7 +136,7 @@ class Generate(Request):
             for run in runs:
                 run.judges = panel.judges(run.prompt, settings)
             for stage in generator.stages:
-                told.remark(str(stage))
+                told.listener.remark(str(stage))
             if document is None:
                 # One line for all prompts: what each of them would be told of is in it.
                 told.remark(*unread_markup(generator, prompts))

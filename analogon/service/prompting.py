@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from analogon.prompts import Prompt
-from analogon.prompts.interrogation import LEAST, LIMIT
+from analogon.prompts.interrogation import LIMIT, MIN_GAIN
 from analogon.prompts.selection import VARIETY
 from analogon.service.request import Request
 from embed.errors import UsageError
@@ -240,7 +240,7 @@ class Interrogate(Request):
     ``bank`` names files of phrases, one a line, or folders of such; without it our own are taken, for what is
     described. Of these only the kinds in ``kind`` count, where any are named. ``part`` is what is heard of a
     recording, as 0:10-0:20. ``collection`` is where items lie; its encoder is asked unless ``encoder`` names another.
-    ``limit``, ``words`` and ``least`` are ``analogon.prompts.interrogation.interrogate``'s.
+    ``limit``, ``words`` and ``min_gain`` are ``analogon.prompts.interrogation.interrogate``'s.
     """
 
     query: str
@@ -249,7 +249,7 @@ class Interrogate(Request):
     kind: tuple[str, ...] = ()
     limit: int = LIMIT
     words: int | None = None
-    least: float = LEAST
+    min_gain: float = MIN_GAIN
     part: str | None = None
     collection: str | None = None
     encoder: str | None = None
@@ -285,7 +285,7 @@ class Interrogate(Request):
                 against=None if held is None else Judge.of(encoder, held, library).target,
                 limit=self.limit,
                 words=self.words,
-                least=self.least,
+                min_gain=self.min_gain,
             )
         name = _name(asked) + (f", {self.part}" if self.part else "")
         made = Interrogated(name, None if held is None else _name(held), found)

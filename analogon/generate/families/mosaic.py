@@ -41,7 +41,7 @@ class MosaicGenerator(Generator):
     modality: Modality = "audio"
     abilities: frozenset[Ability] = frozenset({"seconds", "guide"})
     longest = corpora.LONGEST
-    asks = True
+    reads_queries = True
 
     def __init__(self, library: Library, tuning: Tuning) -> None:
         self.name = "mosaic"

@@ -131,7 +131,7 @@ class SpeechT5Generator(Generator):
             Stage("vocoder", self.vocoder, f"the bands to sound at {self.rate} Hz"),
         )
 
-    def fed(self, voice: Voice) -> Space | None:
+    def conditioning_space(self, voice: Voice) -> Space | None:
         return self._of_kept(voice).space
 
     def make(self, prompt: Prompt, settings: Settings) -> Media:

@@ -62,7 +62,7 @@ class _Silent(Generator):
     identity = {"family": "silent"}  # noqa: RUF012
 
     def __init__(self, reads: frozenset[Markup] = frozenset(), *, asks: bool = False, speaks: bool = False) -> None:
-        self.markup, self.asks, self.speaks = reads, asks, speaks
+        self.markup, self.reads_queries, self.speaks = reads, asks, speaks
 
     def make(self, prompt: Prompt, settings: Settings) -> Media:
         return Media("audio", array=np.sin(np.arange(16000, dtype=np.float32)), rate=16000)

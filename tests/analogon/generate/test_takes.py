@@ -215,17 +215,17 @@ def test_the_judges_differ_unless_one_is_alone() -> None:
         return Judge.of(load_encoder(f"toy:{dim}"), Text("rain"))
 
     eight, sixteen, again = judge(8), judge(16), judge(8)
-    found = Judges.among([eight, again, sixteen])
+    found = Judges.select([eight, again, sixteen])
     assert (found.choose, found.report, found.remark) == (eight, sixteen, "")
-    found = Judges.among([eight, again])
+    found = Judges.select([eight, again])
     assert (found.choose, found.report) == (eight, None)
     assert "only toy:8 is at hand" in found.remark
-    found = Judges.among([eight, sixteen], report=again)
+    found = Judges.select([eight, sixteen], report=again)
     assert (found.choose, found.report, found.remark) == (sixteen, again, "")
-    found = Judges.among([], choose=eight, report=again)
+    found = Judges.select([], choose=eight, report=again)
     assert (found.choose, found.report) == (eight, again)
     assert "flatter" in found.remark
-    assert "unscored" in Judges.among([]).remark
+    assert "unscored" in Judges.select([]).remark
     with pytest.raises(UnsupportedModality, match="cannot judge"):
         Judge.of(load_encoder("starter"), Text("rain")).score(Media("image", array=np.zeros((8, 8, 3), np.uint8)))
 

@@ -91,7 +91,7 @@ def by_hand(
 def test_order_gains_and_scores_are_those_of_a_plain_loop(seed: int, per_kind: int, limit: int, least: float) -> None:
     encoder, vector = Words(seed=seed), asked(seed)
     assert len(by_hand(encoder, vector, 4, 8, 0.0, needs=False)) > 1
-    found = interrogate(encoder, vector, KINDS, shortlist=per_kind, limit=limit, least=least)
+    found = interrogate(encoder, vector, KINDS, shortlist=per_kind, limit=limit, min_gain=least)
     expected = by_hand(encoder, vector, per_kind, limit, least, needs=False)
     assert [one.phrase for one in found.appended] == [phrase for phrase, _, _ in expected]
     assert found.text == ", ".join(phrase for phrase, _, _ in expected)
@@ -100,7 +100,7 @@ def test_order_gains_and_scores_are_those_of_a_plain_loop(seed: int, per_kind: i
         assert one.cosine == pytest.approx(float(encoder.unit(phrase) @ vector), abs=1e-6)
         assert phrase in KINDS[one.kind] and one.other is None
     assert found.score == pytest.approx(sum(gain for _, gain, _ in expected), abs=1e-6)
-    assert found.alike is None and found.prompt("x.wav").because[0].name == "x.wav"
+    assert found.similarity is None and found.prompt("x.wav").because[0].name == "x.wav"
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -112,7 +112,7 @@ def test_against_takes_out_as_much_of_the_other_as_the_two_are_alike(seed: int) 
     found = interrogate(encoder, vector, KINDS, against=other)
     expected = by_hand(encoder, vector - alike * other, 4, 8, 0.04, needs=True)
     assert [one.phrase for one in found.appended] == [phrase for phrase, _, _ in expected] != []
-    assert found.alike == pytest.approx(alike, abs=1e-6)
+    assert found.similarity == pytest.approx(alike, abs=1e-6)
     for one, (phrase, gain, score) in zip(found.appended, expected, strict=True):
         assert one.gain == pytest.approx(gain, abs=1e-6) and one.score == pytest.approx(score, abs=1e-6)
         assert one.other == pytest.approx(float(encoder.unit(phrase) @ other), abs=1e-6)
@@ -124,7 +124,9 @@ def test_nothing_is_added_for_an_opposite_and_nothing_tells_a_thing_from_itself(
     encoder, vector = Words(), asked(1)
     plain = interrogate(encoder, vector, KINDS)
     opposite = interrogate(encoder, vector, KINDS, against=-vector)
-    assert opposite.alike == 0.0 and [one.score for one in opposite.appended] == [one.score for one in plain.appended]
+    assert opposite.similarity == 0.0 and [one.score for one in opposite.appended] == [
+        one.score for one in plain.appended
+    ]
     with pytest.raises(UsageError, match="the same to words"):
         interrogate(encoder, vector, KINDS, against=vector)
     with pytest.raises(UsageError, match="the same to words"):
@@ -144,12 +146,12 @@ def test_a_first_phrase_comes_whatever_its_score_but_not_where_it_tells_nothing_
 
 def test_limits_of_phrases_and_of_words() -> None:
     encoder, vector = Words(seed=2), asked(2)
-    free = interrogate(encoder, vector, KINDS, least=0.0)
+    free = interrogate(encoder, vector, KINDS, min_gain=0.0)
     assert len(free.appended) >= 3
-    two = interrogate(encoder, vector, KINDS, least=0.0, limit=2)
+    two = interrogate(encoder, vector, KINDS, min_gain=0.0, limit=2)
     assert two.appended == free.appended[:2] and two.ended == "phrases"
     for words in range(1, 8):
-        few = interrogate(encoder, vector, KINDS, least=0.0, words=words)
+        few = interrogate(encoder, vector, KINDS, min_gain=0.0, words=words)
         assert 0 < len(few.text.split()) <= words
     assert interrogate(encoder, vector, {"long": ("two words",)}, words=1).ended == "words"
     for wrong in ({"limit": 0}, {"shortlist": 0}, {"words": 0}, {"least": -0.1}, {"least": float("nan")}):
@@ -160,9 +162,9 @@ def test_limits_of_phrases_and_of_words() -> None:
 def test_it_ends_where_the_text_encoder_reads_no_further() -> None:
     phrases = ("one", "two", "three", "four", "five")
     vector = Words(seed=4).unit(", ".join(phrases)).astype(np.float32)
-    found = interrogate(Words(reads=3, seed=4), vector, {"numbers": phrases}, shortlist=5, least=0.0)
+    found = interrogate(Words(reads=3, seed=4), vector, {"numbers": phrases}, shortlist=5, min_gain=0.0)
     assert len(found.appended) == 2 and found.ended == "full"  # word, comma, word: the rest is not read
-    further = interrogate(Words(seed=4), vector, {"numbers": phrases}, shortlist=5, least=0.0)
+    further = interrogate(Words(seed=4), vector, {"numbers": phrases}, shortlist=5, min_gain=0.0)
     assert len(further.appended) > 2
 
 
@@ -182,7 +184,7 @@ def test_a_round_is_one_batch_and_a_bank_is_not_encoded_again() -> None:
     encoder.batch_size = 64
     bank = Bank.of(encoder, KINDS)
     encoder.calls.clear()
-    found = interrogate(encoder, asked(5), bank, shortlist=2, limit=4, least=0.0)
+    found = interrogate(encoder, asked(5), bank, shortlist=2, limit=4, min_gain=0.0)
     assert encoder.calls == [5, 4, 3][: len(found.appended) - (found.ended == "phrases")] and len(found.appended) > 2
 
 

@@ -248,10 +248,10 @@ def test_without_a_voice_it_says_how_to_get_one(speaks: Any) -> None:
 
 def test_speechbrains_vector_comes_first_and_others_are_told_of(speaks: Any) -> None:
     both = Voice("narrator", {WAVLM: row(1), SPEECHBRAIN: row(0)})
-    assert np.array_equal(made(speaks, voice=both), made(speaks)) and speaks.fed(both) == SPEECHBRAIN
+    assert np.array_equal(made(speaks, voice=both), made(speaks)) and speaks.conditioning_space(both) == SPEECHBRAIN
     assert generate(speaks, TEXT, Settings(voice=both)).remarks == ()
     foreign = generate(speaks, TEXT, Settings(voice=kept(WAVLM)))
-    assert np.array_equal(foreign.media.array, made(speaks)) and speaks.fed(kept(WAVLM)) == WAVLM
+    assert np.array_equal(foreign.media.array, made(speaks)) and speaks.conditioning_space(kept(WAVLM)) == WAVLM
     assert foreign.remarks == (
         "the voice is a vector of xvector:wavlm; the published SpeechT5 learnt from those of "
         "speechbrain/spkrec-xvect-voxceleb, and only their number is the same: it may speak as somebody else",
