@@ -79,7 +79,7 @@ def ranked(takes: Sequence[Take]) -> list[Take]:
 
 
 def provenance(take: Take) -> dict[str, Any]:
-    """What a collection keeps of a take, as columns that ``--where`` can ask: where it comes from, and its scores."""
+    """What a collection keeps of a take, as columns that filters can ask: where it comes from, and its scores."""
     record = take.record
     columns = {
         "prompt": record["prompt"]["text"],

@@ -191,13 +191,12 @@ def interrogate(
     The score of a text is its cosine with ``asked``. With ``against`` it is the product with what is left of ``asked``
     where the direction of ``against`` is taken out: the cosine with ``asked`` less ``similarity`` times that with
     ``against``, where ``similarity`` is the cosine of the two (nothing is taken off where that is below 0). What fits
-    both gains nothing then; the plain difference of the two cosines would also be raised by phrases that fit neither, but
-    ``against`` least. A medium longer than the encoder's window is the mean of its
-    windows. ``bank`` are phrases by kind, our own for the medium's modality unless others are given (for a vector all
-    of them). Of each kind ``shortlist`` phrases may be appended, ``limit`` phrases and ``words`` words in all. It ends
-    earlier where no phrase gains a share ``min_gain`` of the score before it, and where the text encoder reads no
-    further. The first phrase needs no gain, unless there is something to hold it ``against``: then the prompt may be
-    empty.
+    both gains nothing then; the plain difference of the two cosines would also be raised by phrases that fit neither,
+    but ``against`` least. A medium longer than the encoder's window is the mean of its windows. ``bank`` are
+    phrases by kind, our own for the medium's modality unless others are given (for a vector all of them). Of each kind
+    ``shortlist`` phrases may be appended, ``limit`` phrases and ``words`` words in all. It ends earlier
+    where no phrase gains a share ``min_gain`` of the score before it, and where the text encoder reads no further. The
+    first phrase needs no gain, unless there is something to hold it ``against``: then the prompt may be empty.
 
     Raises ``UnsupportedModality``, ``MediaError``, and ``UsageError`` where there is no phrase, or where ``asked`` and
     ``against`` are the same to the encoder.

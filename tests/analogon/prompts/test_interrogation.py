@@ -154,7 +154,7 @@ def test_limits_of_phrases_and_of_words() -> None:
         few = interrogate(encoder, vector, KINDS, min_gain=0.0, words=words)
         assert 0 < len(few.text.split()) <= words
     assert interrogate(encoder, vector, {"long": ("two words",)}, words=1).ended == "words"
-    for wrong in ({"limit": 0}, {"shortlist": 0}, {"words": 0}, {"least": -0.1}, {"least": float("nan")}):
+    for wrong in ({"limit": 0}, {"shortlist": 0}, {"words": 0}, {"min_gain": -0.1}, {"min_gain": float("nan")}):
         with pytest.raises(UsageError):
             interrogate(encoder, vector, KINDS, **wrong)
 
