@@ -204,6 +204,8 @@ def interrogate(
         )
         with stderr().status("encoding phrases"):
             made = asked.run()
+    for remark in made.remarks:
+        complain(remark)
     if not made.found.appended:
         line = f"no phrase is nearer to {printable(made.query)} than to {printable(made.against or '')}"
         stderr().print(line, markup=False)

@@ -19,7 +19,15 @@ from analogon.settings import defaults
 from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
 from embed.encoder import load as load_encoder
-from embed.errors import EncoderError, MediaError, MissingPackage, SpaceMismatch, UnsupportedModality, UsageError
+from embed.errors import (
+    EncoderError,
+    MachineError,
+    MediaError,
+    MissingPackage,
+    SpaceMismatch,
+    UnsupportedModality,
+    UsageError,
+)
 from embed.media import Media, Modality, check_readable
 from embed.pipeline import encode
 from embed.space import Space
@@ -216,7 +224,7 @@ def _judges(
             yield Judge.of(encoder, query, library)
         except UnsupportedModality:
             continue
-        except (EncoderError, MediaError, SpaceMismatch) as error:
+        except (EncoderError, MachineError, MediaError, SpaceMismatch) as error:
             remark(f"{encoder.space.model} does not judge: {error}")
 
 

@@ -25,7 +25,7 @@ from analogon.engines.generator import UNREAD, Generator, Settings, generate, un
 from analogon.generate.judge import Judge, Judges
 from analogon.prompts import Prompt
 from analogon.voices import Voice, similarity
-from embed.errors import AnalogonError, GeneratorError, MediaError, UsageError, one_line
+from embed.errors import AnalogonError, GeneratorError, MachineError, MediaError, UsageError, one_line
 from embed.listener import Listener
 from embed.media import Media, content_hash
 from indexes.durable import write_atomically
@@ -316,7 +316,7 @@ class Run:
 
 def _reason(model: str, error: Exception) -> str:
     """Why something could not be scored, in one line that names the model."""
-    if isinstance(error, MediaError):
+    if isinstance(error, MachineError | MediaError):
         text = error.reason  # without the take's name: of many takes the line is the same
     else:
         text = str(error) if isinstance(error, AnalogonError) else one_line(error, named=True)

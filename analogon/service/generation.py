@@ -161,7 +161,7 @@ class Generate(Request):
                     if not groups:
                         raise
                     raise Unfinished(error, Takes(tuple(groups), tuple(told.lines))) from error
-                told.remark(run.judges.remark, *run.remarks)
+                told.remark(*run.judges.remarks, *run.remarks)
                 groups += [tuple(ranked(found))] if found else []
         if failed and not groups:
             raise failed[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -216,20 +216,22 @@ class Interrogated:
     """A prompt made of phrases for ``query``, held against ``against`` where there was such a thing.
 
     ``found`` has no phrase where none is nearer to the one than to the other. ``composed`` is the prompt in the dialect
-    that was asked for.
+    that was asked for. ``remarks`` say which words of what was asked the encoder does not know.
     """
 
     query: str
     against: str | None
     found: Interrogation
     composed: Composed | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def prompt(self) -> Prompt:
         return self.found.prompt(self.query)
 
     def to_json(self) -> dict[str, Any]:
-        told = {} if self.composed is None else {"composed": self.composed.to_json()}
+        told: dict[str, Any] = {} if self.composed is None else {"composed": self.composed.to_json()}
+        told |= {"remarks": list(self.remarks)} if self.remarks else {}
         return {"query": self.query, "against": self.against} | self.prompt.to_json() | self.found.to_json() | told
 
 
@@ -276,25 +278,29 @@ class Interrogate(Request):
             kinds = described | modalities([held] if held else [], library)
             _, encoder = encoder_with_words(kinds, self.encoder, library)
             phrases = self._phrases(described)
+            other = None if held is None else Judge.of(encoder, held, library)
+            vector, remark = self._vector(encoder, asked, library)
+            said = (remark, None if other is None else other.remark)
+            remarks = tuple(dict.fromkeys(line for line in said if line))
             if listener is not None:
                 listener.phase("encoding phrases", None)
             found = interrogation.interrogate(
                 encoder,
-                self._vector(encoder, asked, library),
+                vector,
                 interrogation.Bank.of(encoder, phrases, keep=True),
-                against=None if held is None else Judge.of(encoder, held, library).target,
+                against=None if other is None else other.target,
                 limit=self.limit,
                 words=self.words,
                 min_gain=self.min_gain,
             )
         name = _name(asked) + (f", {self.part}" if self.part else "")
-        made = Interrogated(name, None if held is None else _name(held), found)
+        made = Interrogated(name, None if held is None else _name(held), found, None, remarks)
         if self.dialect is None or not found.appended:
             return made
         composed = ComposePrompt(
             dialect=self.dialect, prompts=(made.prompt,), negative=self.negative, lyrics=self.lyrics
         )
-        return Interrogated(made.query, made.against, found, composed.run().composed[0])
+        return replace(made, composed=composed.run().composed[0])
 
     def _phrases(self, described: frozenset[Modality]) -> dict[str, tuple[str, ...]]:
         """Phrases by kind: those of files, else our own for what is described; of some kinds only where named."""
@@ -307,19 +313,22 @@ class Interrogate(Request):
             raise UsageError(f"`kind` {missing[0]}: there is no such kind of phrases; there are: {', '.join(found)}")
         return {name: some for name, some in found.items() if not self.kind or name in self.kind}
 
-    def _vector(self, encoder: Encoder, asked: Query, library: Library | None) -> npt.NDArray[np.float32]:
-        """What is asked as a unit vector of the encoder's space, ``(dim,)``."""
+    def _vector(
+        self, encoder: Encoder, asked: Query, library: Library | None
+    ) -> tuple[npt.NDArray[np.float32], str | None]:
+        """What is asked as a unit vector of the encoder's space, ``(dim,)``, and which words of it are not known."""
         from analogon.generate.judge import Judge
         from analogon.query import File
         from analogon.search.ask import media_of
         from embed.pipeline import encode
 
         if self.part is None:
-            return Judge.of(encoder, asked, library).target
+            judge = Judge.of(encoder, asked, library)
+            return judge.target, judge.remark
         if not isinstance(asked, File) or (media := media_of(asked)).modality not in ("audio", "video"):
             raise UsageError("`part` says which part of one recording is meant")
         vector: npt.NDArray[np.float32] = encode(encoder, [media.but(span=_span(self.part))]).array[0]
-        return vector
+        return vector, None
 
 
 def _span(part: str) -> Span:

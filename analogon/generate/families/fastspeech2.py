@@ -81,7 +81,9 @@ class FastSpeech2Generator(Generator):
             )
         except ModelNotFound as error:
             hint = (
-                "" if tokenizer else f"; {where} has no vocabulary of its own, and --set tokenizer=./folder names one"
+                ""
+                if tokenizer
+                else f"; {where} has no vocabulary of its own, and the setting tokenizer names one, a folder"
             )
             raise ModelNotFound(f"{error}{hint}") from None
         self.abilities: frozenset[Ability] = frozenset({"language", "voice"} if self.speakers > 1 else {"language"})

@@ -461,7 +461,7 @@ def test_a_take_whose_judge_fails_is_kept_and_scored_when_it_is_asked_for_again(
 
     first = run()
     takes = list(first.takes())
-    why = "toy:8 failed on it: RuntimeError: the judge is ill"
+    why = "toy:8 cannot encode any audio: RuntimeError: the judge is ill"
     assert first.remarks == [f"takes are kept, and not scored: {why}"]
     for take in takes:
         record = json.loads(take.path.with_suffix(".json").read_text("utf-8"))

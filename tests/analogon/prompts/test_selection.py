@@ -160,7 +160,7 @@ def test_what_is_no_list_is_said_in_one_line(tmp_path: Path) -> None:
     refused(blank, "holds no prompts")
     refused(blank, "a text file has no columns", column="text")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xd8\xff\xe0")
-    refused(tmp_path / "bytes.txt", "is not a list of prompts", kind=MediaError)
+    refused(tmp_path / "bytes.txt", "a list of prompts has one on each line", kind=MediaError)
 
 
 def test_a_named_column_comes_before_others(tmp_path: Path) -> None:

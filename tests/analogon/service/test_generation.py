@@ -254,7 +254,7 @@ def test_takes_join_a_collection_in_one_run_and_the_catalog_is_not_read_for_each
     assert runs == [6, 24] and more.added is not None and (more.added.new, more.added.known) == (6, 6)
     assert len(scans) <= few  # passes over all files: as many for 24 takes as for 6
     with analogon.open("./made") as library:
-        (hit,) = library.search("wind", to="audio", by="sound", where="seed = 7 and prompt = 'wind'")
+        (hit,) = library.search("wind", to="audio", by="content", where="seed = 7 and prompt = 'wind'")
         assert hit.metadata["generator"] == "noise:white" and Path(hit.path).name.startswith("wind-")
 
 
