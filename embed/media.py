@@ -72,7 +72,6 @@ KINDS: Final[tuple[tuple[str, tuple[Modality, ...], tuple[str, ...]], ...]] = (
 SUFFIXES: Final[dict[str, tuple[Modality, ...]]] = {
     suffix: modalities for _, modalities, suffixes in KINDS for suffix in suffixes
 }
-HEAD: Final = 4096  # bytes of a file that say what it is
 TABLE_SUFFIXES: Final = frozenset({".csv", ".tsv", ".jsonl"})
 
 
@@ -131,11 +130,9 @@ class Media:
         """
         name = os.fspath(path)
         if modality is None:
-            known = modalities_of(name) or _modalities_within(name)
-            if not known:
-                suffix = Path(name).suffix or "(none)"
-                raise MediaError(name, f"neither its suffix {suffix} nor its content is one that analogon reads")
-            modality = known[0]
+            from embed.formats.files import modalities_within  # which knows the kinds above
+
+            modality = (modalities_of(name) or modalities_within(name))[0]
         return cls(modality, path=name)
 
     @property
@@ -155,17 +152,6 @@ class Media:
 def modalities_of(path: str | os.PathLike[str]) -> tuple[Modality, ...]:
     """What a file's suffix says it may hold; empty where analogon does not read such files."""
     return SUFFIXES.get(Path(path).suffix.lower(), ())
-
-
-def _modalities_within(name: str) -> tuple[Modality, ...]:
-    from embed.formats.integrity import modalities_in  # which knows the kinds above
-
-    check_readable(name)
-    try:
-        with open(name, "rb") as file:
-            return modalities_in(file.read(HEAD))
-    except OSError as error:
-        raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
 
 
 def check_readable(path: str | os.PathLike[str]) -> os.stat_result:

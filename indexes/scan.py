@@ -17,9 +17,8 @@ from typing import Any, Final
 from embed import decode, tables
 from embed.errors import MachineError, MediaError, UsageError
 from embed.faults import machine_fault
-from embed.formats import integrity
-from embed.formats.files import described
-from embed.media import HEAD, TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
+from embed.formats.files import modalities_within
+from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
 from indexes.catalog import Source
 from indexes.run import Matches, Run, SideTable
 
@@ -156,24 +155,17 @@ class Scan:
         """What a file holds that was named itself: what its first bytes say, where they and its suffix disagree."""
         suggested = modalities_of(path)
         try:
-            check_readable(path)
-            with open(path, "rb") as file:
-                head = file.read(HEAD)
-        except (MediaError, OSError) as error:
+            found = modalities_within(path)
+        except MediaError as error:
             if (fault := machine_fault(error, path)) is not None:
                 self._postpone(fault)
                 return ()
             if not suggested:
-                self.run.fail(path, error.reason if isinstance(error, MediaError) else f"cannot be read: {error}")
+                self.run.fail(path, error.reason)
             return suggested
-        found = integrity.modalities_in(head)
-        if not suggested:
-            if not found:
-                kind = integrity.kind_of(head)
-                self.run.fail(path, f"unsupported: {described(kind) if kind else 'of no kind that is known here'}")
-            return found
         # A text with the suffix of a recording is no recording, and decoding says so.
-        return found if found and set(suggested).isdisjoint(found) and "text" not in (*found, *suggested) else suggested
+        astray = set(suggested).isdisjoint(found) and "text" not in (*found, *suggested)
+        return found if astray or not suggested else suggested
 
     def _scanned(self, found: Iterator[_Found]) -> Iterator[_Scanned | _Known]:
         """Hash and measure, in threads, the files that are not known as they stand; pass the others on at once."""

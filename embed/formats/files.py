@@ -9,17 +9,28 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from embed.errors import MediaError, one_line
 from embed.formats import integrity
-from embed.media import Media, check_readable
+from embed.media import Media, Modality, check_readable
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["check_kind", "clock", "decoder_reason", "described", "open_container", "opened", "refusal", "size"]
+__all__ = [
+    "check_kind",
+    "clock",
+    "decoder_reason",
+    "described",
+    "modalities_within",
+    "open_container",
+    "opened",
+    "refusal",
+    "size",
+]
 
 # Playlists, picture sequences and text terminals are libav formats too, and some open other files: none of them here.
 DEMUXERS: Final = (
     "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,w64,aiff,caf,au,asf,avi,mpegts,mpeg,flv,ac3,eac3,amr,ape,tta,dsf"
 )
+HEAD: Final = 4096  # bytes of a file that say what it is
 OTHERS: Final = {
     "html": "a web page or XML",
     "pdf": "a PDF document",
@@ -47,6 +58,24 @@ def described(kind: str | None) -> str:
     if kind in integrity.UNREAD_PICTURES:
         return integrity.UNREAD_PICTURES[kind or ""]
     return OTHERS.get(kind or "", "something else")
+
+
+def modalities_within(path: str) -> tuple[Modality, ...]:
+    """What a file may hold by its first bytes, whatever it is called.
+
+    Raises ``MediaError`` where it cannot be read, or is nothing that analogon reads.
+    """
+    check_readable(path)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise MediaError(path, f"cannot be read: {one_line(error)}") from None
+    found = integrity.modalities_in(head)
+    if not found:
+        kind = integrity.kind_of(head)
+        raise MediaError(path, f"unsupported: {described(kind) if kind else 'of no kind that is known here'}")
+    return found
 
 
 def refusal(kind: str | None, wanted: str) -> str:

@@ -90,7 +90,7 @@ def _open_picture(media: Media, file: BinaryIO, note: Callable[[str], None]) -> 
             picture = _open_heif(media, found.file)
         else:
             Image.init()
-            picture = Image.OPEN[kind.upper()][0](found.file, "")
+            picture = _opened_by_pillow(found.file, kind)
     except MediaError:
         raise
     except Exception as error:
@@ -102,6 +102,18 @@ def _open_picture(media: Media, file: BinaryIO, note: Callable[[str], None]) -> 
         size = f"{picture.width:,} x {picture.height:,} pixels"
         raise MediaError(media.name, f"a decompression bomb? {size} are more than {PIXELS // 1_000_000} million")
     return picture
+
+
+def _opened_by_pillow(file: BinaryIO, kind: str) -> Image:
+    from PIL import Image
+
+    try:
+        return Image.OPEN[kind.upper()][0](file, "")
+    except Exception:
+        mended = salvage.jpeg_without_metadata(file) if kind == "jpeg" else None
+        if mended is None:
+            raise
+        return Image.OPEN["JPEG"][0](mended, "")
 
 
 def _not_a_picture(tiff: Image) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, BinaryIO, Final, cast
 
-__all__ = ["Salvaged", "jpeg_coding", "jpeg_endings", "salvaged"]
+__all__ = ["Salvaged", "jpeg_coding", "jpeg_endings", "jpeg_without_metadata", "salvaged"]
 
 METADATA_BYTES: Final = 1 << 24  # of one block of metadata, inflated; larger ones say nothing
 TAIL: Final = 4096
@@ -299,6 +299,33 @@ def _jpeg_walk(content: bytes) -> _Jpeg:
                     missing.get(one, {})[coefficient] = low & 15
     found.whole = bool(missing) and not any(left for bits in missing.values() for left in bits.values())
     return found
+
+
+# Application segments that a decoder reads and their least lengths; of Photoshop's nothing is needed.
+_JPEG_METADATA: Final = (
+    (0xE0, b"JFIF\0", 14),
+    (0xE2, b"ICC_PROFILE\0", 15),
+    (0xEE, b"Adobe", 12),
+    (0xED, b"", 1 << 16),
+)
+
+
+def jpeg_without_metadata(file: BinaryIO) -> BinaryIO | None:
+    """A JPEG without the segments of metadata that are too short to be right; None where there is none to leave out."""
+    size = file.seek(0, 2)
+    pieces: list[bytes | tuple[int, int]] = []
+    here = begin = 2
+    while (head := _at(file, here, 4))[:1] == b"\xff" and len(head) == 4 and head[1] not in (0xD9, 0xDA):
+        end = here + 2 + int.from_bytes(head[2:], "big")
+        body = _at(file, here + 4, min(16, end - here - 4))
+        if any(
+            head[1] == mark and body.startswith(name) and end - here - 4 < least for mark, name, least in _JPEG_METADATA
+        ):
+            pieces.append((begin, here))
+            begin = end
+        here = end
+    file.seek(0)
+    return _spliced(file, [(0, 2), *pieces, (begin, size)]) if pieces else None
 
 
 def jpeg_coding(file: BinaryIO) -> str:

@@ -318,3 +318,20 @@ def test_the_limits_of_pillow_stay_as_they_are(tmp_path: Path) -> None:
     content = image_bytes(picture(), "PNG")
     read(content[:33] + chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 21))) + content[33:])
     assert before == (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY, Image.MAX_IMAGE_PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("marker", "body"),
+    [
+        (0xE0, b"JFIF\0"), (0xE0, b"JFIF\0\1"), (0xEE, b"Adobe"), (0xEE, b"Adobe\0"), (0xE2, b"ICC_PROFILE\0"),
+        (0xE2, b"ICC_PROFILE\0\1"), (0xE2, b"ICC_PROFILE\0\1\2nothing"), (0xE2, b"MPF\0MM\0*\0\0\0\x08\0\x03garbage"),
+        (0xED, b"Photoshop 3.0\x008BIM\4\4"), (0xED, b"Photoshop 3.0\x008BIM\4\4\0\0\xff\xff\xff\xff"),
+        (0xE1, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), (0xE1, b"http://ns.adobe.com/xap/1.0/\0<"), (0xFE, b""), (0xEB, b""),
+    ],
+)  # fmt: skip
+def test_no_metadata_of_a_jpeg_fails_it(marker: int, body: bytes) -> None:
+    content = image_bytes(smooth_picture(), "JPEG")
+    segment = b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body
+    for odd in (content[:2] + segment + content[2:], content[:20] + segment + content[20:]):
+        np.testing.assert_array_equal(read(odd)[0], read(content)[0])
+    assert content[2:4] == b"\xff\xe0" and content[20:21] == b"\xff"  # behind the head, and behind the first segment

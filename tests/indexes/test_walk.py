@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embed.errors import UsageError
+from embed.errors import MediaError, UsageError
 from embed.media import KINDS, SUFFIXES, Media
 from indexes.collection import Collection
 from indexes.run import SideTable
@@ -112,6 +112,9 @@ def test_a_medium_is_told_by_its_content_where_its_name_says_nothing(tmp_path: P
     assert Media.from_path(tmp_path / "photo").modality == "image"
     write_audio(tmp_path / "voice.wav", sound_signal(0.2)).rename(tmp_path / "voice")
     assert Media.from_path(tmp_path / "voice").modality == "audio"
+    (tmp_path / "photo.jxl").write_bytes(b"\xff\x0a" + bytes(50))
+    with pytest.raises(MediaError, match="unsupported: a JPEG XL picture"):
+        Media.from_path(tmp_path / "photo.jxl")
 
 
 def test_a_named_file_that_no_encoder_takes_is_told(collection: Collection, tmp_path: Path) -> None:
