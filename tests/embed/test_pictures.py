@@ -326,7 +326,8 @@ def test_the_limits_of_pillow_stay_as_they_are(tmp_path: Path) -> None:
         (0xE0, b"JFIF\0"), (0xE0, b"JFIF\0\1"), (0xEE, b"Adobe"), (0xEE, b"Adobe\0"), (0xE2, b"ICC_PROFILE\0"),
         (0xE2, b"ICC_PROFILE\0\1"), (0xE2, b"ICC_PROFILE\0\1\2nothing"), (0xE2, b"MPF\0MM\0*\0\0\0\x08\0\x03garbage"),
         (0xED, b"Photoshop 3.0\x008BIM\4\4"), (0xED, b"Photoshop 3.0\x008BIM\4\4\0\0\xff\xff\xff\xff"),
-        (0xE1, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), (0xE1, b"http://ns.adobe.com/xap/1.0/\0<"), (0xFE, b""), (0xEB, b""),
+        (0xE1, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"), (0xE1, b"http://ns.adobe.com/xap/1.0/\0<"),
+        (0xFE, b""), (0xEB, b""),
     ],
 )  # fmt: skip
 def test_no_metadata_of_a_jpeg_fails_it(marker: int, body: bytes) -> None:
