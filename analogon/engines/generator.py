@@ -82,6 +82,10 @@ class Generator(ABC):
     """Whether it reads the prompt as a search does, arithmetic and files included."""
     markup: frozenset[Markup] = frozenset()
     """The markup of picture tools that it reads, or has a meaning of its own for; of all other a remark tells."""
+    language: str | None = None
+    """What it speaks where nobody asks for another language, a BCP 47 tag; None where that is not known."""
+    guesses_language: bool = False
+    """Whether nobody chose the language that it has: then it may speak another that a text is plainly in."""
 
     @property
     @abstractmethod
@@ -102,6 +106,13 @@ class Generator(ABC):
     def conditioning_space(self, voice: Voice) -> Space | None:
         """The space whose vector of a kept voice it goes by, if it does: no judge of how well it met that voice."""
         return None
+
+    def language_spoken(self, voice: Voice | str | None = None, language: str | None = None) -> str | None:
+        """The language in which it speaks where it is asked for a voice and a language; None where it cannot say.
+
+        One that has a language has no other. Raises ``UsageError`` for a voice or a language that it has not.
+        """
+        return self.language or (language if "language" in self.abilities else None)
 
     def made_of(self) -> Sequence[Mapping[str, Any]]:
         """What the last take was made of, as JSON; empty where it was not made of other media."""

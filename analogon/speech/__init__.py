@@ -1,8 +1,11 @@
 """Documents and plain text, spoken: SSML read safely, compiled, and rendered through any engine that speaks."""
 
-from analogon.speech.compile import Mark, Script, Segment, Silence, to_script
+from analogon.speech.casting import castings, instead
+from analogon.speech.compile import to_script
+from analogon.speech.languages import language_name, voice_locale
 from analogon.speech.reader import from_text, parse, read
-from analogon.speech.render import Speech, requested_language, speak
+from analogon.speech.render import Speech, speak
+from analogon.speech.script import Mark, Script, Segment, Silence
 from analogon.speech.signal import fundamental_frequency, trim
 from analogon.speech.tree import Document
 
@@ -13,12 +16,15 @@ __all__ = [
     "Segment",
     "Silence",
     "Speech",
+    "castings",
     "from_text",
     "fundamental_frequency",
+    "instead",
+    "language_name",
     "parse",
     "read",
-    "requested_language",
     "speak",
     "to_script",
     "trim",
+    "voice_locale",
 ]

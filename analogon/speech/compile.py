@@ -7,14 +7,18 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
+from analogon.engines.generator import Generator, Settings
 from analogon.speech import tree
+from analogon.speech.casting import spoken_language
+from analogon.speech.languages import guess_language, language_name, primary, voice_names
 from analogon.speech.say_as import expand
+from analogon.speech.script import Item, Mark, Script, Segment, Silence
 from analogon.speech.tree import DECIBELS, RATES, SEMITONES, Document, Pitch, Volume
-from embed.errors import printable
+from embed.errors import UsageError, printable
 
-__all__ = ["Mark", "Script", "Segment", "Silence", "to_script"]
+__all__ = ["to_script"]
 
 PARAGRAPH: Final = 0.6
 """Seconds of silence between paragraphs that no break separates."""
@@ -24,61 +28,8 @@ CLAUSE: Final = 0.15
 """Seconds where a segment ends with a comma, a colon or a semicolon."""
 WORD: Final = 0.02
 """Seconds between segments inside a clause; where no blank stands between them there are none."""
-OWN: Final = Pitch()
 LONGEST_TEXT: Final = 400
 """Characters that an engine gets at once: longer texts are parted between sentences, else between words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place with a name; in a segment, so many characters (``at``) into its text."""
-
-    name: str
-    at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """So many seconds without a sound: a break that was asked for, what stands between sentences and paragraphs
-    (``structure``), or what joins segments where the document has nothing between them.
-    """
-
-    seconds: float
-    why: Literal["break", "structure", "join"] = "break"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Words that are spoken in one way.
-
-    ``rate`` is times the voice's own, ``pitch`` what becomes of its fundamental frequency, ``volume`` dB above its own
-    level (-inf: silent). ``emphasis`` is on top of these. ``voice`` holds names in order of preference.
-    """
-
-    text: str
-    rate: float = 1.0
-    pitch: Pitch = OWN
-    volume: float = 0.0
-    emphasis: str | None = None
-    voice: tuple[str, ...] = ()
-    language: str | None = None
-    phoneme: str | None = None
-    marks: tuple[Mark, ...] = ()
-
-
-Item = Segment | Silence | Mark
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What there is to say, in order, and a line for each thing that no engine is going to do."""
-
-    items: tuple[Item, ...]
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        return tuple(item for item in self.items if isinstance(item, Segment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +49,12 @@ class _Draft:
     marks: list[Mark] = field(default_factory=list)
 
 
-def to_script(document: Document, language: str | None = None) -> Script:
-    """Flatten a document. ``language`` is what it is in where it does not say so; English where nobody does.
+def to_script(document: Document, settings: Settings | None = None, engine: Generator | None = None) -> Script:
+    """Flatten a document, for an engine and what is asked of it besides.
+
+    What is to be said of a kind (numbers, dates) is written out in the language of the voice that comes to speak it.
+    Where neither the document nor the settings name a language or a voice, and the engine's own was not chosen either,
+    a text that is plainly in another language is spoken in that; a remark tells.
 
     Adjacent words that sound alike are one segment; punctuation stays with the words before it. Breaks in a row add up,
     and count instead of the silence that sentences and paragraphs have between them; a break of no length takes that
@@ -110,8 +65,35 @@ def to_script(document: Document, language: str | None = None) -> Script:
     >>> [item.seconds if isinstance(item, Silence) else (item.text, item.rate) for item in script.items]
     [('One', 1.0), 2.0, ('two.', 2.0)]
     """
-    walk = _Walk()
-    style = Segment("", language=document.language or language)
+    settings = settings or Settings()
+    script = _flat(document, settings, engine)
+    if engine is None or not engine.guesses_language or not engine.language:
+        return script
+    open_ = [segment.text for segment in script.segments if not segment.language and not segment.voice]
+    if not open_ or settings.voice is not None:
+        return script
+    way_out = "xml:lang in the document, or a language that is asked for, says another"
+    guess = guess_language(" ".join(open_))
+    if guess and primary(guess) != primary(engine.language):
+        try:
+            engine.language_spoken(None, guess)
+        except UsageError:
+            guess = None
+        else:
+            line = f"no language is named: by its words it is {language_name(guess)}, and spoken so; {way_out}"
+            script = _flat(document, replace(settings, language=guess), engine)
+            return replace(script, remarks=(*script.remarks, line))
+    letters = [one for text in open_ for one in text if one.isalpha()]
+    if document.markup or sum(one > "\u024f" for one in letters) > len(letters) / 2:
+        line = f"no language is named: {engine.name} speaks {language_name(engine.language)}; {way_out}"
+        script = replace(script, remarks=(*script.remarks, line))
+    return script
+
+
+def _flat(document: Document, settings: Settings, engine: Generator | None) -> Script:
+    walk = _Walk(settings, engine)
+    language = document.language or settings.language
+    style = Segment("", language=language, by_voice=settings.voice is not None)
     composer = _Composer()
     for piece in walk.parts(document.parts, style, Volume()):
         composer.add(piece)
@@ -121,7 +103,9 @@ def to_script(document: Document, language: str | None = None) -> Script:
 class _Walk:
     """One walk over a tree, from which texts, rests and marks come in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, engine: Generator | None) -> None:
+        self.settings = settings
+        self.engine = engine
         self.remarks: list[str] = []
 
     def parts(self, parts: Sequence[tree.Node], style: Segment, volume: Volume) -> Iterator[_Draft | _Rest | Mark]:
@@ -139,7 +123,7 @@ class _Walk:
             case tree.Sub():
                 yield _Draft(style, part.alias)
             case tree.SayAs():
-                yield _Draft(style, self.spoken_form(part, style.language))
+                yield _Draft(style, self.spoken_form(part, style))
             case tree.Phoneme():
                 if part.text:
                     yield _Draft(replace(style, phoneme=part.ph), part.text)
@@ -148,7 +132,7 @@ class _Walk:
             case tree.Paragraph() | tree.Sentence():
                 rest = _Rest(PARAGRAPH if isinstance(part, tree.Paragraph) else SENTENCE, False)
                 yield rest
-                yield from self.parts(part.parts, replace(style, language=part.language or style.language), volume)
+                yield from self.parts(part.parts, _in(style, part.language), volume)
                 yield rest
             case tree.Emphasis():
                 yield from self.parts(part.parts, replace(style, emphasis=part.level), volume)
@@ -162,21 +146,23 @@ class _Walk:
             case tree.Voice():
                 if not part.name and (part.gender or part.age or part.variant):
                     self.remarks.append("a voice is known by its name or its language, not by gender, age or variant")
-                names = tuple((part.name or "").split()) or style.voice
-                style = replace(style, voice=names, language=part.language or style.language)
-                yield from self.parts(part.parts, style, volume)
+                if names := voice_names(part.name or ""):
+                    style = replace(style, voice=names, by_voice=True)
+                yield from self.parts(part.parts, _in(style, part.language), volume)
             case tree.Lang():
-                yield from self.parts(part.parts, replace(style, language=part.language or style.language), volume)
+                yield from self.parts(part.parts, _in(style, part.language), volume)
             case tree.Audio():
                 self.remarks.append("audio files are never opened: what stands in the element is spoken instead")
                 yield from self.parts(part.parts, style, volume)
 
-    def spoken_form(self, part: tree.SayAs, language: str | None) -> str:
-        english = (language or "en").lower().split("-")[0] == "en"
-        words = expand(part.text, part.interpret_as, part.format) if english else None
+    def spoken_form(self, part: tree.SayAs, style: Segment) -> str:
+        language = spoken_language(style, self.settings, self.engine)
+        words = expand(part.text, part.interpret_as, part.format, language)
         if words is None:
+            where = "" if language is None or primary(language) == "en" else f" in {printable(language)[:20]}"
+            if language is None and expand(part.text, part.interpret_as, part.format):
+                where = " in a language that nobody names"
             kind = printable(part.interpret_as)[:40]
-            where = "" if english else f" in {printable(language or '')[:20]}"
             self.remarks.append(f"say-as {kind!r}{where}: the text is left to the engine as it stands")
         return part.text if words is None else words
 
@@ -201,6 +187,11 @@ class _Walk:
         decibels = min(max(volume.decibels, DECIBELS[0]), DECIBELS[1])
         self.remarks.append(f"volumes inside each other come to {volume.decibels:+.3g} dB: {decibels:+g} dB is done")
         return replace(volume, decibels=decibels)
+
+
+def _in(style: Segment, language: str | None) -> Segment:
+    """A style in a language, where one is named: it counts more than the voice that was named around it."""
+    return replace(style, language=language, by_voice=False) if language else style
 
 
 PUNCTUATION: Final = frozenset(".,;:!?…-–—'\"()[]{}«»“”„‘’¡¿*_")

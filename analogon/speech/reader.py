@@ -101,7 +101,7 @@ def from_text(text: str, name: str = "text") -> Document:
     if text.startswith("\ufeff"):
         text = text[1:]
     paragraphs = (_plain(part) for part in re.split(r"\n[ \t\r]*\n", text.replace("\r\n", "\n")))
-    return Document(tuple(Paragraph((part,)) for part in paragraphs if part), name=name)
+    return Document(tuple(Paragraph((part,)) for part in paragraphs if part), name=name, markup=False)
 
 
 def _plain(text: str) -> str:

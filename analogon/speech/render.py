@@ -22,13 +22,16 @@ import numpy as np
 
 from analogon.engines.generator import Generated, Generator, Settings, generate
 from analogon.prompts import Prompt
-from analogon.speech.compile import Mark, Script, Segment, Silence, to_script
+from analogon.speech.casting import castings, instead
+from analogon.speech.compile import to_script
+from analogon.speech.languages import language_name, primary
+from analogon.speech.script import Mark, Script, Segment, Silence
 from analogon.speech.signal import Samples, faded, fundamental_frequency, pitched, trim
 from analogon.speech.tree import SEMITONES, Document
 from embed.errors import GeneratorError, SsmlError, UsageError, printable
 from embed.media import Media
 
-__all__ = ["EMPHASIS", "Cue", "Speaker", "Speech", "Stress", "requested_language", "speak"]
+__all__ = ["EMPHASIS", "Cue", "Speaker", "Speech", "Stress", "speak"]
 
 MOST_SEGMENTS: Final = 2000
 """Texts of one document that an engine speaks one by one."""
@@ -105,7 +108,7 @@ def speak(
     if not engine.speaks:
         raise UsageError(f"{engine.name} does not speak: what it makes is described by a text")
     settings = settings or Settings()
-    script = to_script(document, settings.language)
+    script = to_script(document, settings, engine)
     if not script.segments:
         raise SsmlError(document.name, "has no words to speak")
     remarks = []
@@ -133,15 +136,6 @@ def _checked(media: Media, engine: Generator) -> Media:
     if not array.size or not np.isfinite(array).all():
         raise GeneratorError(f"{engine.name} made speech of no length, or samples that are not finite numbers")
     return media
-
-
-def requested_language(segment: Segment, document: str | None, settings: Settings) -> str | None:
-    """The language that an engine is asked for: a voice that is named counts more than what the document is in."""
-    if segment.language != (document or settings.language):
-        return segment.language
-    if segment.voice:
-        return None
-    return segment.language if settings.voice is None else settings.language
 
 
 class _Rendering:
@@ -240,24 +234,39 @@ class _Rendering:
     def asked(self, segment: Segment) -> Media:
         """The engine's take, with the document's voice and language as far as it has them."""
         settings, able = self.settings, self.engine.abilities
-        language = requested_language(segment, self.language, settings)
-        if language and "language" not in able:
-            if language not in (self.language, settings.language):
-                self.remarks.append(
-                    f"{self.engine.name} has no choice of language: {printable(language)[:40]} is not done"
-                )
-            language = None
-        voices: tuple[str, ...] = segment.voice
-        if voices and "voice" not in able:
-            self.remarks.append(f"{self.engine.name} has no choice of voice: {printable(voices[0])[:40]} is not done")
-            voices = ()
-        tried = [(voice, language) for voice in voices] + ([(None, language)] if language else [])
-        for voice, tongue in tried:
+        if segment.voice and "voice" not in able:
+            name = printable(segment.voice[0])[:40]
+            self.remarks.append(f"{self.engine.name} has no choice of voice: {name} is not done")
+        failed: list[str] = []
+        missing = False
+        for cast in castings(segment, settings):
+            named = cast.voice is not settings.voice and cast.voice in segment.voice
+            if named and "voice" not in able:
+                continue
+            if cast.language and cast.language != settings.language and "language" not in able:
+                self.unable(cast.language)
+                cast = replace(cast, language=settings.language)
             try:
-                return self.take(segment, replace(settings, voice=voice or settings.voice, language=tongue))
+                media = self.take(segment, cast)
             except UsageError as error:
-                self.remarks.append(f"another {'voice' if voice else 'language'} is not done: {error}")
-        return self.take(segment, settings)
+                failed.append(f"another {'voice' if named else 'language'} is not done: {error}")
+                missing = missing or named
+                continue
+            if missing and not named:
+                failed[-1] += f"; {instead(self.engine, cast)}"
+            self.remarks += failed
+            return media
+        return self.take(segment, settings)  # which failed: its reason is what there is to say
+
+    def unable(self, language: str) -> None:
+        """Tell what becomes of a language, where an engine has no choice of it."""
+        name, own, shown = self.engine.name, self.engine.language, printable(language)[:40]
+        if own is not None and primary(own) != primary(language):
+            self.remarks.append(f"{name} speaks {language_name(own)}: {shown} is not done")
+        elif own is None and language != self.language:
+            self.remarks.append(f"{name} has no choice of language: {shown} is not done")
+        elif own is None:
+            self.remarks.append(f"{name} does not say what it speaks: whether that is {shown} is not known")
 
     def take(self, segment: Segment, settings: Settings) -> Media:
         generated = generate(self.engine, Prompt(segment.text), settings)

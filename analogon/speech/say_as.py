@@ -1,4 +1,4 @@
-"""How text of a kind is said in English: SSML's say-as, for engines that read words only.
+"""How text of a kind is said: SSML's say-as, for engines that read words only.
 
 The kinds are those of the W3C note "SSML 1.0 say-as attribute values" (2005), and those that engines commonly read.
 """
@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from calendar import monthrange
+from collections.abc import Mapping
 from typing import Final
+
+from analogon.speech.languages import primary
 
 __all__ = ["cardinal", "expand", "ordinal"]
 
@@ -41,6 +44,8 @@ LETTERS: Final = dict(
         strict=True,
     )
 )
+WHOLE: Final = r"(?:0|[1-9]\d{0,2}(?:,\d{3}){1,5}|[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f]\d{3}){1,5}|[1-9]\d{0,17})"
+"""A whole number in English: with commas, or with blanks, before each three digits, or with neither."""
 SIGNS: Final[Mapping[str, str]] = {
     ".": "dot",
     ",": "comma",
@@ -56,28 +61,43 @@ SIGNS: Final[Mapping[str, str]] = {
 }
 
 
-def expand(text: str, kind: str, form: str | None = None) -> str | None:
-    """The words in which an English speaker reads a text of a kind; None where the kind or the text is not known.
+def expand(text: str, kind: str, form: str | None = None, language: str | None = "en") -> str | None:
+    """How a text of a kind is said; None where that is not known, or not beyond doubt: "1,5", "1/2/03".
 
-    ``form`` is the format of a date ("mdy", "dmy", "ymd", "my", "md", "y", ...) or a time ("hms12", "hms24").
+    In words in English. In any other language, and where none is known, only what needs no words is written: digits,
+    telephone numbers and characters, apart from each other, so that whoever speaks them says one by one. Numbers are
+    left: which gender and case they have is decided by the words around them.
+
+    ``form`` is the format of a date ("mdy", "dmy", "yyyymmdd", "my", "md", "y", ...) or a time ("hms12", "hms24").
 
     >>> expand("12", "ordinal"), expand("1/2/2003", "date", "mdy"), expand("10:05", "time")
     ('twelfth', 'January second, two thousand three', 'ten oh five')
     >>> expand("A1", "characters"), expand("+1 555", "telephone"), expand("007", "digits")
     ('ay, one', 'plus one, five five five', 'zero zero seven')
+    >>> expand("407", "digits", language="es"), expand("12", "cardinal", language="es")
+    ('4 0 7', None)
     """
-    match kind.strip().lower():
-        case "characters" | "spell-out" | "verbatim" | "letters":
-            return _characters(text)
+    text = text.strip()
+    kind, _, inner = kind.strip().lower().partition(":")  # "date:mdy", as SSML's first drafts have it
+    form = (form or inner).strip().lower()
+    english = language is not None and primary(language) == "en"
+    match kind:
+        case "characters" | "spell-out" | "verbatim" | "letters" | "spell":
+            return _characters(text) if english else _apart(text)
+        case "digits" | "number_digit":
+            return _digits(text, english) if re.fullmatch(r"\d[\d\s-]*", text, re.ASCII) else None
+        case "telephone":
+            return _telephone(text, english)
+    if not english:
+        return None
+    match kind:
         case "cardinal" | "number":
             return _number(text)
         case "ordinal":
-            found = re.fullmatch(r"(\d{1,18})\.?(?:st|nd|rd|th)?", _plain(text), re.ASCII | re.IGNORECASE)
-            return ordinal(int(found[1])) if found else None
-        case "digits":
-            return _digits(text) if re.fullmatch(r"[\d\s.,-]+", text, re.ASCII) else None
-        case "telephone":
-            return _telephone(text)
+            found = re.fullmatch(rf"({WHOLE})(?:\.|st|nd|rd|th)?", text, re.ASCII | re.IGNORECASE)
+            return ordinal(_whole(found[1])) if found else None
+        case "fraction":
+            return _fraction(text)
         case "date":
             return _date(text, form)
         case "time":
@@ -125,20 +145,42 @@ def _below_thousand(number: int) -> str:
     return " ".join(words)
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[\s,]", "", text)
+def _whole(text: str) -> int:
+    return int(re.sub(r"\D", "", text))
 
 
 def _number(text: str) -> str | None:
-    found = re.fullmatch(r"([+-]?)(\d{1,18})(?:\.(\d{1,40}))?", _plain(text), re.ASCII)
+    found = re.fullmatch(rf"([+\u2212-]?)({WHOLE})(?:\.(\d{{1,40}}))?", text, re.ASCII)
     if not found:
         return None
-    sign = {"-": "minus ", "+": "plus ", "": ""}[found[1]]
-    return sign + cardinal(int(found[2])) + (f" point {_digits(found[3])}" if found[3] else "")
+    sign = {"": "", "+": "plus "}.get(found[1], "minus ")
+    return sign + cardinal(_whole(found[2])) + (f" point {_digits(found[3])}" if found[3] else "")
 
 
-def _digits(text: str) -> str:
-    return " ".join(ONES[int(one)] for one in text if one in "0123456789")
+def _fraction(text: str) -> str | None:
+    """ "3/4" as three quarters, "2 1/2" and "2+1/2" as two and a half."""
+    found = re.fullmatch(r"(?:([1-9]\d{0,5})\s*[+\s]\s*)?([1-9]\d{0,5})\s*[/\u2044]\s*([1-9]\d{0,5})", text, re.ASCII)
+    if not found or int(found[3]) < 2:
+        return None
+    top, below = int(found[2]), int(found[3])
+    many = top != 1
+    if below > 100:
+        part = f"{cardinal(top)} over {cardinal(below)}"
+    else:
+        unit = {2: "halves" if many else "half", 4: "quarter" + "s" * many}.get(below, ordinal(below) + "s" * many)
+        part = f"{'a' if found[1] and not many else cardinal(top)} {unit}"
+        part = part.replace("a eigh", "an eigh").replace("a elev", "an elev")
+    return f"{cardinal(int(found[1]))} and {part}" if found[1] else part
+
+
+def _digits(text: str, english: bool = True) -> str:
+    return " ".join(ONES[int(one)] if english else one for one in text if one in "0123456789")
+
+
+def _apart(text: str) -> str | None:
+    """Letters and digits with commas between; None where there is a sign, whose name only a language has."""
+    kept = [one for one in unicodedata.normalize("NFC", text) if not one.isspace()]
+    return ", ".join(kept) if kept and all(one.isalnum() for one in kept) else None
 
 
 def _characters(text: str) -> str | None:
@@ -160,12 +202,11 @@ def _characters(text: str) -> str | None:
     return ", ".join(names) or None
 
 
-def _telephone(text: str) -> str | None:
-    groups = re.findall(r"\+|\d+", text, re.ASCII)
-    if not groups or re.search(r"[^\d\s+()./-]", text, re.ASCII):
+def _telephone(text: str, english: bool) -> str | None:
+    if not re.fullmatch(r"(\+[^\S\r\n]*)?[\d\s()./-]*\d[\d\s()./-]*", text, re.ASCII):
         return None
-    said = ", ".join("plus" if group == "+" else _digits(group) for group in groups)
-    return said.replace("plus, ", "plus ")
+    plus = "" if not text.startswith("+") else "plus " if english else "+ "
+    return plus + ", ".join(_digits(group, english) for group in re.findall(r"\d+", text, re.ASCII))
 
 
 def _year(number: int) -> str:
@@ -176,19 +217,26 @@ def _year(number: int) -> str:
     return f"{cardinal(century)} {'hundred' if not rest else f'oh {ONES[rest]}' if rest < 10 else cardinal(rest)}"
 
 
-def _date(text: str, form: str | None) -> str | None:
-    parts = re.findall(r"\d{1,4}", text, re.ASCII)
-    if re.search(r"[^\d\s./-]", text, re.ASCII) or not parts:
+def _date(text: str, form: str) -> str | None:
+    if not re.fullmatch(r"\d{1,8}(?:\s*[\s./-]\s*\d{1,4}){0,2}", text, re.ASCII):
         return None
+    parts = re.findall(r"\d+", text)
+    if len(parts) == 1 and len(form) == len(text) > 4:  # "20240201" as yyyymmdd
+        parts = ["".join(text[at] for at, one in enumerate(form) if one == field) for field in dict.fromkeys(form)]
     # Without a format only the order of ISO 8601 is beyond doubt.
-    order: Sequence[str] = (form or ("ymd" if len(parts[0]) == 4 else "")).lower()
-    if len(order) != len(parts) or len(set(order)) != len(order) or set(order) - set("ymd"):
+    order = "".join(dict.fromkeys(form or ("ymd" if len(parts[0]) == 4 else "")))
+    if len(order) != len(parts) or set(order) - set("ymd"):
         return None
-    number = dict(zip(order, map(int, parts), strict=True))
-    year, month, day = number.get("y"), number.get("m"), number.get("d")
-    if (month is not None and not 1 <= month <= 12) or (day is not None and not 1 <= day <= 31):
+    given = dict(zip(order, parts, strict=True))
+    if any(len(part) > 2 for field, part in given.items() if field != "y"):
         return None
-    if day is not None and month is None:
+    year, month, day = (int(given[field]) if field in given else None for field in "ymd")
+    # Of "03" nobody can tell the century.
+    if year is not None and (len(given["y"]) not in (3, 4) or not year):
+        return None
+    if month is not None and not 1 <= month <= 12:
+        return None
+    if day is not None and (month is None or not 1 <= day <= monthrange(2000 if year is None else year, month)[1]):
         return None
     said = "" if month is None else MONTHS[month - 1] + (f" {ordinal(day)}" if day else "")
     if year is None:
@@ -196,18 +244,21 @@ def _date(text: str, form: str | None) -> str | None:
     return f"{said}{', ' if day else ' ' if said else ''}{_year(year)}"
 
 
-def _time(text: str, form: str | None) -> str | None:
+def _time(text: str, form: str) -> str | None:
     found = re.fullmatch(
-        r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?\s*([ap])?\.?m?\.?", text.strip(), re.ASCII | re.IGNORECASE
+        r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?\s*(?:([ap])\.?(?:\s?m\.?)?)?", text, re.ASCII | re.IGNORECASE
     )
     if not found:
         return None
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
-    if hour > 24 or minute > 59 or second > 59 or (found[4] and not 1 <= hour <= 12):
+    if hour > 24 or minute > 59 or second > 59 or (hour == 24 and (minute or second)):
+        return None
+    if found[4] and not 1 <= hour <= 12:
         return None
     half = f" {found[4].lower()} m" if found[4] else ""
-    if not half and (form or "").lower().endswith("12"):
-        half, hour = (" p m" if 12 <= hour < 24 else " a m"), (hour - 1) % 12 + 1
+    # Of two halves of a day "2:30" may be in either; 14:30 and 0:30 are in one.
+    if not half and form.endswith("12") and not 1 <= hour <= 12 and hour < 24:
+        half, hour = (" p m" if hour else " a m"), (hour - 1) % 12 + 1
     minutes = "" if not minute else f" oh {ONES[minute]}" if minute < 10 else f" {cardinal(minute)}"
     if not minute and not half:
         minutes = " hundred" if hour > 12 or hour == 0 else " o'clock"

@@ -394,12 +394,16 @@ Node = str | Break | Mark | SayAs | Sub | Phoneme | Container
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document. ``name`` is what messages call it; ``remarks`` say, a line each, what was not read of it."""
+    """A document. ``name`` is what messages call it; ``remarks`` say, a line each, what was not read of it.
+
+    ``markup`` is false of plain text, in which nobody could have said a language.
+    """
 
     parts: tuple[Node, ...]
     language: str | None = None
     name: str = field(default="SSML", compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
+    markup: bool = field(default=True, compare=False)
 
     def __str__(self) -> str:
         attributes = {"version": "1.1", "xmlns": NAMESPACE, "xml:lang": self.language}

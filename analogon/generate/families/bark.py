@@ -36,6 +36,7 @@ from analogon.engines.generator import Ability, Generator, Settings
 from analogon.engines.markup import Markup
 from analogon.phrases.pieces import pieces
 from analogon.prompts import Prompt
+from analogon.speech.languages import primary
 from analogon.voices import NearestSample, Voice, nearest
 from embed import hub
 from embed.errors import EncoderError, GeneratorError, UsageError, one_line
@@ -158,6 +159,15 @@ class BarkGenerator(Generator):
             said.append(line + ("; without a voice each may have another" if speaker.preset is None else ""))
         return said
 
+    def language_spoken(self, voice: Voice | str | None = None, language: str | None = None) -> str | None:
+        """That of a preset, whatever is asked for besides. Without a voice and a language it goes by the text."""
+        if isinstance(voice, str):
+            self._check(voice)
+            return _language(voice) or language
+        if language is not None and not any(_language(name) == primary(language) for name in self.presets()):
+            raise UsageError(f"{self.name} has no voice for {language}")
+        return language
+
     def _pieces(self, text: str) -> list[str]:
         # Half of a surrogate pair is not UTF-8, and the tokenizer would refuse it.
         text = " ".join(text.encode("utf-8", "replace").decode().split())
@@ -193,10 +203,10 @@ class BarkGenerator(Generator):
         if isinstance(voice, str):
             self._check(voice)
             spoken = _language(voice)
-            differs = language is not None and spoken is not None and spoken != _primary(language)
+            differs = language is not None and spoken is not None and spoken != primary(language)
             return Speaker(voice, f"the voice {voice} speaks {spoken}, not {language}" if differs else None)
         if language is not None:
-            names = [name for name in names if _language(name) == _primary(language)]
+            names = [name for name in names if _language(name) == primary(language)]
             if not names:
                 there = sorted({spoken for name in self.presets() if (spoken := _language(name))})
                 raise UsageError(f"{self.name} has no voice for {language}; it has some for {', '.join(there)}")
@@ -306,11 +316,6 @@ def _language(preset: str) -> str | None:
     """The language of a preset: "en" of "v2/en_speaker_6"."""
     found = re.fullmatch(r"(?:.*/)?([a-z]{2,3})_speaker_\d+", preset)
     return found[1] if found else None
-
-
-def _primary(tag: str) -> str:
-    """The language of a BCP 47 tag, without script and region."""
-    return re.split("[-_]", tag)[0].lower()
 
 
 def _read_config(where: Path) -> tuple[Any, dict[str, Any]]:

@@ -37,14 +37,16 @@ import numpy.typing as npt
 from analogon.engines.generator import Ability, Generated, Generator, Settings
 from analogon.prompts import Prompt
 from analogon.speech.tree import Document
+from analogon.voices import Voice
 from embed.errors import GeneratorError, UsageError, one_line, printable
 from embed.media import Media
 
-__all__ = ["DEFAULT_MODEL", "Espeak", "load"]
+__all__ = ["DEFAULT_VOICE", "Espeak", "load"]
 
 Samples = npt.NDArray[np.float32]
 
-DEFAULT_MODEL: Final = "en-us"
+DEFAULT_VOICE: Final = "en-us"
+"""What speaks where no model is named. No ``DEFAULT_MODEL``: whether one was named decides what it may guess."""
 PROGRAM: Final = "espeak-ng"
 SPEEDS: Final = (80, 450)
 """Words per minute: what espeak-ng takes."""
@@ -75,8 +77,9 @@ MOST_RUNS: Final = 500
 PROBE: Final = "The north wind and the sun were disputing which was the stronger."
 
 
-def load(model: str = DEFAULT_MODEL, speed: int = 175, pitch: int = 50, native: bool = True) -> Espeak:
-    """``model`` is a voice ("en-us", "de+f3"), ``speed`` words per minute (80 to 450), ``pitch`` a setting (0 to 99).
+def load(model: str | None = None, speed: int = 175, pitch: int = 50, native: bool = True) -> Espeak:
+    """``model`` is a voice ("en-us", "de+f3"), en-us where none is named; ``speed`` is words per minute (80 to 450),
+    ``pitch`` a setting (0 to 99).
 
     ``native`` decides whether SSML is spoken at once, or segment by segment. Raises ``GeneratorError``.
     """
@@ -86,7 +89,9 @@ def load(model: str = DEFAULT_MODEL, speed: int = 175, pitch: int = 50, native: 
         raise GeneratorError(f"espeak's pitch is from 0 to 99, not {pitch}")
     if not isinstance(native, bool):
         raise GeneratorError(f"native is true or false, not {native}")
-    return Espeak(model, speed, pitch, native)
+    engine = Espeak(DEFAULT_VOICE if model is None else model, speed, pitch, native)
+    engine.guesses_language = model is None
+    return engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,13 @@ class Espeak(Generator):
             self.voice = _voice(self.known, model)
         except UsageError as error:
             raise GeneratorError(str(error)) from None
+
+    @property
+    def language(self) -> str:  # type: ignore[override]
+        return self.voice.partition("+")[0]
+
+    def language_spoken(self, voice: Voice | str | None = None, language: str | None = None) -> str:
+        return self._chosen(Settings(voice=voice, language=language)).partition("+")[0]
 
     @cached_property
     def known(self) -> Known:
@@ -189,13 +201,11 @@ class _Reading:
         self.remarks: list[str] = []
         self.frequencies: dict[str, float | None] = {}
         self.loudest = 0.0
-        self.language: str | None = None
 
     def read(self, document: Document) -> Generated:
         from analogon.speech import Mark, Segment, Silence, to_script, trim
 
-        script = to_script(document, self.settings.language)
-        self.language = document.language
+        script = to_script(document, self.settings, self.engine)
         self.remarks += script.remarks
         items = [item for item in script.items if not isinstance(item, Mark)]
         self.loudest = max((s.volume for s in script.segments if math.isfinite(s.volume)), default=0.0)
@@ -235,14 +245,22 @@ class _Reading:
 
     def voice(self, segment: Any) -> str:
         """A segment's voice: the first that is here of those it names, else one of its language, else the usual one."""
-        from analogon.speech import requested_language
+        from analogon.speech import castings, instead
 
-        wanted = replace(self.settings, language=requested_language(segment, self.language, self.settings))
-        for settings in (*(replace(wanted, voice=name) for name in segment.voice), wanted):
+        missing = ""
+        for cast in castings(segment, self.settings):
             try:
-                return self.engine._chosen(settings)
+                voice = self.engine._chosen(cast)
             except UsageError as error:
-                self.remarks.append(str(error))
+                if cast.voice in segment.voice:
+                    missing = missing or str(error)
+                else:
+                    self.remarks.append(str(error))
+                continue
+            if missing:
+                named = cast.voice in segment.voice
+                self.remarks.append(missing if named else f"{missing}; {instead(self.engine, cast)}")
+            return voice
         return self.engine._chosen(replace(self.settings, language=None))
 
     def written(self, voice: str, items: Sequence[Any]) -> Iterator[str]:

@@ -54,6 +54,7 @@ class FastSpeech2Generator(Generator):
 
     modality: Modality = "audio"
     speaks = True
+    language = "en"
 
     def __init__(
         self, model: str, where: Path, *, vocoder: str | None, tokenizer: str | None, speaking_rate: float | None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from analogon.engines.generator import Settings
 from analogon.speech.compile import (
     CLAUSE,
     LONGEST_TEXT,
@@ -23,9 +24,9 @@ from analogon.speech.tree import Pitch
 from tests.analogon.speech.measures import spoken
 
 
-def texts(inner: str) -> list[Any]:
+def texts(inner: str, language: str | None = None) -> list[Any]:
     """A script as texts and, of silences, seconds."""
-    items = to_script(parse(f"<speak>{inner}</speak>")).items
+    items = to_script(parse(f"<speak>{inner}</speak>"), Settings(language=language)).items
     return [item.text if isinstance(item, Segment) else item.seconds for item in items if not isinstance(item, Mark)]
 
 
@@ -62,7 +63,7 @@ def test_styles_go_down_the_tree() -> None:
     )
     a, b = to_script(document).segments
     assert a == Segment("a", 0.5, Pitch(1.0, 10.0), -6.0, "strong", (), "en")
-    assert b == Segment("b", 1.0, Pitch(2.0, 20.0), -4.0, None, ("x", "y"), "en")
+    assert b == Segment("b", 1.0, Pitch(2.0, 20.0), -4.0, None, ("x", "y"), "en", by_voice=True)
 
 
 def test_marks_keep_their_places() -> None:
@@ -104,7 +105,7 @@ def test_long_texts_are_parted_between_sentences() -> None:
     ],
 )
 def test_kinds_of_text_are_said_in_english_words(inner: str, said: str) -> None:
-    assert texts(inner) == [said]
+    assert texts(inner, "en") == [said]
 
 
 def test_what_is_not_done_is_said_once() -> None:
