@@ -2,7 +2,7 @@
 
 A document is read by expat and nothing of it leads elsewhere: a DOCTYPE is refused, so that there are no entities but
 the five of XML; no address in it is followed, no file that it names is opened; its size, depth, elements and silences
-are bounded.
+are bounded. What is not SSML but plainly meant is read (``repair``), unless ``strict``, and remarks tell.
 
 Elements that are not SSML's, and ``token``, ``w`` and ``lookup``, are read through: their content counts.
 ``lexicon`` is not fetched, ``meta``, ``metadata`` and ``desc`` are not spoken.
@@ -14,10 +14,11 @@ import codecs
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from xml.parsers import expat
 
+from analogon.speech.repair import ELEMENTS, likely_slip, read_value, repair
 from analogon.speech.tree import (
     NAMESPACE,
     Audio,
@@ -35,12 +36,15 @@ from analogon.speech.tree import (
     Sub,
     Voice,
     shortened,
+    shown,
 )
 from embed.errors import MediaError, SsmlError, UsageError
 from embed.media import check_readable
 
 __all__ = ["from_text", "parse", "read"]
 
+SECURE: Final = NAMESPACE.replace("http:", "https:")
+"""As Microsoft's documentation writes it."""
 XML_NAMESPACE: Final = "http://www.w3.org/XML/1998/namespace"
 LARGEST: Final = 1 << 20
 """Bytes of a document, as a file and as UTF-8."""
@@ -52,8 +56,11 @@ LONGEST_SILENCE: Final = 600.0
 SPACE: Final = re.compile(r"[ \t\r\n]+")
 
 
-def read(path: str | os.PathLike[str]) -> Document:
-    """Read a file of SSML. Raises ``MediaError`` where it cannot be read, ``SsmlError`` where it cannot be spoken."""
+def read(path: str | os.PathLike[str], *, strict: bool = False) -> Document:
+    """Read a file of SSML, as ``parse`` does.
+
+    Raises ``MediaError`` where it cannot be read, ``SsmlError`` where it cannot be spoken.
+    """
     name = os.fspath(path)
     status = check_readable(name)
     if status.st_size > LARGEST:
@@ -63,13 +70,15 @@ def read(path: str | os.PathLike[str]) -> Document:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise MediaError(name, f"cannot be read: {error.strerror or error}") from None
-    return parse(content, name)
+    return parse(content, name, strict=strict)
 
 
-def parse(source: str | bytes, name: str = "SSML") -> Document:
+def parse(source: str | bytes, name: str = "SSML", *, strict: bool = False) -> Document:
     """Read a document. Bytes are UTF-8, UTF-16 with a byte order mark, or as their XML declaration says.
 
-    Raises ``SsmlError`` of one line for what is not well-formed, has a DOCTYPE, or goes beyond a limit.
+    Slips that are plainly meant are mended, and remarks tell; with ``strict`` they are refused as all else is that is
+    no SSML. Raises ``SsmlError`` of one line, with the place and a hint, for what is not well-formed, has a DOCTYPE, or
+    goes beyond a limit.
 
     >>> document = parse('<speak>One <break time="2s"/> two</speak>')
     >>> document.parts
@@ -87,7 +96,19 @@ def parse(source: str | bytes, name: str = "SSML") -> Document:
         raise SsmlError(name, f"has more than {LARGEST} bytes")
     if not content.strip():
         raise SsmlError(name, "is empty: nothing to speak")
-    return _Reader(name).read(content)
+    if strict:
+        return _Reader(name, strict=True).read(content)
+    try:
+        return _Reader(name).read(content)
+    except _NotWellFormed as error:
+        mended, told = repair(content.decode())
+        if not told or len(mended) > 2 * LARGEST:
+            raise SsmlError(name, error.reason, error.line) from None
+        try:
+            document = _Reader(name).read(mended.encode())
+        except _NotWellFormed:  # the place is that of the document as it was written
+            raise SsmlError(name, error.reason, error.line) from None
+        return replace(document, remarks=(*told, *document.remarks))
 
 
 def from_text(text: str, name: str = "text") -> Document:
@@ -145,6 +166,10 @@ def _decoded(source: bytes, name: str) -> str:
         raise SsmlError(name, f"is not {encoding}: byte {error.start} cannot be read", line) from None
 
 
+SYNONYMS: Final = frozenset(
+    {*(("xml:lang", tag) for tag in ("speak", "p", "s", "lang", "voice")), ("languages", "voice")}
+    | {("interpret-as", "say-as")}
+)
 READ_THROUGH: Final = frozenset({"token", "w", "lookup"})
 UNSPOKEN: Final = frozenset({"meta", "metadata", "desc", "lexicon"})
 TEXT_ONLY: Final = frozenset({"say-as", "sub", "phoneme"})
@@ -153,19 +178,27 @@ EMPTY: Final = frozenset({"break", "mark"})
 
 @dataclass(slots=True)
 class _Open:
-    """An element that has begun: its own name ("" where it is read through), where, and its parts so far."""
+    """An element that has begun: what it is read as ("" for nothing), where, as it was written, its parts so far."""
 
     tag: str
     attributes: Mapping[str, str]
     line: int
+    name: str
     parts: list[Node] = field(default_factory=list)
+
+
+class _NotWellFormed(SsmlError):
+    """No XML, or not what it was meant to be: what may be mended."""
 
 
 class _Reader:
     """One document's handlers. Whatever is not an element or text of it is refused or passed over."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, strict: bool = False) -> None:
         self.name = name
+        self.strict = strict
+        self.scopes: list[Mapping[str, str]] = [{"": "", "xml": XML_NAMESPACE}]
+        self.azure = False
         self.stack: list[_Open] = []
         self.text: list[str] = []
         self.unspoken = 0
@@ -174,7 +207,8 @@ class _Reader:
         self.foreign: dict[str, None] = {}
         self.told: dict[str, None] = {}
         self.document: Document | None = None
-        parser = expat.ParserCreate("UTF-8", namespace_separator=" ")
+        # Prefixes are looked up here: expat would refuse those that no document for Polly or Alexa declares.
+        parser = expat.ParserCreate("UTF-8")
         parser.buffer_text = True
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
         parser.StartElementHandler = self.start
@@ -190,15 +224,33 @@ class _Reader:
         try:
             self.parser.Parse(content, True)
         except expat.ExpatError as error:
-            reason = expat.errors.messages.get(error.code, "cannot be read")
-            if reason == expat.errors.XML_ERROR_UNDEFINED_ENTITY:
-                reason = "an entity: only &amp; &lt; &gt; &apos; &quot; and &#...; can be used"
-            raise SsmlError(self.name, f"is not well-formed XML: {reason}", error.lineno) from None
+            where = f"is not well-formed XML at column {error.offset + 1}"
+            raise _NotWellFormed(self.name, f"{where}: {self.reason(error, content)}", error.lineno) from None
         assert self.document is not None
         return self.document
 
+    def reason(self, error: expat.ExpatError, content: bytes) -> str:
+        """What is wrong, and the way out where one is plain."""
+        said = expat.errors.messages.get(error.code, "cannot be read")
+        text = content.decode()
+        open_ = f"<{shortened(self.stack[-1].name)}> of line {self.stack[-1].line}" if self.stack else ""
+        match said:
+            case expat.errors.XML_ERROR_UNDEFINED_ENTITY:
+                return "an entity: only &amp; &lt; &gt; &apos; &quot; and &#...; can be used"
+            case expat.errors.XML_ERROR_TAG_MISMATCH if open_:
+                return f"another element is closed than {open_}"
+            case expat.errors.XML_ERROR_NO_ELEMENTS if open_:
+                return f"{open_} is never closed"
+            case expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT:
+                return "more stands behind the end of the document's element"
+        return said + likely_slip(text, error.lineno, error.offset)
+
     def refuse(self, reason: str, line: int | None = None) -> SsmlError:
         return SsmlError(self.name, reason, line or self.parser.CurrentLineNumber)
+
+    def unclosed(self, reason: str) -> SsmlError:
+        """A fault that may be mended: the element was not closed, as those of HTML need not be."""
+        return _NotWellFormed(self.name, reason, self.parser.CurrentLineNumber)
 
     def doctype(self, *_: object) -> None:
         raise self.refuse("a DOCTYPE is refused: it can name files, addresses and entities")
@@ -213,8 +265,19 @@ class _Reader:
             raise self.refuse(f"has more than {MOST_ELEMENTS} elements")
         if len(self.stack) + self.unspoken >= DEEPEST:
             raise self.refuse(f"has more than {DEEPEST} elements inside each other")
-        namespace, _, tag = qualified.rpartition(" ")
-        known = namespace in ("", NAMESPACE)
+        declared = {key[6:]: uri for key, uri in given.items() if key == "xmlns" or key.startswith("xmlns:")}
+        self.scopes.append({**self.scopes[-1], **declared} if declared else self.scopes[-1])
+        self.azure |= any("mstts" in one for one in (*declared, *declared.values()))
+        prefix, _, tag = qualified.rpartition(":")
+        namespace = self.scopes[-1].get(prefix)
+        if namespace is None:
+            if self.strict:
+                raise self.refuse(f"the prefix {shortened(prefix)}: is not declared")
+            self.azure |= prefix == "mstts"
+        known = namespace in ("", NAMESPACE) or (namespace == SECURE and not self.strict)
+        if known and tag not in ELEMENTS and tag.lower() in ELEMENTS and not self.strict:
+            self.told["names of elements are written in lower case, and read so"] = None
+            tag = tag.lower()
         if not self.stack and not (known and tag == "speak"):
             raise self.refuse(f"begins with <{shortened(tag)}>, not with <speak>")
         if self.unspoken or (known and tag in UNSPOKEN):
@@ -223,23 +286,63 @@ class _Reader:
                 self.told["the lexicon is not fetched"] = None
             return
         if self.stack and not (known and (tag in BUILDERS or tag in READ_THROUGH)):
-            self.foreign[shortened(tag)] = None
+            self.foreign[shortened(qualified)] = None
             tag = ""
-        inside = {one.tag for one in self.stack}
-        if tag == "speak" and self.stack:
-            raise self.refuse("<speak> inside <speak>")
-        if (tag == "p" and inside & {"p", "s"}) or (tag == "s" and "s" in inside):
-            raise self.refuse(f"<{tag}> inside <{'s' if 's' in inside else 'p'}>")
         if self.stack and self.stack[-1].tag in EMPTY:
-            raise self.refuse(f"<{self.stack[-1].tag}> is empty, but <{shortened(tag)}> stands in it")
-        if inside & TEXT_ONLY and tag:
-            self.told[f"markup inside {sorted(inside & TEXT_ONLY)[0]} is not read, its text is"] = None
-            tag = ""
-        attributes = {key.replace(XML_NAMESPACE + " ", "xml:"): SPACE.sub(" ", value) for key, value in given.items()}
-        self.stack.append(_Open(tag, attributes, self.parser.CurrentLineNumber))
+            inner = f"<{shortened(tag or qualified)}>"
+            raise self.unclosed(f"<{self.stack[-1].tag}> is empty, but {inner} stands in it")
+        attributes = self.attributes(tag, given)
+        tag = self.placed(tag, attributes)
+        self.stack.append(_Open(tag, attributes, self.parser.CurrentLineNumber, qualified))
+
+    def placed(self, tag: str, attributes: Mapping[str, str]) -> str:
+        """An element's name where it may stand as that; else that of what it is read as."""
+        inside = {one.tag for one in self.stack}
+        around = inside & TEXT_ONLY
+        if around and tag:
+            self.told[f"markup inside {sorted(around)[0]} is not read, its text is"] = None
+            return ""
+        outer = "speak" if tag == "speak" and self.stack else ""
+        if (tag == "p" and inside & {"p", "s"}) or (tag == "s" and "s" in inside):
+            outer = "s" if "s" in inside else "p"
+        if not outer:
+            return tag
+        if self.strict:
+            raise self.refuse(f"<{tag}> inside <{outer}>")
+        self.told[f"<{tag}> inside <{outer}> is read as part of it"] = None
+        if tag == "p" and outer == "p":
+            return "s"  # a pause is what is meant at least
+        return "lang" if attributes.get("xml:lang") else ""
+
+    def attributes(self, tag: str, given: Mapping[str, str]) -> Mapping[str, str]:
+        """An element's own attributes, each value as SSML writes it."""
+        found: dict[str, str] = {}
+        for key, value in given.items():
+            name = key if self.strict else key.lower()
+            if tag and (":" not in name or name == "xml:lang"):
+                found.setdefault(name, SPACE.sub(" ", value))
+        if self.strict or not tag:
+            return found
+        for name, other in (("xml:lang", "lang"), ("languages", "language"), ("interpret-as", "type")):
+            if other in found and name not in found and (name, tag) in SYNONYMS:
+                self.told[f"{tag} {other} is read as {name}"] = None
+                found[name] = found[other]
+        if tag == "voice" and found.get("name", "").endswith("Neural"):
+            self.azure = True
+        for name, value in list(found.items()):
+            meant = read_value(tag, name, value, self.azure)
+            if meant != value.strip(" "):
+                shown_ = "no change" if meant is None else shown(meant)
+                self.told[f"{tag} {name} {shown(value)} is read as {shown_}"] = None
+                if meant is None:
+                    del found[name]
+                else:
+                    found[name] = meant
+        return found
 
     def end(self, _: str) -> None:
         self.flush()
+        self.scopes.pop()
         if self.unspoken:
             self.unspoken -= 1
             return
@@ -274,7 +377,7 @@ class _Reader:
             return
         if self.stack[-1].tag in EMPTY:
             if text.strip(" "):
-                raise self.refuse(f"<{self.stack[-1].tag}> is empty, but text stands in it")
+                raise self.unclosed(f"<{self.stack[-1].tag}> is empty, but text stands in it")
             return
         _append(self.stack[-1].parts, text)
 

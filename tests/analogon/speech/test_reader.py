@@ -93,14 +93,8 @@ def test_the_namespace_is_ssmls_or_none() -> None:
     [
         ('<!DOCTYPE speak SYSTEM "x.dtd"><speak/>', 1, "a DOCTYPE is refused"),
         ('\n<!DOCTYPE speak [<!ENTITY a "b">]>\n<speak>&a;</speak>', 2, "a DOCTYPE is refused"),
-        ("<speak>\n&nbsp;</speak>", 2, "an entity: only &amp;"),
-        ("<speak>\n<p>a<p>b</p></p></speak>", 2, "<p> inside <p>"),
-        ("<speak><s>a<p>b</p></s></speak>", 1, "<p> inside <s>"),
-        ("<speak><s>a<emphasis><s>b</s></emphasis></s></speak>", 1, "<s> inside <s>"),
-        ("<speak><p>a<speak>b</speak></p></speak>", 1, "<speak> inside <speak>"),
         ("<speech>a</speech>", 1, "begins with <speech>, not with <speak>"),
         ('<speak xmlns="urn:x">a</speak>', 1, "not with <speak>"),
-        ("<speak>\n\n<break time='5'/></speak>", 3, "break time '5': write a time as 500ms or 2s"),
         ("<speak><break time='301s'/></speak>", 1, "300 s is the longest"),
         ("<speak><break strength='huge'/></speak>", 1, "break strength 'huge'"),
         ("<speak><break>a</break></speak>", 1, "<break> is empty, but text stands in it"),
@@ -131,6 +125,184 @@ def test_refused_in_one_line(source: str | bytes, line: int | None, reason: str)
     assert caught.value.line == line
     assert str(caught.value).startswith(f"a.ssml, line {line}: " if line else "a.ssml: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "reason"),
+    [
+        ("<speak>\n&nbsp;</speak>", 2, "an entity: only &amp;"),
+        ("<speak>\n<p>a<p>b</p></p></speak>", 2, "<p> inside <p>"),
+        ("<speak><s>a<p>b</p></s></speak>", 1, "<p> inside <s>"),
+        ("<speak><s>a<emphasis><s>b</s></emphasis></s></speak>", 1, "<s> inside <s>"),
+        ("<speak><p>a<speak>b</speak></p></speak>", 1, "<speak> inside <speak>"),
+        ("<speak>\n\n<break time='5'/></speak>", 3, "break time '5': write a time as 500ms or 2s"),
+        ("<speak><amazon:breath/>a</speak>", 1, "the prefix amazon: is not declared"),
+        ('<speak xmlns="https://www.w3.org/2001/10/synthesis">a</speak>', 1, "not with <speak>"),
+        ("<SPEAK>a</SPEAK>", 1, "begins with <SPEAK>"),
+        ("<speak><prosody rate='0%'>a</prosody></speak>", 1, "from 10% to 1000%"),
+        ("<speak><prosody pitch='0%'>a</prosody></speak>", 1, "write 200Hz"),
+        ("<speak>a<break time='500 ms'/></speak>", 1, "break time '500 ms'"),
+        ("<speak><emphasis level='Strong'>a</emphasis></speak>", 1, "emphasis level 'Strong'"),
+        ("<speak><say-as type='date'>a</say-as></speak>", 1, "<say-as> needs interpret-as"),
+        ("<speak>\nJack & Jones</speak>", 2, "at column 7: not well-formed (invalid token); a bare & is written &amp;"),
+        ("< speak>a</speak>", 1, "at column 2: not well-formed (invalid token); no blank stands after <"),
+        ("<speak>1 <2</speak>", 1, "at column 11: not well-formed (invalid token); a < of the text is written &lt;"),
+        ("<speak>a<break time=“1s”/></speak>", 1, "; values of attributes stand in straight quotes"),
+        ("\n<?xml version='1.0'?><speak>a</speak>", 2, "not at start of"),
+    ],
+)
+def test_strictly_what_is_no_ssml_is_refused_and_otherwise_read(source: str, line: int, reason: str) -> None:
+    with pytest.raises(SsmlError) as caught:
+        parse(source, "a.ssml", strict=True)
+    assert reason in str(caught.value)
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"a.ssml, line {line}: ")
+    assert "\n" not in str(caught.value)
+    parse(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("<speak>\n<p>a", "line 2: is not well-formed XML at column 5: <p> of line 2 is never closed"),
+        ("<speak>\n<p>a</s></speak>", "line 2: is not well-formed XML at column 7: another element is closed than <p>"),
+        ("<speak>a</speak>b", "column 17: more stands behind the end of the document's element"),
+        ("<speak>a &foo; & b</speak>", "column 10: an entity: only &amp;"),
+        ("<speak>a <break time='1s' time='2s'/></speak>", "column 27: duplicate attribute"),
+    ],
+)
+def test_what_cannot_be_mended_says_where_and_what(source: str, reason: str) -> None:
+    with pytest.raises(SsmlError) as caught:
+        parse(source)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "like", "remarks"),
+    [
+        # slips of XML
+        ("<speak>Jack & Jill, R&D</speak>", "<speak>Jack &amp; Jill, R&amp;D</speak>", ["a bare & is read as"]),
+        ("<speak>1 < 2 <3 a<b</speak>", "<speak>1 &lt; 2 &lt;3 a&lt;b</speak>", ["a < that begins no element"]),
+        (
+            "< speak>a< break time='1s' / ></ speak>",
+            "<speak>a<break time='1s'/></speak>",
+            ["a blank after < is passed over"],
+        ),
+        ("<speak>a&nbsp;&eacute;&hellip;</speak>", "<speak>a\u00a0é…</speak>", ["entities of HTML"]),
+        (
+            "<speak>&amp;&lt;&#65;&nbsp;<![CDATA[&]]></speak>",
+            "<speak>&amp;&lt;A\u00a0&amp;</speak>",
+            ["entities of HTML"],
+        ),
+        (
+            "<speak><prosody rate=“fast” volume=’loud’>a</prosody></speak>",
+            "<speak><prosody rate='fast' volume='loud'>a</prosody></speak>",
+            ["values of attributes stand in straight quotes"],
+        ),
+        ("<speak>a<break time=500ms/>b</speak>", "<speak>a<break time='500ms'/>b</speak>", ["values of attributes"]),
+        (
+            "<speak>a<break time='1s'>b<break time='2s'></break></speak>",
+            "<speak>a<break time='1s'/>b<break time='2s'/></speak>",
+            ["a <break> that is not closed"],
+        ),
+        ("\n <?xml version='1.0'?><speak>a</speak>", "<speak>a</speak>", ["what stands before the XML declaration"]),
+        ("```xml\n<speak>a</speak>\n```\n", "<speak>a</speak>", ["the fence of ```"]),
+        ("<SPEAK>a<Break Time='1s'/></SPEAK>", "<speak>a<break time='1s'/></speak>", ["names of elements"]),
+        # vendors
+        (
+            '<speak><amazon:effect name="whispered">a</amazon:effect> b</speak>',
+            "<speak>a b</speak>",
+            ["not SSML, only the content is spoken: amazon:effect"],
+        ),
+        (
+            '<speak xmlns="https://www.w3.org/2001/10/synthesis" xmlns:mstts="https://www.w3.org/2001/mstts">'
+            '<mstts:express-as style="sad">a</mstts:express-as></speak>',
+            "<speak>a</speak>",
+            ["not SSML, only the content is spoken: mstts:express-as"],
+        ),
+        (
+            "<speak><google:style name='x'>a</google:style><x:y:z/></speak>",
+            "<speak>a</speak>",
+            ["not SSML, only the content is spoken: google:style, x:y:z"],
+        ),
+        (
+            "<speak><prosody rate='0%' pitch='+0%'>a</prosody></speak>",
+            "<speak><prosody>a</prosody></speak>",
+            ["prosody rate '0%' is read as no change", "prosody pitch '+0%' is read as no change"],
+        ),
+        (
+            "<speak><voice name='de-DE-KatjaNeural'><prosody rate='20.00%' pitch='10%'>a</prosody></voice></speak>",
+            "<speak><voice name='de-DE-KatjaNeural'><prosody rate='+20.00%' pitch='+10%'>a</prosody></voice></speak>",
+            ["prosody rate '20.00%' is read as '+20.00%'", "prosody pitch '10%' is read as '+10%'"],
+        ),
+        ("<speak><prosody rate='20.00%'>a</prosody></speak>", "<speak><prosody rate='20.00%'>a</prosody></speak>", []),
+        (
+            "<speak><prosody rate='X-Fast' volume='+ 6 dB' pitch='2st'>a</prosody></speak>",
+            "<speak><prosody rate='x-fast' volume='+6dB' pitch='+2st'>a</prosody></speak>",
+            ["prosody rate 'X-Fast' is", "prosody volume '+ 6 dB' is", "prosody pitch '2st' is"],
+        ),
+        (
+            "<speak>a<break time='500 ms'/><break time='3'/><break time='1500'/><break time='2 Seconds'/></speak>",
+            "<speak>a<break time='500ms'/><break time='3s'/><break time='1500ms'/><break time='2s'/></speak>",
+            ["break time '500 ms' is read as '500ms'", "break time '3' is", "break time '1500' is", "break time '2 S"],
+        ),
+        (
+            "<speak><say-as type='date'>1</say-as></speak>",
+            "<speak><say-as interpret-as='date'>1</say-as></speak>",
+            ["say"],
+        ),
+        ("<speak><voice language='fr'>a</voice></speak>", "<speak><voice languages='fr'>a</voice></speak>", ["voice"]),
+        ("<speak lang='fr'>a</speak>", "<speak xml:lang='fr'>a</speak>", ["speak lang is read as xml:lang"]),
+        # inside each other
+        ("<speak>a <speak>b</speak></speak>", "<speak>a b</speak>", ["<speak> inside <speak>"]),
+        (
+            "<speak>a <speak xml:lang='de'>b</speak></speak>",
+            "<speak>a <lang xml:lang='de'>b</lang></speak>",
+            ["<speak> inside <speak>"],
+        ),
+        (
+            "<speak><p>a<p>b</p></p></speak>",
+            "<speak><p>a<s>b</s></p></speak>",
+            ["<p> inside <p> is read as part of it"],
+        ),
+        ("<speak><s>a <p>b</p></s></speak>", "<speak><s>a b</s></speak>", ["<p> inside <s>"]),
+    ],
+)
+def test_what_is_plainly_meant_is_read_and_told(source: str, like: str, remarks: list[str]) -> None:
+    document = parse(source)
+    assert document == parse(like, strict=True)
+    assert len(document.remarks) == len(remarks)
+    for line, start in zip(document.remarks, remarks, strict=True):
+        assert line.startswith(start)
+
+
+def test_what_is_not_plainly_meant_stays_refused() -> None:
+    for inner in ("<break time='50'/>", "<break time='1 m'/>", "<prosody pitch='120%'>a</prosody>", "<break>a</break>"):
+        with pytest.raises(SsmlError):
+            parts(inner)
+    for source in (
+        "a & b",
+        "<x>a & b</x>",
+        "< x>a</ x>",
+        "<speak>&foo;</speak>",
+        "<speak>a & b",
+        "<speak><a b c></speak>",
+    ):
+        with pytest.raises(SsmlError):
+            parse(source)
+
+
+SLIDE = """< speak>
+¡Hola! < prosody rate="fast">Espero que estés bien.</ prosody> < break time="500ms"/>
+< p>< s>Primero,</ s> vamos a < emphasis level="moderate">ver</ emphasis> esto.</ p>
+</ speak>
+"""
+
+
+def test_a_document_as_it_stood_on_a_slide() -> None:
+    document = parse(SLIDE)
+    assert document == parse(SLIDE.replace("< ", "<").replace("</ ", "</"), strict=True)
+    assert document.remarks == ("a blank after < is passed over",)
 
 
 def test_limits_are_where_they_are_said_to_be() -> None:
