@@ -1,4 +1,4 @@
-"""Hostile SSML: 1,146 documents, the same every time, and a run over them that records what the process touches."""
+"""Hostile and odd SSML, the same every time, and a run over it that records what the process touches."""
 
 from __future__ import annotations
 
@@ -21,12 +21,26 @@ ELEMENTS = (
 )
 
 
+VENDORS = (
+    '<speak version="1.0" xmlns="https://www.w3.org/2001/10/synthesis" xmlns:mstts="https://www.w3.org/2001/mstts" '
+    'xml:lang="es-ES"><voice name="es-ES-ElviraNeural"><mstts:express-as style="sad"><prosody rate="20.00%" '
+    'pitch="0%">Buenos d\u00edas</prosody></mstts:express-as><break time="500 ms"/></voice></speak>',
+    '<speak><amazon:effect name="whispered">R&D &nbsp; news</amazon:effect> <say-as interpret-as="date" '
+    'format="mdy">1/2/03</say-as> <voice name="Joanna">a < b</voice><break time=\u201c1s\u201d></speak>',
+    '< speak>\u00a1Hola! < prosody rate="fast">amigo</ prosody> < break time="3"/>< p>< s>uno</ s></ p></ speak>',
+)
+"""As vendors document it and people paste it: what is read all the same."""
+
+
 def words(text: str) -> list[str]:
     return text.split()
 
 
-def documents(canary: Path, port: int) -> list[str | bytes]:
-    """All of them. ``canary`` is a file and ``port`` a listening one on the loopback, which nothing may touch."""
+def documents(canary: Path, port: int, mutants: int = 220) -> list[str | bytes]:
+    """All of them. ``canary`` is a file and ``port`` a listening one on the loopback, which nothing may touch.
+
+    ``mutants`` is how many documents are made of good ones by chance, always the same.
+    """
     targets = [
         f"file://{canary}",
         str(canary),
@@ -43,9 +57,9 @@ def documents(canary: Path, port: int) -> list[str | bytes]:
         "",
     ]
     found: list[str | bytes] = []
-    for family in (entities, references, encodings, shapes, quantities, texts):
+    for family in (entities, references, encodings, shapes, quantities, texts, slips):
         found += family(targets)
-    found += mutations(220)
+    found += mutations(mutants)
     return list(dict.fromkeys(found))
 
 
@@ -256,11 +270,49 @@ def texts(targets: list[str]) -> Iterator[str | bytes]:
         yield f"<speak>a{chr(code)}b</speak>"
 
 
+def slips(targets: list[str]) -> Iterator[str]:
+    """What is mended, and what looks like it: nothing that comes of it may be more than text."""
+    yield from VENDORS
+    for depth in (1, 60, 64, 5000):
+        yield "< speak>" + "< emphasis>" * depth + "a" + "</ emphasis>" * depth + "</ speak>"
+    yield "<speak>" + "& " * 100_000 + "</speak>"
+    yield "<speak>" + "< " * 100_000 + "</speak>"
+    yield "<speak>" + "&nbsp;" * 100_000 + "</speak>"
+    yield "<speak>& " + "<!--" * 100_000 + "</speak>"
+    yield "<speak>& " + "<![CDATA[" * 50_000 + "</speak>"
+    yield "<speak>& " + "<?x " * 100_000 + "</speak>"
+    yield "<speak>a" + "<break time='1ms'>" * 500 + "b</speak>"
+    yield "<speak>& <break " + "a=\u201cx\u201d " * 50_000 + "/></speak>"
+    yield "<speak>& <break " + "a='" * 100_000 + "/></speak>"
+    yield "<speak><" + "a:" * 50_000 + "b/>c</speak>"
+    yield "<speak>" + "<a:b c:d='e'>" * 60 + "f" + "</a:b>" * 60 + "</speak>"
+    yield "```" * 100_000
+    yield "```xml\n<speak>a</speak>\n```"
+    for target in targets:
+        yield f'< !DOCTYPE speak SYSTEM "{target}"><speak>& a</speak>'
+        yield f'<speak>& &lt;!ENTITY x SYSTEM "{target}"> &x;</speak>'
+        yield f'\n<?xml version="1.0"?><!DOCTYPE speak [<!ENTITY x SYSTEM "{target}">]><speak>&x; & a</speak>'
+        yield f'```xml\n<!DOCTYPE speak [<!ENTITY nbsp SYSTEM "{target}">]>\n<speak>&nbsp; & a</speak>\n```'
+        yield f"<speak>a & b <audio src=\u201c{target}\u201d/> <xi:include href={target or chr(34) * 2}/></speak>"
+    for name in ("lt", "LT", "amp", "AMP", "quot", "NewLine", "Tab", "zwj", "shy", "bne", "nvlt", "NotEqualTilde"):
+        yield f"<speak>a & &{name}; b</speak>"
+        yield f'<speak>a & <mark name="&{name};"/> b</speak>'
+    for value in words("3 0 10 11 99 100 1e3 -3 3.5.5 s 5sec 1hour ０ ٣ 3\u00a0s 300000 300001 99999999"):
+        yield f'<speak>a<break time="{value}"/>b</speak>'
+    for name in ("rate", "pitch", "volume"):
+        for value in words("0% +0% -0% 20.00% 0 +0 -0 2st 0st 120% -100% 1e2% 0dB 0Hz X-HIGH default% +"):
+            yield f'<speak>a <prosody {name}="{value}">b</prosody></speak>'
+            yield f'<speak>a <voice name="xNeural"><prosody {name}=" {value} ">b</prosody></voice></speak>'
+    for outer in ("speak", "p", "s"):
+        for inner in ("speak", "p", "s", "P", "Speak"):
+            yield f"<speak><{outer}>a<{inner} xml:lang='de'>b<{outer}>c</{outer}></{inner}></{outer}></speak>"
+
+
 def mutations(count: int) -> Iterator[bytes]:
-    """The good document with bytes changed, doubled, dropped or moved."""
+    """Good documents with bytes changed, doubled, dropped or moved."""
     lots = random.Random(20)
-    for _ in range(count):
-        content = bytearray(GOOD.encode())
+    for number in range(count):
+        content = bytearray((GOOD, *VENDORS)[number % 4].encode())
         for _ in range(lots.randint(1, 6)):
             at, to = sorted(lots.randrange(len(content)) for _ in range(2))
             match lots.randrange(4):
@@ -272,7 +324,7 @@ def mutations(count: int) -> Iterator[bytes]:
                     content[at:at] = content[at : min(to, at + 40)]
                 case _:
                     content[at:at] = lots.choice(
-                        [b"<", b">", b"&", b'"', b"/", b"]]>", b"<!", b"\x00", b"\xff", b"&#x41;"]
+                        [b"<", b">", b"&", b'"', b"/", b"]]>", b"<!", b"\x00", b"\xff", b"&#x41;", b"< ", b"&nbsp;"]
                     )
         yield bytes(content)
 
@@ -337,11 +389,11 @@ def run(found: list[str | bytes], speak: list[Callable[[Any], Any]]) -> dict[str
     return {"refused": refused, "spoken": spoken, "wrong": wrong, "touched": sorted(set(touched)), "slowest": slowest}
 
 
-def main(canary: str, port: str, engine: str, every: str) -> None:
+def main(canary: str, port: str, engine: str, every: str, mutants: str = "220") -> None:
     from analogon.generate.loading import load
     from analogon.speech import speak as spoken
 
-    found = documents(Path(canary), int(port))
+    found = documents(Path(canary), int(port), int(mutants))
     if engine != "fake":  # a real one takes its time over long texts
         found = [document for document in found if len(document) < 1500]
     found = found[:: int(every)]

@@ -34,10 +34,17 @@ def listening() -> Iterator[socket.socket]:
         yield server
 
 
-def ran(canary: Path, listening: socket.socket, engine: str, every: int, *before: str) -> dict[str, Any]:
+def ran(
+    canary: Path, listening: socket.socket, engine: str, every: int, *before: str, mutants: int = 220, limit: int = 120
+) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.analogon.speech.hostile_ssml", str(canary), str(listening.getsockname()[1])]
     done = subprocess.run(
-        [*before, *command, engine, str(every)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [*before, *command, engine, str(every), str(mutants)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     with pytest.raises(BlockingIOError):  # nobody called
@@ -54,7 +61,28 @@ def test_a_thousand_documents_touch_nothing(canary: Path, listening: socket.sock
     assert [line for line in found["touched"] if not re.search(r"/encodings/[\w./-]+\.pyc?'$", line)] == []
     assert found["slowest"][0] < 8
     assert found["refused"] + found["spoken"] == found["documents"] >= 1000
-    assert found["refused"] > 600 and found["spoken"] > 250
+    assert found["refused"] > 600 and found["spoken"] > 400
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_thousand_documents_touch_nothing_and_end(canary: Path, listening: socket.socket) -> None:
+    assert len(set(documents(canary, 1, 1000))) >= 2000
+    found = ran(canary, listening, "fake", 1, mutants=1000, limit=800)
+    assert found["wrong"] == []
+    assert [line for line in found["touched"] if not re.search(r"/encodings/[\w./-]+\.pyc?'$", line)] == []
+    assert found["slowest"][0] < 8
+    assert found["refused"] + found["spoken"] == found["documents"] >= 2000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_espeak_ends_with_every_fourth_of_two_thousand(canary: Path, listening: socket.socket) -> None:
+    found = ran(canary, listening, "espeak", 4, mutants=1000, limit=1700)
+    assert found["wrong"] == []
+    assert found["refused"] + found["spoken"] == found["documents"] >= 400
+    assert {line.split(" ")[0] for line in found["touched"]} <= {"subprocess.Popen", "open"}
 
 
 def test_the_record_sees_what_is_touched(tmp_path: Path) -> None:

@@ -118,3 +118,41 @@ def test_a_vector_that_is_not_of_length_one_is_refused(vector: np.ndarray) -> No
 def test_a_space_that_a_voice_has_not() -> None:
     with pytest.raises(SpaceMismatch, match="narrator is kept in flat:4, not in other:4"):
         random_voice("narrator", 0, 2).vector(OTHER)
+
+
+def around(centre: list[float], seed: int, count: int, spread: float = 0.15) -> np.ndarray:
+    return units(np.asarray(centre) + spread * np.random.default_rng(seed).normal(size=(count, 4)))
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 2), (3, 2), (9, 4)])
+def test_takes_of_two_people_are_told_apart(first: int, second: int) -> None:
+    one, other = around([1, 0, 0, 0], 1, first), around([0.6, 0.8, 0, 0], 2, second)
+    voice = voice_of_rows("narrator", np.concatenate([one, other]))
+    order = np.random.default_rng(3).permutation(first + second)
+    mingled = voice_of_rows("narrator", np.concatenate([one, other])[order])
+    assert voice.groups(FLAT) == (list(range(first)), list(range(first, first + second)))
+    found = mingled.groups(FLAT)
+    assert found is not None
+    assert {frozenset(order[group].tolist()) for group in found} == {
+        frozenset(range(first)),
+        frozenset(range(first, first + second)),
+    }
+    inside = [float(a @ b) for rows in (one, other) for i, a in enumerate(rows) for b in rows[i + 1 :]]
+    between = [float(a @ b) for a in one for b in other]
+    line = voice.oddities()[0]
+    assert line.startswith("narrator: its takes are of two kinds that are unlike each other ")
+    assert f"({np.mean(inside):.2f} inside of each, {np.mean(between):.2f} between them; flat:4)" in line
+    more = f" and {second - 3} more" if second > 3 else ""
+    names = ", ".join(f"/narrator{first + i}.wav" for i in range(min(second, 3)))
+    assert line.endswith(f": are {names}{more} the voice of another person?")
+
+
+def test_takes_of_one_person_are_no_two_groups() -> None:
+    for seed in range(20):
+        assert voice_of_rows("narrator", around([1, 0, 0, 0], seed, 8)).groups(FLAT) is None
+    near = np.concatenate([around([1, 0, 0, 0], 1, 4, 0.01), around([1, 0.4, 0, 0], 2, 4, 0.01)])
+    assert voice_of_rows("narrator", near).groups(FLAT) is None  # clear groups, but no further apart than one's takes
+    stranger = np.concatenate([around([1, 0, 0, 0], 1, 5), around([0, 0, 0, 1], 2, 1)])
+    assert voice_of_rows("narrator", stranger).groups(FLAT) is None  # one take is odd, no group
+    assert voice_of_rows("narrator", stranger).odd(FLAT) == [5]
+    assert voice_of_rows("narrator", around([1, 0, 0, 0], 1, 3)).groups(FLAT) is None
