@@ -46,6 +46,7 @@ def generate(
     voice: Annotated[str | None, typer.Option(help="A kept voice, or one of the generator's own.")] = None,
     language: Annotated[str | None, typer.Option(help="The language to speak, such as en-GB.")] = None,
     ssml: Annotated[Path | None, typer.Option(help="Speak this SSML document.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse SSML with slips, which are mended else.")] = False,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="One of the generator's settings, as name=value; may be repeated.")
     ] = None,
@@ -88,6 +89,7 @@ def generate(
             voice=voice,
             language=language,
             ssml=ssml,
+            strict=strict,
             settings=read_settings(setting or []),
             choose=choose,
             report=report,

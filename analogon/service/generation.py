@@ -80,9 +80,10 @@ class Generate(Request):
 
     ``generator`` is what ``analogon.generate.loading.load`` takes, ``settings`` are the family's own. ``prompts`` are
     texts, or prompts with the hits that they come from; none are needed beside a ``guide`` to go by, or an ``ssml``
-    document to speak. ``voice`` is a kept voice's name, or one of the generator's own. ``like`` is what takes are
-    compared with instead of the prompt; ``choose`` and ``report`` name encoders. ``collection`` is what a generator
-    makes things of, and where a query's items lie; ``add`` is the collection that takes are put into.
+    document to speak, in which slips are mended unless ``strict``. ``voice`` is a kept voice's name, or one of the
+    generator's own. ``like`` is what takes are compared with instead of the prompt; ``choose`` and ``report`` name
+    encoders. ``collection`` is what a generator makes things of, and where a query's items lie; ``add`` is the
+    collection that takes are put into.
     """
 
     generator: str
@@ -95,6 +96,7 @@ class Generate(Request):
     voice: str | None = None
     language: str | None = None
     ssml: Path | None = None
+    strict: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     choose: str | None = None
     report: str | None = None
@@ -128,7 +130,7 @@ class Generate(Request):
                 library = stack.enter_context(_open(self.collection or config.default_collection()))
             generator = load(self.generator, library=library, **self.settings)
             settings = Settings(self.seed, self.seconds, _guide(self.guide), _voice(self.voice), self.language)
-            document = _document(self.ssml)
+            document = _document(self.ssml, self.strict)
             panel = Panel(
                 generator, library, like=self.like, choose=self.choose, report=self.report, remark=told.remark
             )
@@ -246,9 +248,9 @@ def _voice(name: str | None) -> Any:
     return Voice.load(name) if name is not None and name in SHELF.names() else name
 
 
-def _document(path: Path | None) -> Document | None:
+def _document(path: Path | None, strict: bool) -> Document | None:
     if path is None:
         return None
     from analogon.speech import read
 
-    return read(path)
+    return read(path, strict=strict)
