@@ -1,8 +1,8 @@
 """Documents and plain text, spoken: SSML read safely, compiled, and rendered through any engine that speaks."""
 
-from analogon.speech.casting import castings, instead
+from analogon.speech.casting import castings, spoken_instead
 from analogon.speech.compile import to_script
-from analogon.speech.languages import language_name, voice_locale
+from analogon.speech.languages import language_name, primary, voice_locale
 from analogon.speech.reader import from_text, parse, read
 from analogon.speech.render import Speech, speak
 from analogon.speech.script import Mark, Script, Segment, Silence
@@ -19,11 +19,12 @@ __all__ = [
     "castings",
     "from_text",
     "fundamental_frequency",
-    "instead",
     "language_name",
     "parse",
+    "primary",
     "read",
     "speak",
+    "spoken_instead",
     "to_script",
     "trim",
     "voice_locale",

@@ -10,7 +10,7 @@ from analogon.speech.script import Segment
 from analogon.voices import Voice
 from embed.errors import UsageError
 
-__all__ = ["castings", "instead", "spoken_language"]
+__all__ = ["castings", "spoken_instead", "spoken_language"]
 
 
 def castings(segment: Segment, settings: Settings) -> list[Settings]:
@@ -49,7 +49,7 @@ def spoken_language(segment: Segment, settings: Settings, engine: Generator | No
     return None
 
 
-def instead(engine: Generator, settings: Settings) -> str:
+def spoken_instead(engine: Generator, settings: Settings) -> str:
     """What speaks in the place of a voice that an engine has not."""
     language = engine.language_spoken(settings.voice, settings.language)
     return f"{language_name(language)} is spoken instead" if language else f"{engine.name} speaks it as it speaks all"

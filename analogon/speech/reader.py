@@ -51,6 +51,8 @@ LARGEST: Final = 1 << 20
 DEEPEST: Final = 64
 """Elements inside each other."""
 MOST_ELEMENTS: Final = 20_000
+MOST_TOLD: Final = 6
+"""Values of which a remark each tells how they are read."""
 LONGEST_SILENCE: Final = 600.0
 """Seconds of all breaks of a document."""
 SPACE: Final = re.compile(r"[ \t\r\n]+")
@@ -205,6 +207,7 @@ class _Reader:
         self.elements = 0
         self.silence = 0.0
         self.foreign: dict[str, None] = {}
+        self.values: dict[str, None] = {}
         self.told: dict[str, None] = {}
         self.document: Document | None = None
         # Prefixes are looked up here: expat would refuse those that no document for Polly or Alexa declares.
@@ -332,8 +335,7 @@ class _Reader:
         for name, value in list(found.items()):
             meant = read_value(tag, name, value, self.azure)
             if meant != value.strip(" "):
-                shown_ = "no change" if meant is None else shown(meant)
-                self.told[f"{tag} {name} {shown(value)} is read as {shown_}"] = None
+                self.values[f"{tag} {name} {shown(value)} is read as {shown(meant) if meant else 'no change'}"] = None
                 if meant is None:
                     del found[name]
                 else:
@@ -352,7 +354,10 @@ class _Reader:
                 names = list(self.foreign)
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 self.told[f"not SSML, only the content is spoken: {', '.join(names[:5])}{more}"] = None
-            remarks = tuple(self.told)
+            values = list(self.values)
+            if len(values) > MOST_TOLD:
+                values[MOST_TOLD:] = [f"{len(values) - MOST_TOLD} more values are read as they are meant"]
+            remarks = (*self.told, *values)
             self.document = Document(tuple(one.parts), one.attributes.get("xml:lang"), self.name, remarks)
             return
         parts: Iterable[Node] = one.parts

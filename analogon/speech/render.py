@@ -22,7 +22,7 @@ import numpy as np
 
 from analogon.engines.generator import Generated, Generator, Settings, generate
 from analogon.prompts import Prompt
-from analogon.speech.casting import castings, instead
+from analogon.speech.casting import castings, spoken_instead
 from analogon.speech.compile import to_script
 from analogon.speech.languages import language_name, primary
 from analogon.speech.script import Mark, Script, Segment, Silence
@@ -253,7 +253,7 @@ class _Rendering:
                 missing = missing or named
                 continue
             if missing and not named:
-                failed[-1] += f"; {instead(self.engine, cast)}"
+                failed[-1] += f"; {spoken_instead(self.engine, cast)}"
             self.remarks += failed
             return media
         return self.take(segment, settings)  # which failed: its reason is what there is to say

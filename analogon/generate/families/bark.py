@@ -36,7 +36,7 @@ from analogon.engines.generator import Ability, Generator, Settings
 from analogon.engines.markup import Markup
 from analogon.phrases.pieces import pieces
 from analogon.prompts import Prompt
-from analogon.speech.languages import primary
+from analogon.speech import primary
 from analogon.voices import NearestSample, Voice, nearest
 from embed import hub
 from embed.errors import EncoderError, GeneratorError, UsageError, one_line

@@ -36,7 +36,19 @@ import numpy.typing as npt
 
 from analogon.engines.generator import Ability, Generated, Generator, Settings
 from analogon.prompts import Prompt
-from analogon.speech.tree import Document
+from analogon.speech import (
+    Document,
+    Mark,
+    Segment,
+    Silence,
+    castings,
+    fundamental_frequency,
+    language_name,
+    spoken_instead,
+    to_script,
+    trim,
+    voice_locale,
+)
 from analogon.voices import Voice
 from embed.errors import GeneratorError, UsageError, one_line, printable
 from embed.media import Media
@@ -203,8 +215,6 @@ class _Reading:
         self.loudest = 0.0
 
     def read(self, document: Document) -> Generated:
-        from analogon.speech import Mark, Segment, Silence, to_script, trim
-
         script = to_script(document, self.settings, self.engine)
         self.remarks += script.remarks
         items = [item for item in script.items if not isinstance(item, Mark)]
@@ -245,8 +255,6 @@ class _Reading:
 
     def voice(self, segment: Any) -> str:
         """A segment's voice: the first that is here of those it names, else one of its language, else the usual one."""
-        from analogon.speech import castings, instead
-
         missing = ""
         for cast in castings(segment, self.settings):
             try:
@@ -259,14 +267,12 @@ class _Reading:
                 continue
             if missing:
                 named = cast.voice in segment.voice
-                self.remarks.append(missing if named else f"{missing}; {instead(self.engine, cast)}")
+                self.remarks.append(missing if named else f"{missing}; {spoken_instead(self.engine, cast)}")
             return voice
         return self.engine._chosen(replace(self.settings, language=None))
 
     def written(self, voice: str, items: Sequence[Any]) -> Iterator[str]:
         """espeak-ng's own SSML. Breaks stand outside of everything: inside of a rate they would change with it."""
-        from analogon.speech import Silence
-
         for item in items:
             if isinstance(item, Silence):
                 yield " " if item.why == "join" else f'<break time="{round(item.seconds * 1000)}ms"/>'
@@ -310,8 +316,6 @@ class _Reading:
 
     def frequency(self, voice: str) -> float | None:
         """The fundamental frequency of a voice at the engine's pitch, measured once."""
-        from analogon.speech import fundamental_frequency
-
         if voice not in self.frequencies:
             self.frequencies[voice] = fundamental_frequency(*self.engine._spoken(PROBE, voice))
         return self.frequencies[voice]
@@ -415,7 +419,11 @@ def _voice(known: Known, name: str) -> str:
     base, plus, variant = name.strip().partition("+")
     found = known.voices.get(base.lower()) or known.languages.get(base.lower())
     if found is None:
-        raise UsageError(f"espeak has no voice {_shown(base)}{_near(base, [*known.voices, *known.languages])}")
+        near = _near(base, [*known.voices, *known.languages])
+        if locale := voice_locale(name):
+            with contextlib.suppress(UsageError):
+                near = f"; of {language_name(locale)} it has {_language(known, locale)}"
+        raise UsageError(f"espeak has no voice {_shown(base)}{near}")
     if not plus:
         return found
     if variant.lower() not in known.variants:

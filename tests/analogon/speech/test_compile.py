@@ -21,7 +21,7 @@ from analogon.speech.compile import (
 )
 from analogon.speech.reader import from_text, parse
 from analogon.speech.tree import Pitch
-from tests.analogon.speech.measures import spoken
+from tests.analogon.speech.measures import Hums, spoken
 
 
 def texts(inner: str, language: str | None = None) -> list[Any]:
@@ -140,3 +140,36 @@ def test_nested_changes_end_somewhere() -> None:
     (segment,) = remarks.segments
     assert (segment.rate, segment.pitch.scale, segment.volume) == (10.0, pytest.approx(8.0), 40.0)
     assert len(remarks.remarks) == 3
+
+
+SPANISH = "¡Hola! Espero que estés teniendo un buen día."
+
+
+def test_a_language_that_nobody_names_is_told() -> None:
+    engine = Hums(abilities=frozenset({"language"}))
+    engine.language_spoken = lambda voice=None, language=None: language or "en"  # type: ignore[method-assign]
+    engine.language, engine.guesses_language = "en", True
+
+    def lines(document: str, **settings: str) -> tuple[list[str | None], tuple[str, ...]]:
+        script = to_script(parse(document), Settings(**settings), engine)  # type: ignore[arg-type]
+        return [segment.language for segment in script.segments], script.remarks
+
+    way_out = "; xml:lang in the document, or a language that is asked for, says another"
+    assert lines(f"<speak>{SPANISH}</speak>") == (
+        ["es"],
+        (f"no language is named: by its words it is Spanish (es), and spoken so{way_out}",),
+    )
+    assert lines("<speak>Good morning.</speak>") == (
+        [None],
+        (f"no language is named: hums:a speaks English (en){way_out}",),
+    )
+    assert lines(f'<speak xml:lang="en">{SPANISH}</speak>') == (["en"], ())
+    assert lines(f"<speak>{SPANISH}</speak>", language="en") == (["en"], ())
+    assert lines(f"<speak>{SPANISH}</speak>", voice="anna") == ([None], ())
+    assert lines(f'<speak><voice name="anna">{SPANISH}</voice></speak>') == ([None], ())
+    # Plain text has no place for a language: only what is plainly another one is worth a line.
+    assert to_script(from_text("Good morning."), Settings(), engine).remarks == ()
+    assert to_script(from_text("Добро утро"), Settings(), engine).remarks[0].startswith("no language is named: hums:a")
+    assert to_script(from_text(SPANISH), Settings(), engine).segments[0].language == "es"
+    engine.guesses_language = False  # somebody chose it
+    assert lines(f"<speak>{SPANISH}</speak>") == ([None], ())

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analogon.engines.generator import Settings
-from analogon.speech.casting import castings
-from analogon.speech.compile import to_script
 from analogon.speech.languages import guess_language, voice_locale, voice_names
-from analogon.speech.reader import from_text, parse
-from tests.analogon.speech.measures import Hums
 
 
 @pytest.mark.parametrize(
@@ -73,33 +68,6 @@ def test_a_products_name_is_one_name_and_a_list_is_several() -> None:
     assert voice_names("") == ()
 
 
-def test_what_an_engine_is_asked_for_in_order() -> None:
-    def asked(document: str, **settings: str) -> list[tuple[object, str | None]]:
-        (segment,) = to_script(parse(document), Settings(**settings)).segments  # type: ignore[arg-type]
-        return [(one.voice, one.language) for one in castings(segment, Settings(**settings))]  # type: ignore[arg-type]
-
-    name = "Google UK English Female"
-    assert asked(f'<speak xml:lang="de"><voice name="{name}">a</voice></speak>') == [
-        (name, None),
-        (None, "en-GB"),
-        (None, "de"),
-        (None, None),
-    ]
-    assert asked('<speak xml:lang="de"><voice name="anna bert">a</voice></speak>', language="fr") == [
-        ("anna", None),
-        ("bert", None),
-        (None, "de"),
-        (None, "fr"),
-    ]
-    assert asked('<speak xml:lang="de"><voice name="es-ES-X"><s xml:lang="fr">a</s></voice></speak>') == [
-        ("es-ES-X", "fr"),
-        (None, "fr"),
-        (None, None),
-    ]
-    assert asked('<speak xml:lang="de">a</speak>', voice="anna") == [("anna", None)]
-    assert asked('<speak xml:lang="de">a</speak>') == [(None, "de"), (None, None)]
-
-
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -131,36 +99,3 @@ def test_what_an_engine_is_asked_for_in_order() -> None:
 )
 def test_what_a_text_is_plainly_in(text: str, language: str | None) -> None:
     assert guess_language(text) == language
-
-
-SPANISH = "¡Hola! Espero que estés teniendo un buen día."
-
-
-def test_a_language_that_nobody_names_is_told() -> None:
-    engine = Hums(abilities=frozenset({"language"}))
-    engine.language_spoken = lambda voice=None, language=None: language or "en"  # type: ignore[method-assign]
-    engine.language, engine.guesses_language = "en", True
-
-    def lines(document: str, **settings: str) -> tuple[list[str | None], tuple[str, ...]]:
-        script = to_script(parse(document), Settings(**settings), engine)  # type: ignore[arg-type]
-        return [segment.language for segment in script.segments], script.remarks
-
-    way_out = "; xml:lang in the document, or a language that is asked for, says another"
-    assert lines(f"<speak>{SPANISH}</speak>") == (
-        ["es"],
-        (f"no language is named: by its words it is Spanish (es), and spoken so{way_out}",),
-    )
-    assert lines("<speak>Good morning.</speak>") == (
-        [None],
-        (f"no language is named: hums:a speaks English (en){way_out}",),
-    )
-    assert lines(f'<speak xml:lang="en">{SPANISH}</speak>') == (["en"], ())
-    assert lines(f"<speak>{SPANISH}</speak>", language="en") == (["en"], ())
-    assert lines(f"<speak>{SPANISH}</speak>", voice="anna") == ([None], ())
-    assert lines(f'<speak><voice name="anna">{SPANISH}</voice></speak>') == ([None], ())
-    # Plain text has no place for a language: only what is plainly another one is worth a line.
-    assert to_script(from_text("Good morning."), Settings(), engine).remarks == ()
-    assert to_script(from_text("Добро утро"), Settings(), engine).remarks[0].startswith("no language is named: hums:a")
-    assert to_script(from_text(SPANISH), Settings(), engine).segments[0].language == "es"
-    engine.guesses_language = False  # somebody chose it
-    assert lines(f"<speak>{SPANISH}</speak>") == ([None], ())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 from pathlib import Path
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
@@ -276,6 +279,12 @@ def test_what_is_plainly_meant_is_read_and_told(source: str, like: str, remarks:
         assert line.startswith(start)
 
 
+def test_many_values_are_told_in_few_lines() -> None:
+    document = parse("<speak>" + "".join(f"a<break time='{n} ms'/>" for n in range(100, 200)) + "</speak>")
+    assert len(document.remarks) == 7
+    assert document.remarks[-1] == "94 more values are read as they are meant"
+
+
 def test_what_is_not_plainly_meant_stays_refused() -> None:
     for inner in ("<break time='50'/>", "<break time='1 m'/>", "<prosody pitch='120%'>a</prosody>", "<break>a</break>"):
         with pytest.raises(SsmlError):
@@ -421,7 +430,22 @@ DOCUMENTS = st.builds(
 @settings(max_examples=100, deadline=None)
 @given(DOCUMENTS)
 def test_a_document_prints_itself(document: Document) -> None:
-    assert parse(str(document)) == document
+    for strict in (False, True):
+        again = parse(str(document), strict=strict)
+        assert again == document and again.remarks == ()
+
+
+SIGNS = st.lists(st.sampled_from([*"a1 ;>&“'\"", "& ", "< ", "<1", "<=", "&&"]), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIGNS)
+def test_bare_signs_are_text(signs: list[str]) -> None:
+    """As ElementTree reads the document in which each sign is written as XML wants it."""
+    text = re.sub(r"&(?=\w+;)", "& ", "x" + "".join(signs).replace("< a", "< 1") + "x")
+    expected = ElementTree.fromstring(f"<speak>{escape(text)}</speak>").text
+    assert expected is not None
+    assert parse(f"<speak>{text}</speak>").parts == (re.sub(" +", " ", expected),)
 
 
 @settings(max_examples=200, deadline=None)
