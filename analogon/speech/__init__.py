@@ -2,7 +2,7 @@
 
 from analogon.speech.casting import castings, spoken_instead
 from analogon.speech.compile import to_script
-from analogon.speech.languages import language_name, primary, voice_locale
+from analogon.speech.languages import primary
 from analogon.speech.reader import from_text, parse, read
 from analogon.speech.render import Speech, speak
 from analogon.speech.script import Mark, Script, Segment, Silence
@@ -19,7 +19,6 @@ __all__ = [
     "castings",
     "from_text",
     "fundamental_frequency",
-    "language_name",
     "parse",
     "primary",
     "read",
@@ -27,5 +26,4 @@ __all__ = [
     "spoken_instead",
     "to_script",
     "trim",
-    "voice_locale",
 ]

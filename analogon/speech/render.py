@@ -24,7 +24,7 @@ from analogon.engines.generator import Generated, Generator, Settings, generate
 from analogon.prompts import Prompt
 from analogon.speech.casting import castings, spoken_instead
 from analogon.speech.compile import to_script
-from analogon.speech.languages import language_name, primary
+from analogon.speech.languages import language_name, primary, voice_locale
 from analogon.speech.script import Mark, Script, Segment, Silence
 from analogon.speech.signal import Samples, faded, fundamental_frequency, pitched, trim
 from analogon.speech.tree import SEMITONES, Document
@@ -108,6 +108,7 @@ def speak(
     if not engine.speaks:
         raise UsageError(f"{engine.name} does not speak: what it makes is described by a text")
     settings = settings or Settings()
+    _check_voice(engine, settings)
     script = to_script(document, settings, engine)
     if not script.segments:
         raise SsmlError(document.name, "has no words to speak")
@@ -127,6 +128,17 @@ def speak(
             document.name, f"has {len(script.segments)} pieces to speak one by one; {MOST_SEGMENTS} are the most"
         )
     return _Rendering(engine, settings, document.language, [*script.remarks, *remarks]).render(script)
+
+
+def _check_voice(engine: Generator, settings: Settings) -> None:
+    """Refuse a voice that an engine has not before anything is made, with the language that its name carries."""
+    try:
+        engine.language_spoken(settings.voice, settings.language)
+    except UsageError as error:
+        locale = voice_locale(settings.voice) if isinstance(settings.voice, str) else None
+        if locale is None or settings.language:
+            raise
+        raise UsageError(f"{error}; by its name it speaks {language_name(locale)}: ask for that language") from None
 
 
 def _checked(media: Media, engine: Generator) -> Media:

@@ -43,11 +43,9 @@ from analogon.speech import (
     Silence,
     castings,
     fundamental_frequency,
-    language_name,
     spoken_instead,
     to_script,
     trim,
-    voice_locale,
 )
 from analogon.voices import Voice
 from embed.errors import GeneratorError, UsageError, one_line, printable
@@ -419,11 +417,7 @@ def _voice(known: Known, name: str) -> str:
     base, plus, variant = name.strip().partition("+")
     found = known.voices.get(base.lower()) or known.languages.get(base.lower())
     if found is None:
-        near = _near(base, [*known.voices, *known.languages])
-        if locale := voice_locale(name):
-            with contextlib.suppress(UsageError):
-                near = f"; of {language_name(locale)} it has {_language(known, locale)}"
-        raise UsageError(f"espeak has no voice {_shown(base)}{near}")
+        raise UsageError(f"espeak has no voice {_shown(base)}{_near(base, [*known.voices, *known.languages])}")
     if not plus:
         return found
     if variant.lower() not in known.variants:

@@ -47,6 +47,18 @@ def test_strictly_it_is_refused_in_one_line(folder: Path, monkeypatch: pytest.Mo
     assert "d.xml, line 1: is not well-formed XML at column 2" in err and "no blank stands after <" in err
 
 
+def test_a_voice_that_is_asked_for_and_not_there_is_refused_with_its_language(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    asked = ("generate", "Hola.", "--with", "espeak", "--voice")
+    assert exit_code(monkeypatch, *asked, "es-ES-ElviraNeural") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "espeak has no voice 'es-ES-ElviraNeural'" in err and "speaks Spanish (es-ES): ask for that language" in err
+    assert exit_code(monkeypatch, *asked, "nobody") == 2
+    assert "by its name" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("document", "own", "lines"),
     [

@@ -168,6 +168,17 @@ def test_a_voice_that_is_named_counts_more_than_the_documents_language() -> None
     ]
 
 
+def test_a_language_that_an_engine_does_not_speak_is_told() -> None:
+    def remarks(language: str, own: str | None) -> tuple[str, ...]:
+        engine = Hums()
+        engine.language = own
+        return speak(parse(f'<speak xml:lang="{language}">a</speak>'), engine).remarks
+
+    assert remarks("en-US", "en") == remarks("en", "eng") == ()
+    assert remarks("es", "en") == ("hums:a speaks English (en): es is not done",)
+    assert remarks("es", None) == ("hums:a does not say what it speaks: whether that is es is not known",)
+
+
 def test_an_engine_that_reads_ssml_is_left_to_it() -> None:
     class Reads(Hums):
         def speak(self, document: Document, settings: Settings) -> Any:

@@ -19,6 +19,7 @@ from analogon.generate.families import bark
 from analogon.generate.loading import load
 from analogon.phrases.pieces import pieces
 from analogon.prompts import Prompt
+from analogon.speech import parse, to_script
 from analogon.voices import Voice
 from embed import hub
 from embed.encoder import load as load_encoder
@@ -158,6 +159,21 @@ def test_a_language_chooses_a_voice(tiny: Any) -> None:
     assert not generate(tiny, TEXT, Settings(language="de", voice="v2/de_speaker_3")).remarks
     with pytest.raises(UsageError, match="has no voice for fr; it has some for de, en"):
         generate(tiny, TEXT, Settings(language="fr"))
+
+
+def test_it_knows_the_language_of_its_voices(tiny: Any) -> None:
+    assert tiny.language_spoken("v2/de_speaker_3", "en") == "de"  # a preset speaks its own, whatever is asked for
+    assert tiny.language_spoken(None, "de-AT") == "de-AT"
+    assert tiny.language_spoken() is None  # without either it goes by the text
+    with pytest.raises(UsageError, match="has no voice for fr"):
+        tiny.language_spoken(None, "fr")
+    with pytest.raises(UsageError, match="has no voice 'es-ES-ElviraNeural'"):
+        tiny.language_spoken("es-ES-ElviraNeural")
+    two = '<say-as interpret-as="cardinal">2</say-as>'
+    document = f'<speak xml:lang="en">a {two} <voice name="v2/de_speaker_3">b {two}</voice></speak>'
+    script = to_script(parse(document), Settings(), tiny)
+    assert [segment.text for segment in script.segments] == ["a two", "b 2"]
+    assert script.remarks == ("say-as 'cardinal' in de: the text is left to the engine as it stands",)
 
 
 def test_a_kept_voice_becomes_the_nearest_preset(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,18 @@ def test_voices_and_languages(engine: Any) -> None:
     assert female is not None and male is not None and female > 1.5 * male
 
 
+def test_it_knows_what_it_speaks(engine: Any) -> None:
+    assert engine.language == "en-us"
+    assert engine.language_spoken() == "en-us"
+    assert engine.language_spoken("de+f3") == "de"
+    assert engine.language_spoken("en-us+f3", "fr") == "fr-fr"
+    assert load("espeak:es").language == "es"
+    with pytest.raises(UsageError, match="no voice 'nobody'"):
+        engine.language_spoken("nobody")
+    assert load("espeak").guesses_language  # nobody chose en-us
+    assert not load("espeak:en-us").guesses_language and not load("espeak", model="es").guesses_language
+
+
 def test_what_is_not_there_is_refused_with_what_is_near(engine: Any) -> None:
     for name, reason in (("germn", "no voice 'germn'; near are german"), ("en-us+f33", "no variant 'f33'; near are f")):
         with pytest.raises(GeneratorError, match=reason):

@@ -18,6 +18,7 @@ from analogon.engines.generator import Generator, Settings, generate
 from analogon.generate.families import vits
 from analogon.generate.loading import load
 from analogon.prompts import Prompt
+from analogon.speech import parse, to_script
 from analogon.voices import Voice
 from embed.errors import AnalogonError, EncoderError, MissingPackage, ModelNotFound, UsageError
 from embed.media import Media
@@ -198,6 +199,14 @@ def test_a_long_text_is_spoken_in_pieces(one: Any, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("language", ["en", "EN-gb", "eng", "en_US"])
 def test_its_own_language_may_be_asked_for(one: Any, language: str) -> None:
     assert np.array_equal(generate(one, TEXT, Settings(language=language)).media.array, made(one))
+
+
+def test_what_it_speaks_is_said_in_its_language(one: Any, tmp_path: Path) -> None:
+    twelve = parse('<speak xml:lang="en"><say-as interpret-as="cardinal">12</say-as></speak>')
+    assert [segment.text for segment in to_script(twelve, Settings(), one).segments] == ["twelve"]
+    german = load(tiny_vits.save(tmp_path / "deu", language="deu"))
+    assert german.language_spoken(None, "en") == "deu"
+    assert [segment.text for segment in to_script(twelve, Settings(), german).segments] == ["12"]
 
 
 def test_another_language_is_refused_with_the_way_to_it(one: Any) -> None:
