@@ -282,7 +282,10 @@ class _Reader:
             self.told["names of elements are written in lower case, and read so"] = None
             tag = tag.lower()
         if not self.stack and not (known and tag == "speak"):
-            raise self.refuse(f"begins with <{shortened(tag)}>, not with <speak>")
+            of = f" of the namespace {shown(namespace)}" if namespace and not known else ""
+            raise self.refuse(
+                f"begins with <{shortened(qualified)}>{of}, not with <speak>{' of ' + NAMESPACE if of else ''}"
+            )
         if self.unspoken or (known and tag in UNSPOKEN):
             self.unspoken += 1
             if known and tag == "lexicon":

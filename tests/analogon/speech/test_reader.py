@@ -98,6 +98,12 @@ def test_the_namespace_is_ssmls_or_none() -> None:
         ('\n<!DOCTYPE speak [<!ENTITY a "b">]>\n<speak>&a;</speak>', 2, "a DOCTYPE is refused"),
         ("<speech>a</speech>", 1, "begins with <speech>, not with <speak>"),
         ('<speak xmlns="urn:x">a</speak>', 1, "not with <speak>"),
+        (
+            '<speak xmlns="urn:x">a</speak>',
+            1,
+            "begins with <speak> of the namespace 'urn:x', not with <speak> of http://",
+        ),
+        ("<x:speak>a</x:speak>", 1, "begins with <x:speak>, not with <speak>"),
         ("<speak><break time='301s'/></speak>", 1, "300 s is the longest"),
         ("<speak><break strength='huge'/></speak>", 1, "break strength 'huge'"),
         ("<speak><break>a</break></speak>", 1, "<break> is empty, but text stands in it"),
