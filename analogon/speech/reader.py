@@ -282,10 +282,10 @@ class _Reader:
             self.told["names of elements are written in lower case, and read so"] = None
             tag = tag.lower()
         if not self.stack and not (known and tag == "speak"):
-            of = f" of the namespace {shown(namespace)}" if namespace and not known else ""
-            raise self.refuse(
-                f"begins with <{shortened(qualified)}>{of}, not with <speak>{' of ' + NAMESPACE if of else ''}"
-            )
+            there, wanted = f"<{shortened(qualified)}>", "<speak>"
+            if namespace and not known:
+                there, wanted = f"{there} of the namespace {shown(namespace)}", f"{wanted} of {NAMESPACE}"
+            raise self.refuse(f"begins with {there}, not with {wanted}")
         if self.unspoken or (known and tag in UNSPOKEN):
             self.unspoken += 1
             if known and tag == "lexicon":
