@@ -231,15 +231,15 @@ def voice_locale(name: str) -> str | None:
 def _described(name: str) -> str | None:
     """The locale of a name that has a language's name in it, with a region's where one stands beside it."""
     text = " ".join(re.findall(r"[^\W\d_]+", name.lower().replace("indian english", "english india")))
-    padded = f" {text} "
-    language = next((c for c, names in NAMES.items() if any(f" {one.lower()} " in padded for one in names)), None)
-    if language is None:
-        # Thai and Hindi have vowel signs, which are no letters of a word to the expression above.
-        language = next((c for c, names in NAMES.items() if any(n in name for n in names if not n.isascii())), None)
-    if language is None:
+    region = max((word for word in REGIONS if f" {word} " in f" {text} "), key=len, default="")
+    rest = f" {text} ".replace(f" {region} ", " ") if region else f" {text} "  # "Latin American" is not Latin
+    found = [(rest.find(f" {one.lower()} "), code) for code, names in NAMES.items() for one in names]
+    # Vowel signs of Hindi and Thai are no letters of a word to the expression above.
+    found += [(name.find(one), code) for code, names in NAMES.items() for one in names if not one.isascii()]
+    first = min((one for one in found if one[0] >= 0), default=None)
+    if first is None:
         return None
-    region = next((code for word, code in REGIONS.items() if f" {word} " in padded), None)
-    return f"{language}-{region}" if region else language
+    return f"{first[1]}-{REGIONS[region]}" if region else first[1]
 
 
 # -- what a text is written in -----------------------------------------------------------------------------------------

@@ -42,6 +42,10 @@ from analogon.speech.languages import guess_language, voice_locale, voice_names
         ("de_DE-thorsten-medium", "de-DE"),
         ("en-us+f3", "en-us"),
         ("es", "es"),
+        ("Chinese_(Mandarin,_latin_as_English)", "zh"),
+        ("Spanish_(Latin_America)", "es-419"),
+        ("Latin American Spanish Female", "es-419"),
+        ("Indian English Male", "en-IN"),
         ("v2/pl_speaker_3", "pl"),
         # none
         ("Google UK", None),
