@@ -153,6 +153,7 @@ class Espeak(Generator):
             "speed": self.speed,
             "pitch": self.pitch,
             "native": self.native,
+            "guesses_language": self.guesses_language,
         }
 
     def make(self, prompt: Prompt, settings: Settings) -> Media:

@@ -84,6 +84,7 @@ def test_it_knows_what_it_speaks(engine: Any) -> None:
     with pytest.raises(UsageError, match="no voice 'nobody'"):
         engine.language_spoken("nobody")
     assert load("espeak").guesses_language  # nobody chose en-us
+    assert load("espeak").identity != load("espeak:en-us").identity  # they may make other takes of one document
     assert not load("espeak:en-us").guesses_language and not load("espeak", model="es").guesses_language
 
 
