@@ -14,11 +14,11 @@ from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
 from indexes.catalog import Failure, Pending
 from indexes.collection import Collection
-from indexes.run import PATIENCE, Listener, Plan, Report, Run, SideTable
+from indexes.run import PATIENCE, Confirm, Kept, Listener, Plan, Report, Run, SideTable
 from indexes.scan import Scan
 from indexes.writer import Done, Entry, writing
 
-__all__ = ["Listener", "Plan", "Report", "SideTable", "build"]
+__all__ = ["Confirm", "Kept", "Listener", "Plan", "Report", "SideTable", "build"]
 
 COMMIT_VECTORS: Final = 256
 COMMIT_SECONDS: Final = 2.0
@@ -31,6 +31,7 @@ def build(
     listener: Listener | None = None,
     *,
     names: tuple[Encoder, Mapping[str, Any]] | None = None,
+    confirm: Confirm | None = None,
 ) -> Report:
     """Bring a collection up to date with ``plan.paths`` in the space of every encoder; give a report.
 
@@ -40,13 +41,14 @@ def build(
     run: they are in the report and in the catalog. Those that the machine failed (memory, disk, a network drive) are in
     the report alone, and the next run tries them again. ``PATIENCE`` of them in a row end the run with
     ``MachineError``, an encoder that does not work with ``EncoderError``, and ``listener`` may ask for ``Cancelled``:
-    what was encoded until then is committed, and the next run goes on from there. Raises ``UsageError`` for a path that
-    does not exist, ``CollectionLocked`` while another process writes.
+    what was encoded until then is committed, and the next run goes on from there. ``confirm`` is asked before much is
+    pruned, or what may lie on a drive that is not mounted; without it that is kept, and reported. Raises ``UsageError``
+    for a path that does not exist, ``CollectionLocked`` while another process writes.
     """
     started = time.monotonic()
     report = Report()
     with writing(collection) as writer:
-        run = Run(collection, writer, plan, listener or Listener(), report)
+        run = Run(collection, writer, plan, listener or Listener(), report, confirm)
         scan, encoding = Scan(run), _Encoding(run)
         for encoder, table in encoders:
             writer.add_space(encoder.space, dict(table))

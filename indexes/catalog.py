@@ -72,9 +72,17 @@ CREATE TABLE {schema}.revision (names INTEGER NOT NULL);
 INSERT INTO {schema}.revision VALUES (abs(random()));
 """
 LABELS: Final = "CREATE TABLE {schema}.label (content INTEGER PRIMARY KEY, fields TEXT NOT NULL);"
+STANDING: Final = """
+ALTER TABLE {schema}.source ADD COLUMN ctime INTEGER;
+ALTER TABLE {schema}.source ADD COLUMN device INTEGER;
+"""
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
-ADDED: Final = {2: NAMES, 3: LABELS}
-VERSION: Final = 3
+ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING}
+# The same for one that cannot be written, where a column is not to be added: a view stands before the table.
+IN_MEMORY: Final = {
+    4: "CREATE VIEW {schema}.source AS SELECT *, NULL AS ctime, NULL AS device FROM main.source;",
+}
+VERSION: Final = 4
 # The contents as a filter sees them: what a model said of one comes before what the medium knows of itself. A scalar
 # subquery, since SQLite takes a join for the right side of another one only by reading all of it.
 CONTENT: Final = (
@@ -82,13 +90,20 @@ CONTENT: Final = (
     "AS facts FROM content k)"
 )
 WEIGHTS: Final = "4.0, 1.0, 4.0"  # of a word in a file's name, in its folders' names, in its captions
+# Of a path: is it this one, or below it? A range, which the index on paths answers: a run has a root for each file that
+# a shell's *.wav names.
+BELOW: Final = "(path = ? OR (path > ? AND path < ?))"
 NO_SPAN: Final = -1.0
 NO_ROW: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a content was found: a path (and a table's row), with the file's size and mtime in nanoseconds."""
+    """Where a content was found: a path (and a table's row), with the file's size and mtime in nanoseconds.
+
+    ``ctime``, in nanoseconds, is when anything of the file changed last, and ``device`` the file system of the folder
+    that it lies in (``st_dev``); None where that is not known.
+    """
 
     id: int
     path: str
@@ -98,6 +113,8 @@ class Source:
     mtime: int
     modalities: tuple[Modality, ...]
     metadata: dict[str, Any]
+    ctime: int | None = None
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +245,13 @@ class Catalog:
             if (fault := machine_fault(error, str(path))) is not None:
                 raise fault from None
             raise CollectionDamaged(f"{path}: not a readable catalog: {error}") from None
+        if version > VERSION:
+            raise CollectionError(
+                f"{path}: made by a newer analogon, with catalog version {version}; this one reads versions 1 to "
+                f"{VERSION}: update analogon"
+            )
         if version != VERSION:
-            raise CollectionDamaged(f"{path}: catalog version {version}; this analogon reads versions 1 to {VERSION}")
+            raise CollectionDamaged(f"{path}: not a catalog: version {version}; there are versions 1 to {VERSION}")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -255,7 +277,8 @@ class Catalog:
     def _upgrade(self, schema: str) -> None:
         """Add what the catalog's version has not yet, in its file or ("temp") in memory."""
         for version in range(self._version() + 1, VERSION + 1):  # none, where another process came first
-            for statement in ADDED[version].format(schema=schema).split(";")[:-1]:
+            added = IN_MEMORY.get(version, ADDED[version]) if schema == "temp" else ADDED[version]
+            for statement in added.format(schema=schema).split(";")[:-1]:
                 self._db.execute(statement)
             if ADDED[version] == NAMES:
                 for (source,) in self._db.execute("SELECT id FROM source").fetchall():
@@ -344,28 +367,42 @@ class Catalog:
         """Every place where a content was found, in order of path and row."""
         return self._sources("content = ?", (content,))
 
+    def found_elsewhere(self, content: int, path: str, row: int | None = None) -> bool:
+        """Whether a content was found at another path, or in another row, as well."""
+        sql = "SELECT 1 FROM source WHERE content = ? AND NOT (path = ? AND row = ?) LIMIT 1"
+        return bool(self.query(sql, (content, path, NO_ROW if row is None else row)))
+
     def sources_under(self, root: str) -> list[Source]:
         """Sources whose path is ``root`` or lies below it."""
-        # A range, which the index on paths answers: a run has a root for each file that a shell's *.wav names.
-        stem = root.rstrip("/")
-        return self._sources("path = ? OR (path > ? AND path < ?)", (root, f"{stem}/", f"{stem}{AFTER_SLASH}"))
+        return self._sources(BELOW, _below(root))
+
+    def places_under(self, root: str) -> list[tuple[str, int | None, int]]:
+        """The paths at ``root`` or below it in order, each with the device of its folder and how many sources it has.
+
+        A table has as many as it has rows.
+        """
+        sql = f"SELECT path, max(device), count(*) FROM source WHERE {BELOW} GROUP BY path ORDER BY path"
+        return self.query(sql, _below(root))
+
+    def count_paths(self) -> int:
+        """How many files there are: a table is one, however many rows it has."""
+        return int(self.query("SELECT count(DISTINCT path) FROM source")[0][0])
 
     def _sources(self, condition: str, parameters: Sequence[Any]) -> list[Source]:
         rows = self.query(
-            "SELECT id, path, row, content, size, mtime, modalities, metadata FROM source "
+            "SELECT id, path, row, content, size, mtime, modalities, metadata, ctime, device FROM source "
             f"WHERE {condition} ORDER BY path, row",
             parameters,
         )
         return [
-            Source(
-                i, path, None if row == NO_ROW else row, content, size, mtime, tuple(kinds.split()), _read_json(meta)
-            )
-            for i, path, row, content, size, mtime, kinds, meta in rows
+            Source(i, path, None if row == NO_ROW else row, content, size, mtime, tuple(k.split()), _read_json(m), *at)
+            for i, path, row, content, size, mtime, k, m, *at in rows
         ]
 
     def items(self, ids: Sequence[int]) -> dict[int, Item]:
         """Items by id; ids that are not there are left out."""
         items: dict[int, Item] = {}
+        held: dict[int, tuple[Source, ...]] = {}  # a content may have many sources, and many parts that are asked for
         for start in range(0, len(ids), 500):
             some = [int(i) for i in ids[start : start + 500]]
             marks = ",".join("?" * len(some))
@@ -376,8 +413,9 @@ class Catalog:
                 some,
             ):
                 identity, content, modality, first, last, text, facts, labels = row
-                sources = tuple(self.sources_of_content(content))
-                if sources:
+                if content not in held:
+                    held[content] = tuple(self.sources_of_content(content))
+                if sources := held[content]:
                     span = None if first == NO_SPAN else Span(first, last)
                     known, said = _read_json(facts), _read_json(labels or "{}")
                     items[identity] = Item(identity, content, modality, span, text, sources, known, said)
@@ -600,22 +638,36 @@ class Catalog:
         size: int,
         mtime: int,
         metadata: Mapping[str, Any],
+        *,
+        ctime: int | None = None,
+        device: int | None = None,
     ) -> None:
-        """Say what a path (and row) holds now; what it held before is forgotten."""
+        """Say what a path (and row) holds now; what it held before is forgotten.
+
+        Without ``ctime`` what is known of that stays, where the file stands as it did; likewise ``device``.
+        """
         self._note_fields(metadata)
         key = (path, NO_ROW if row is None else row)
         self._db.execute("DELETE FROM failure WHERE path = ? AND row = ?", key)
         self._db.execute(
-            "INSERT INTO source (path, row, content, modalities, size, mtime, metadata) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO source (path, row, content, modalities, size, mtime, metadata, ctime, device) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (path, row) DO UPDATE SET content = excluded.content, modalities = excluded.modalities, "
+            "ctime = ifnull(excluded.ctime, iif(size = excluded.size AND mtime = excluded.mtime, ctime, NULL)), "
+            "device = ifnull(excluded.device, device), "
             "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
-            (*key, content, " ".join(modalities), size, mtime, _json(metadata)),
+            (*key, content, " ".join(modalities), size, mtime, _json(metadata), ctime, device),
         )
         self._put_words(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
 
+    def put_standing(self, source: int, ctime: int | None, device: int | None) -> None:
+        """A file that is what it was lies on this device now, and changed last at this time."""
+        self._db.execute("UPDATE source SET ctime = ?, device = ? WHERE id = ?", (ctime, device, source))
+
     def move_source(self, source: int, path: str, size: int, mtime: int) -> None:
         """A file was found under another name."""
-        self._db.execute("UPDATE source SET path = ?, size = ?, mtime = ? WHERE id = ?", (path, size, mtime, source))
+        sql = "UPDATE source SET path = ?, size = ?, mtime = ?, ctime = NULL, device = NULL WHERE id = ?"
+        self._db.execute(sql, (path, size, mtime, source))
         self._put_words(source)
 
     def _put_words(self, source: int) -> None:
@@ -754,6 +806,11 @@ class Catalog:
 def _place(path: str, row: int | None) -> str:
     path = path.replace("\n", "\\n")  # one line, whatever a file is called
     return path if row is None else f"{path}, row {row + 1}"
+
+
+def _below(root: str) -> tuple[str, str, str]:
+    prefix = root.rstrip("/")
+    return root, f"{prefix}/", f"{prefix}{AFTER_SLASH}"
 
 
 # Collections of earlier versions may hold numbers that JSON has not.

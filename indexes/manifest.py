@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from embed.errors import CollectionDamaged
+from embed.errors import CollectionDamaged, CollectionError
 from embed.space import Space
 from indexes.durable import write_atomically
 
@@ -30,7 +30,10 @@ def entry_of(known: KnownSpace) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of the collection in a folder. Raises ``CollectionDamaged`` where it is not one that can be read."""
+    """The manifest of the collection in a folder. Raises ``CollectionDamaged`` where it is not one that can be read.
+
+    ``CollectionError`` where a newer program made it.
+    """
     file = path / "manifest.json"
     try:
         manifest = json.loads(file.read_text("utf-8"))
@@ -39,8 +42,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
             Space.from_json(manifest["names"]["space"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CollectionDamaged(f"{file}: not a readable manifest ({type(error).__name__}: {error})") from None
+    if isinstance(version, int) and version > FORMAT:
+        raise CollectionError(
+            f"{file}: made by a newer analogon, with format {version}; this one reads format {FORMAT}: update analogon"
+        )
     if version != FORMAT:
-        raise CollectionDamaged(f"{file}: format {version}; this analogon reads format {FORMAT}")
+        raise CollectionDamaged(f"{file}: format {version!r}; this analogon reads format {FORMAT}")
     if len({space.id for space in spaces}) != len(spaces):
         raise CollectionDamaged(f"{file}: names one space twice")
     return dict(manifest)

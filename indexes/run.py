@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,14 +13,17 @@ from embed import tables
 from embed.errors import MachineError, MediaError, UsageError
 from embed.media import Modality
 from embed.several import several
+from indexes.absence import Kept
 from indexes.catalog import Failure, Note
 from indexes.collection import Collection
 from indexes.writer import Entry, Writer
 
-__all__ = ["PATIENCE", "Listener", "Matches", "Plan", "Report", "Run", "SideTable"]
+__all__ = ["PATIENCE", "Confirm", "Kept", "Listener", "Matches", "Plan", "Report", "Run", "SideTable"]
 
 PATIENCE: Final = 3  # files in a row that the machine may fail before a run gives up
 SHOWN: Final = 5  # names in one line
+Confirm = Callable[[Kept], bool]
+"""Asks whether what is kept is to be removed nevertheless."""
 
 
 class Listener(listening.Listener):
@@ -118,8 +121,10 @@ class Matches:
 class Plan:
     """What to index: files and folders, and how to read them; one of ``paths``, ``only``, ``probes`` may stand alone.
 
-    ``memory`` is the budget of each search index in bytes. ``probes`` are texts with which the recall of an
-    approximate index is measured, beside its own vectors.
+    ``prune`` removes what was deleted, ``force`` also what is not there for a reason that nobody knows, and more than
+    a third of a collection, without asking. ``reread`` hashes every file, whatever its size and times are. ``memory``
+    is the budget of each search index in bytes. ``probes`` are texts with which the recall of an approximate index is
+    measured, beside its own vectors.
     """
 
     paths: tuple[str, ...]
@@ -127,6 +132,8 @@ class Plan:
     side_table: SideTable | None = None
     only: frozenset[Modality] | None = None
     prune: bool = False
+    force: bool = False
+    reread: bool = False
     retry: bool = False
     memory: int | None = None
     probes: tuple[str, ...] = ()
@@ -140,7 +147,12 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What a run did. Counts are of files (and rows of tables) unless named otherwise."""
+    """What a run did. Counts are of files (and rows of tables) unless named otherwise.
+
+    ``gone`` are the paths of files that were deleted: they are ``missing``, or ``removed`` where that was asked for.
+    ``kept`` is what is not there or cannot be looked at, and stays. ``hashed`` counts the files that were read to know
+    whether their content is a new one.
+    """
 
     found: int = 0
     rows: int = 0  # how many of those found are rows of tables
@@ -158,6 +170,9 @@ class Report:
     matched: int | None = None
     still_failing: int = 0
     seconds: float = 0.0
+    hashed: int = 0
+    gone: list[str] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     asides: list[Note] = field(default_factory=list)  # what should be known of a table or a folder; nothing keeps it
@@ -168,17 +183,27 @@ class Report:
 class Run:
     """A run while it goes on: what it works on, what was asked, who listens, what is to be reported.
 
-    Raises ``UsageError`` for a path that does not exist.
+    ``confirm`` is asked whether what is not there, or so much, is to be removed. Raises ``UsageError`` for a path that
+    does not exist, unless it is one to be pruned.
     """
 
-    def __init__(self, collection: Collection, writer: Writer, plan: Plan, listener: Listener, report: Report) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        writer: Writer,
+        plan: Plan,
+        listener: Listener,
+        report: Report,
+        confirm: Confirm | None = None,
+    ) -> None:
         self.collection = collection
         self.catalog = collection.catalog
         self.writer = writer
         self.plan = plan
         self.listener = listener
         self.report = report
-        self.roots = [_root(path) for path in plan.paths]
+        self.confirm = confirm
+        self.roots = [self._root(path) for path in dict.fromkeys(plan.paths)]
         self._noted: set[Note] = set()
         self._in_a_row = 0
 
@@ -226,6 +251,23 @@ class Run:
                     self.report.notes.append(note)
                     self.listener.noted(note)
 
+    def _root(self, path: str) -> str:
+        full = os.path.abspath(os.path.expanduser(path))
+        try:
+            os.lstat(full)
+        except (FileNotFoundError, NotADirectoryError):
+            known = sum(count for _, _, count in self.catalog.places_under(full))
+            if not known:
+                raise UsageError(f"{path}: no such file or folder") from None
+            if not self.plan.prune:
+                raise UsageError(
+                    f"{path}: no such file or folder; what was indexed there stays in {self.collection.name} ({known} "
+                    "in all) until it is pruned or removed"
+                ) from None
+        except (OSError, ValueError):
+            pass  # the scan says what is wrong with it
+        return full
+
 
 def _spelled(name: str) -> str:
     """A path as it is compared: with slashes, without detours, in composed letters (macOS takes them apart)."""
@@ -245,10 +287,3 @@ def _listed(names: Iterable[str]) -> str:
     names = list(names)
     shown = ", ".join(map(repr, names[:SHOWN]))
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
-
-
-def _root(path: str) -> str:
-    full = os.path.abspath(os.path.expanduser(path))
-    if not os.path.lexists(full):
-        raise UsageError(f"{path}: no such file or folder")
-    return full

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from embed.errors import MachineError, MediaError, UsageError
 from embed.faults import machine_fault
 from embed.formats.files import modalities_within
 from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
+from indexes.absence import GONE, Absence, Kept, Sight, changed_at, folded, respelled
 from indexes.catalog import Source
 from indexes.run import Matches, Run, SideTable
 
@@ -34,7 +34,7 @@ FOREIGN: Final = frozenset(
 )  # fmt: skip
 BY_NAME: Final[frozenset[Modality]] = frozenset({"audio", "image", "video"})  # texts have their words in them
 SCAN_AHEAD: Final = 64
-GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+MANY: Final = 3  # more than one in so many gone is asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class _Found:
 class _Known:
     source: Source
     found: _Found
+    ctime: int | None
+    device: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,22 @@ class _Scanned:
     found: _Found
     size: int
     mtime: int
+    ctime: int | None
+    device: int | None
     digest: str
     facts: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Elsewhere:
+    """Where a content was found before the run met it: ``gone`` can be moved; by name, folded, those that are there.
+
+    ``unseen`` is what a side table said of one that cannot be looked at.
+    """
+
+    gone: deque[Source]
+    there: dict[str, Source]
+    unseen: dict[str, Any] | None = None
 
 
 class Scan:
@@ -76,6 +92,10 @@ class Scan:
         self.failed = self.catalog.failed_paths()
         self.tables: list[str] = []
         self.enough = False  # the machine failed too many files in a row
+        self.sight = Sight()
+        self.dark: dict[str, Absence] = {}  # roots at which nothing can be seen
+        self.elsewhere: dict[int, _Elsewhere | None] = {}
+        self.spelled: dict[str, str] | None = None  # what the walk met, folded -> as it is written
 
     def scan(self, taken: frozenset[Modality]) -> None:
         """Walk, hash what is new, and record it; ``taken`` are the modalities that some encoder of the run takes."""
@@ -98,6 +118,7 @@ class Scan:
             for path in dict.fromkeys(self.tables):
                 self._scan_table(path)
         self._missing(roots)
+        self._forget_failures(roots)
         with self.catalog.transaction():
             self.catalog.sweep()
         if self.plan.side_table is not None:
@@ -119,8 +140,17 @@ class Scan:
         self, roots: Iterable[str], wanted: frozenset[Modality], by_name: frozenset[Modality]
     ) -> Iterator[_Found]:
         for root in roots:
+            is_folder = os.path.isdir(root)
+            if (absent := self.sight.root(root)) is not None:
+                self.dark[root] = absent
+                if absent.doubtful and not os.path.islink(root):
+                    continue
+            elif is_folder:
+                self.dark[root] = Absence(root, "a folder without files now", doubtful=True)
             base = _base(root)
             for path in files_under(root, self.run.fail, self._passed_over, self._postpone):
+                if is_folder and self.dark.get(root, GONE).doubtful:
+                    del self.dark[root]
                 try:
                     path.encode("utf-8")
                 except UnicodeEncodeError:
@@ -170,15 +200,17 @@ class Scan:
     def _scanned(self, found: Iterator[_Found]) -> Iterator[_Scanned | _Known]:
         """Hash and measure, in threads, the files that are not known as they stand; pass the others on at once."""
 
-        def measure(one: _Found, size: int, mtime: int) -> _Scanned:
+        def measure(one: _Found, status: os.stat_result, device: int | None, before: str | None) -> _Scanned:
             digest = content_hash(Media(one.modalities[0], path=one.path))
-            try:
-                facts = dict(decode.facts(Media(one.modalities[-1], path=one.path)))
-            except Exception as error:
-                if (fault := machine_fault(error, one.path)) is not None:
-                    raise fault from None  # what the file tells of itself would stay unknown
-                facts = {}  # decoding will say what is wrong with it
-            return _Scanned(one, size, mtime, digest, facts)
+            facts: dict[str, Any] = {}
+            if digest != before:
+                try:
+                    facts = dict(decode.facts(Media(one.modalities[-1], path=one.path)))
+                except Exception as error:
+                    if (fault := machine_fault(error, one.path)) is not None:
+                        raise fault from None  # what the file tells of itself would stay unknown
+                    facts = {}  # decoding will say what is wrong with it
+            return _Scanned(one, status.st_size, status.st_mtime_ns, changed_at(status), device, digest, facts)
 
         def submit(count: int) -> None:
             for one in islice(found, count):
@@ -197,10 +229,16 @@ class Scan:
                         self.report.ignored += 1
                     continue
                 known = self.catalog.source(one.path)
-                if known and (known.size, known.mtime) == (status.st_size, status.st_mtime_ns):
-                    settled.append(_Known(known, one))
-                else:
-                    waiting.append((one, pool.submit(measure, one, status.st_size, status.st_mtime_ns)))
+                device = self.sight.device(os.path.dirname(one.path))
+                if known and self._stands(known, status):
+                    if known.ctime is not None and known.ctime == changed_at(status):
+                        self.sight.saw(known.device, device)
+                    if not self.plan.reread:
+                        settled.append(_Known(known, one, changed_at(status), device))
+                        continue
+                before = self.catalog.hashes([known.content])[known.content] if known else None
+                self.report.hashed += 1
+                waiting.append((one, pool.submit(measure, one, status, device, before)))
 
         settled: deque[_Known] = deque()
         waiting: deque[tuple[_Found, Future[_Scanned] | MachineError]] = deque()
@@ -238,6 +276,18 @@ class Scan:
     def _postpone(self, fault: MachineError) -> None:
         self.enough |= self.run.postpone(fault)
 
+    def _stands(self, known: Source, status: os.stat_result) -> bool:
+        """Whether a file is as it was when its content was read, as far as its size and its times tell.
+
+        A tool may give another content the old size and mtime (a copy with its times kept, a tag editor); nobody sets
+        the ctime. It changes by a new name or new permissions too: then the file is only hashed. A catalog of an
+        earlier version has none.
+        """
+        if (known.size, known.mtime) != (status.st_size, status.st_mtime_ns):
+            return False
+        ctime = changed_at(status)
+        return known.ctime is None or ctime is None or known.ctime == ctime
+
     def _known(self, known: _Known) -> None:
         """A file stands as it did: only its metadata, or the modalities that are asked for, may be new."""
         self.report.known += 1
@@ -250,6 +300,8 @@ class Scan:
             metadata = source.metadata
         if (kinds, metadata) != (source.modalities, source.metadata):
             self.catalog.put_source(source.path, source.row, source.content, kinds, source.size, source.mtime, metadata)
+        if (known.ctime, known.device) != (source.ctime, source.device):
+            self.catalog.put_standing(source.id, known.ctime, known.device)
         if not found.seen:
             self._by_name(found, source.content)
 
@@ -264,27 +316,74 @@ class Scan:
         found = scanned.found
         content = self.catalog.put_content(scanned.digest, scanned.facts, None)
         metadata = self._metadata(found)
-        others = [source for source in self.catalog.sources_of_content(content) if source.path != found.path]
-        gone = [source for source in others if _gone(source.path)]
         known = self.catalog.source(found.path)
-        if known is None and gone:
-            self.report.moved += 1
-            self.catalog.move_source(gone[0].id, found.path, scanned.size, scanned.mtime)
-            if metadata is None:
-                metadata = gone[0].metadata
-        elif known is not None:
-            self.report.changed += known.content != content
-            self.report.known += known.content == content
+        kinds = found.modalities
+        if known is not None:
+            if known.content == content:
+                self.report.known += 1
+                kinds = tuple(dict.fromkeys((*known.modalities, *kinds)))
+            else:
+                self.report.changed += 1
             metadata = known.metadata if metadata is None else metadata
-        elif others:
+        elif (gone := self._moved_from(content, found.path)) is not None:
+            self.report.moved += 1
+            self.catalog.move_source(gone.id, found.path, scanned.size, scanned.mtime)
+            if metadata is None:
+                metadata = gone.metadata
+        elif self.catalog.found_elsewhere(content, found.path):
             self.report.duplicates += 1
+            elsewhere = self.elsewhere[content]
+            if metadata is None and elsewhere is not None:
+                metadata = elsewhere.unseen
         else:
             self.report.new += 1
         self.catalog.put_source(
-            found.path, None, content, found.modalities, scanned.size, scanned.mtime, metadata or {}
+            found.path,
+            None,
+            content,
+            kinds,
+            scanned.size,
+            scanned.mtime,
+            metadata or {},
+            ctime=scanned.ctime,
+            device=scanned.device,
         )
         if not found.seen:
             self._by_name(found, content)
+
+    def _moved_from(self, content: int, path: str) -> Source | None:
+        """A source of a content whose file is gone, so that the one at ``path`` is that file under another name.
+
+        Where a content was found is looked up once a run: of equal contents there may be many thousands.
+        """
+        if content not in self.elsewhere:
+            self.elsewhere[content] = self._look_elsewhere(content)
+        elsewhere = self.elsewhere[content]
+        if elsewhere is None:
+            return None
+        source = elsewhere.there.get(folded(path))
+        if source is not None and respelled(source.path, path):
+            return self.catalog.source(source.path)
+        while elsewhere.gone:
+            source = self.catalog.source(elsewhere.gone.popleft().path)
+            if source is not None and source.content == content:
+                return source
+        return None
+
+    def _look_elsewhere(self, content: int) -> _Elsewhere | None:
+        sources = [source for source in self.catalog.sources_of_content(content) if source.row is None]
+        if not sources:
+            return None
+        found = _Elsewhere(deque(), {})
+        for source in sources:
+            absence = self.sight.absence(source.path, source.device)
+            if absence is None:
+                found.there[folded(source.path)] = source
+            elif absence.gone:
+                found.gone.append(source)
+            elif found.unseen is None and source.metadata:
+                found.unseen = source.metadata
+        return found
 
     def _metadata(self, found: _Found) -> dict[str, Any] | None:
         """The side table's columns for a file; None where there is no side table or it says nothing of the file."""
@@ -334,26 +433,96 @@ class Scan:
             self.report.known += 1
         elif known:
             self.report.changed += 1
-        elif self.catalog.sources_of_content(content):
+        elif self.catalog.found_elsewhere(content, path, row.row):
             self.report.duplicates += 1
         else:
             self.report.new += 1
-        self.catalog.put_source(path, row.row, content, ("text",), status.st_size, status.st_mtime_ns, row.metadata)
+        self.catalog.put_source(
+            path,
+            row.row,
+            content,
+            ("text",),
+            status.st_size,
+            status.st_mtime_ns,
+            row.metadata,
+            ctime=changed_at(status),
+            device=self.sight.device(os.path.dirname(path)),
+        )
 
     def _missing(self, roots: Sequence[str]) -> None:
-        """Files that were indexed and are no longer there: counted, and removed where that was asked for."""
-        gone: list[Source] = []
-        for root in roots:
-            gone += [source for source in self.catalog.sources_under(root) if _gone(source.path)]
-        if self.plan.prune:
-            if gone:
-                self.writer.remove(gone)
-            self.report.removed += len(gone)
-        else:
-            self.report.missing = len(gone)
+        """Files that were indexed and are not there: those that are gone are counted, or removed where that was asked.
+
+        What may only be out of sight is kept, and so is much at a time, unless somebody says that it is to go.
+        """
+        judged: dict[str, Absence] = {}
+        counts: dict[str, int] = {}  # how many sources a path has
+        emptied: dict[str, tuple[str, ...]] = {}  # roots of which nothing is left
+        for root in sorted(dict.fromkeys(roots), key=lambda root: root not in self.dark):  # the careful judgement first
+            places = self.catalog.places_under(root)
+            for path, device, count in places:
+                if path not in self.seen and path not in judged and (why := self._absence(root, path, device)):
+                    judged[path], counts[path] = why, count
+            if places and all(path in judged and judged[path].gone for path, _, _ in places):
+                emptied[root] = tuple(path for path, _, _ in places)
+        gone = {path for path, why in judged.items() if why.gone}
+        doubted = self._kept(judged)
+        if not self.plan.prune:
+            self.report.missing = sum(counts[path] for path in gone)
+            self.report.gone += sorted(gone)
+            self.report.kept += doubted
+            return
+        for root, paths in emptied.items():
+            if paths := tuple(path for path in paths if path in gone):
+                doubted.append(Kept(root, "nothing is left of what was indexed there", paths, len(paths), True))
+                gone.difference_update(paths)
+        if len(gone) * MANY > (total := self.catalog.count_paths()):
+            name = self.run.collection.name
+            doubted.append(Kept(name, "more than a third of it is gone at once", tuple(sorted(gone)), total, True))
+            gone.clear()
+        pruned = list(gone)
+        for one in doubted:
+            if one.doubtful and (self.plan.force or (self.run.confirm is not None and self.run.confirm(one))):
+                pruned += one.paths
+            else:
+                self.report.kept.append(one)
+        if pruned:
+            self.writer.remove([source for path in pruned for source in self.catalog.sources_of_path(path)])
+        self.report.removed += sum(counts[path] for path in pruned)
+        self.report.gone += sorted(pruned)
+
+    def _absence(self, root: str, path: str, device: int | None) -> Absence | None:
+        """Why a path below a root that was not met on the walk is not there; None where it is."""
+        absence = self.dark.get(root) or self.sight.absence(path, device)
+        if absence is None:
+            if self.spelled is None:
+                self.spelled = {folded(seen): seen for seen in self.seen}
+            now = self.spelled.get(folded(path))
+            if now is not None and respelled(path, now):
+                return GONE
+        return absence
+
+    def _kept(self, judged: Mapping[str, Absence]) -> list[Kept]:
+        """What is not gone for certain, by place and reason."""
+        places: dict[Absence, list[str]] = {}
+        for path, why in judged.items():
+            if not why.gone:
+                places.setdefault(why, []).append(path)
+        return [
+            Kept(why.place, why.reason, tuple(paths), len(self.catalog.places_under(why.place)), why.doubtful)
+            for why, paths in places.items()
+        ]
+
+    def _forget_failures(self, roots: Sequence[str]) -> None:
+        """What failed below the roots and is gone, or is a folder that could be read this time, is no failure now."""
+        asked = set(roots)
+        failing = {failure.path for failure in self.report.failures} | {fault.name for fault in self.report.postponed}
         with self.catalog.transaction():
-            for path in self.failed:
-                if _gone(path):
+            for path in self.failed - failing:
+                above = [path, *map(str, Path(path).parents)]
+                if asked.isdisjoint(above) or not self.dark.keys().isdisjoint(above):
+                    continue
+                absence = self.sight.absence(path, None)
+                if os.path.isdir(path) or (absence is not None and absence.gone):
                     self.catalog.forget_failures(path)
 
 
@@ -372,17 +541,6 @@ def foreign(name: str) -> bool:
     (True, True, True, False)
     """
     return name.startswith(".") or name.casefold() in FOREIGN
-
-
-def _gone(path: str) -> bool:
-    """Whether there is nothing at a path; what a drive or a folder keeps from being seen is not gone."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return error.errno in GONE
-    except ValueError:
-        return True
-    return False
 
 
 def files_under(

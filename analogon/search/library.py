@@ -27,7 +27,7 @@ from embed.encoder import Encoder, resolve
 from embed.encoder import load as load_encoder
 from embed.errors import CollectionNotFound, EncoderError, MediaError, UnsupportedModality, UsageError
 from embed.media import MODALITIES, Modality
-from indexes.build import Listener, Plan, Report, SideTable, build
+from indexes.build import Confirm, Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
 from indexes.where import Expression
 from indexes.words import split
@@ -116,17 +116,23 @@ class Library:
         text_column: str | None = None,
         only: str | Sequence[str] = (),
         prune: bool = False,
+        force: bool = False,
+        reread: bool = False,
         retry: bool = False,
         memory: int | None = None,
         name_encoder: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         listener: Listener | None = None,
+        confirm: Confirm | None = None,
     ) -> Report:
         """Index files and folders; what is known already is not encoded again.
 
         ``encoders`` are one or several names as ``embed.load`` takes them; without any, those that the collection has.
         ``metadata`` is a table whose column ``key`` names the files, or columns by file. ``text_column`` makes the rows
         of tables into texts. ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names
-        and captions; without it the one that is set, that the collection has, or the starter's.
+        and captions; without it the one that is set, that the collection has, or the starter's. ``prune`` removes the
+        files that were deleted; what may lie on a drive that is not mounted, all of a folder, or more than a third of
+        the collection only with ``force``, or where ``confirm`` says so. ``reread`` hashes files whose size and times
+        are as they were too.
         """
         modalities = several(only)
         if unknown := [name for name in modalities if name not in MODALITIES]:
@@ -137,6 +143,8 @@ class Library:
             side_table=_side_table(metadata, key),
             only=frozenset(m for m in MODALITIES if m in modalities) if modalities else None,
             prune=prune,
+            force=force,
+            reread=reread,
             retry=retry,
             memory=memory,
             probes=PROBES,
@@ -148,7 +156,7 @@ class Library:
             raise UsageError(
                 f"{self.collection.name} has no encoder yet: name one with --encoder, such as clap or clip"
             )
-        report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder))
+        report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder), confirm=confirm)
         self._prepare(listener)
         return report
 

@@ -47,7 +47,7 @@ def index(path: Path, folder: Path, prune: bool, pipe: int) -> None:
     build(
         collection,
         [(load("toy:16"), TABLE)],
-        Plan((str(folder),), prune=prune),
+        Plan((str(folder),), prune=prune, force=prune),
         Telling(pipe),
         names=(load("toy:8"), NAMES),
     )

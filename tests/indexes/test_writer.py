@@ -24,7 +24,7 @@ def test_pruning_compacts_the_vectors(collection: Collection, tmp_path: Path) ->
     before = collection.catalog.stores()[0]
     for path in sorted(folder.rglob("*.wav"))[::2]:
         path.unlink()
-    report = run(collection, folder, prune=True)
+    report = run(collection, folder, prune=True, force=True)
     after = collection.catalog.stores()[0]
     assert report.removed == 10 and after.rows < before.rows and after.file != before.file
     assert contents(collection) == oracle(folder)
