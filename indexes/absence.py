@@ -16,6 +16,9 @@ from typing import Final
 __all__ = ["GONE", "Absence", "Kept", "Sight", "changed_at", "folded", "respelled"]
 
 
+CTIME_IS_OF_CHANGE: Final = os.name != "nt"  # on Windows ``st_ctime`` is when a file was made
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
     """Why a path is not found: at which ``place`` and for what ``reason``.
@@ -161,8 +164,8 @@ class Sight:
 
 
 def changed_at(status: os.stat_result) -> int | None:
-    """When anything of a file changed last, in nanoseconds; None on Windows, where ``st_ctime`` is when it was made."""
-    return status.st_ctime_ns if os.name != "nt" else None
+    """When anything of a file changed last, in nanoseconds; None where the system does not tell."""
+    return status.st_ctime_ns if CTIME_IS_OF_CHANGE else None
 
 
 def respelled(old: str, new: str) -> bool:

@@ -92,6 +92,7 @@ class Scan:
         self.failed = self.catalog.failed_paths()
         self.tables: list[str] = []
         self.enough = False  # the machine failed too many files in a row
+        self.shrunk: list[Source] = []  # rows that their tables no longer have
         self.sight = Sight()
         self.dark: dict[str, Absence] = {}  # roots at which nothing can be seen
         self.elsewhere: dict[int, _Elsewhere | None] = {}
@@ -117,6 +118,9 @@ class Scan:
         if "text" in wanted and self.plan.text_column is not None:
             for path in dict.fromkeys(self.tables):
                 self._scan_table(path)
+            if self.shrunk:
+                self.writer.remove(self.shrunk)  # of all tables at once: it goes through the whole catalog
+                self.report.removed += len(self.shrunk)
         self._missing(roots)
         self._forget_failures(roots)
         with self.catalog.transaction():
@@ -419,10 +423,7 @@ class Scan:
         except MediaError as error:
             self._left_out(path, error)
             return
-        shrunk = [source for source in self.catalog.sources_of_path(path) if source.row not in seen]
-        if shrunk:
-            self.writer.remove(shrunk)
-            self.report.removed += len(shrunk)
+        self.shrunk += [source for source in self.catalog.sources_of_path(path) if source.row not in seen]
 
     def _record_row(self, path: str, row: tables.Row, status: os.stat_result) -> None:
         content = self.catalog.put_content(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -66,6 +67,12 @@ def index(
     only: Annotated[list[str] | None, typer.Option(help="Only this modality; may be repeated.")] = None,
     memory: Annotated[str | None, typer.Option(help="Budget for the search indexes, such as 2G.")] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --prune: also what may be on a drive that is not there, or much.")
+    ] = False,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read every file anew, whatever its size and times are.")
+    ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")] = False,
 ) -> None:
     """Index files and folders; run it again whenever files were added."""
@@ -87,29 +94,40 @@ def index(
             text_column=text_column,
             only=only or (),
             prune=prune,
+            force=force,
+            reread=reread,
             retry=retry,
             memory=size,
             listener=listener,
+            confirm=listener.confirm if sys.stdin.isatty() and stderr().is_terminal else None,
         )
         lines = _report_lines(library, report)
         for line in show.unseen_lines(report.unseen):
             complain(line)
+        for line in show.kept_lines(
+            report, asked=listener.asked, option=f" -c {shlex.quote(collection)}" if collection else ""
+        ):
+            complain(line)
     console = stdout()
     for line in lines:
         console.print(line, markup=False)
+    if prune and report.kept and not listener.asked:
+        raise typer.Exit(3)  # a nightly run should be seen to have left something undone
     if not report.found:
         raise typer.Exit(1)
 
 
 def _report_lines(library: Library, report: Report) -> list[str]:
+    from analogon.cli import show
+
     counts = [
         (report.new, "new"),
         (report.known, "known"),
         (report.changed, "changed"),
         (report.moved, "moved"),
         (report.duplicates, "with content that is here already"),
-        (report.removed, "removed"),
-        (report.missing, "no longer there (--prune removes them)"),
+        (report.removed, f"removed{show.few(report.gone) if not report.missing else ''}"),
+        (report.missing, f"no longer there{show.few(report.gone)} (--prune removes them)"),
     ]
     told = ", ".join(f"{number} {what}" for number, what in counts if number)
     files, rows = report.found - report.rows, report.rows

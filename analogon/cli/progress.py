@@ -22,6 +22,7 @@ from rich.text import Text
 from embed.errors import MachineError, printable
 from indexes.build import Listener
 from indexes.catalog import Failure, Note
+from indexes.run import Kept
 
 __all__ = ["Screen", "progress"]
 
@@ -49,6 +50,7 @@ class Screen(Listener):
         self._bars = bars
         self._task: TaskID | None = None
         self._heard = 0.0
+        self.asked = False  # whether a person was asked anything
 
     def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
         self._heard = 0.0
@@ -80,6 +82,20 @@ class Screen(Listener):
     def postponed(self, fault: MachineError) -> None:
         self._console.print(f"{fault}: left for the next run", markup=False, highlight=False, soft_wrap=True)
 
+    def confirm(self, kept: Kept) -> bool:
+        """Ask on the terminal whether files that are not found are to be removed from the collection."""
+        self.asked = True
+        if self._bars is not None:
+            self._bars.stop()  # bars that go on being drawn would cover what is typed
+        try:
+            question = f"{printable(str(kept))}. Remove them from the collection? [y/N] "
+            return self._console.input(question, markup=False).strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+        finally:
+            if self._bars is not None:
+                self._bars.start()
+
     def failed(self, failure: Failure) -> None:
         self._console.print(str(failure), markup=False, highlight=False, soft_wrap=True)
 
@@ -90,7 +106,7 @@ class Screen(Listener):
 @contextmanager
 def progress(
     console: Console, *, transient: bool = False, wording: Callable[[str], str] = lambda text: text
-) -> Iterator[Listener]:
+) -> Iterator[Screen]:
     """A listener that draws bars on ``console`` if it is a terminal, and names what is skipped or noted in any case.
 
     ``transient`` bars leave nothing behind when they end; ``wording`` puts remarks into the command line's words.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,10 +19,13 @@ from embed.media import Modality
 
 if TYPE_CHECKING:
     from analogon.generate.takes import Take
+    from indexes.run import Report
 
 __all__ = [
     "FORMATS",
+    "few",
     "hits_table",
+    "kept_lines",
     "lines",
     "missing_line",
     "model_name",
@@ -29,6 +34,7 @@ __all__ = [
     "unseen_lines",
 ]
 
+FEW: Final = 5  # files that are told by name
 FORMATS: Final = ("table", "json", "tsv", "paths")
 TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id", "by")
 
@@ -158,6 +164,29 @@ def missing_line(hits: Sequence[Hit], form: str) -> str | None:
     more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
     left_out = ", left out" if form == "paths" else ""
     return f"no longer there{left_out}: {gone[0]}{more}; analogon index FOLDER --prune forgets what is gone"
+
+
+def few(paths: Sequence[str]) -> str:
+    """The names of files in brackets where they are few."""
+    return f" ({', '.join(printable(os.path.basename(path)) for path in paths)})" if 0 < len(paths) <= FEW else ""
+
+
+def kept_lines(report: Report, *, asked: bool, option: str) -> Iterator[str]:
+    """What to say of files that were not found and stay in the collection; ``asked``: a person wanted that.
+
+    ``option`` is how the collection was named on the command line.
+    """
+    for kept in report.kept:
+        line = f"{kept}{few(kept.paths)}"
+        if not kept.doubtful or asked:
+            yield line
+        elif os.path.isabs(kept.place):
+            yield (
+                f"{line}; where no drive is missing, --prune --force removes them, and so does: "
+                f"analogon rm {shlex.quote(kept.place)}{option}"
+            )
+        else:
+            yield f"{line}; --prune --force removes them"
 
 
 def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
