@@ -38,6 +38,85 @@ def test_files_that_move_change_double_and_vanish(collection: Collection, tmp_pa
     assert paths == [str(folder / "a" / "003.wav"), str(folder / "c" / "double.wav")]
 
 
+def rewritten(path: Path, number: int) -> None:
+    """Other samples in a wav of equal size, under the mtime that it had, as a copy with its times kept leaves it."""
+    times = path.stat()
+    other = sounds.write(path.with_name("other.part"), number, (times.st_size - 44) / 2 / sounds.RATE)
+    assert other.stat().st_size == times.st_size
+    other.replace(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_mtime_ns == times.st_mtime_ns
+
+
+def test_another_content_of_equal_size_under_the_same_mtime_is_seen(collection: Collection, tmp_path: Path) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    run(collection, folder)
+    rewritten(folder / "a" / "001.wav", 99)
+    encoder = Counting()
+    report = run(collection, folder, encoder=encoder)
+    assert (report.changed, report.known, report.hashed, encoder.calls) == (1, 3, 1, 1)
+    assert contents(collection) == oracle(folder)
+
+
+@pytest.mark.parametrize("touch", ["chmod", "a hard link", "renamed and back", "utime", "a restored copy"])
+def test_what_changes_the_ctime_alone_costs_a_hash_and_no_encoding(
+    touch: str, collection: Collection, tmp_path: Path
+) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    run(collection, folder)
+    path = folder / "a" / "001.wav"
+    before = path.stat()
+    if touch == "chmod":
+        path.chmod(0o600)
+    elif touch == "a hard link":
+        os.link(path, tmp_path / "link")
+    elif touch == "renamed and back":
+        path.rename(tmp_path / "away")
+        (tmp_path / "away").rename(path)
+    elif touch == "utime":
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    else:
+        shutil.copy2(path, tmp_path / "copy")
+        (tmp_path / "copy").replace(path)
+    assert path.stat().st_ctime_ns != before.st_ctime_ns and path.stat().st_mtime_ns == before.st_mtime_ns
+    encoder = Counting()
+    report = run(collection, folder, encoder=encoder)
+    assert (report.known, report.changed, report.hashed, encoder.calls) == (4, 0, 1, 0)
+    again = run(collection, folder, encoder=encoder)
+    assert (again.known, again.hashed, encoder.calls) == (4, 0, 0)
+    assert contents(collection) == oracle(folder)
+
+
+def test_reread_hashes_every_file_and_encodes_what_is_new(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    run(collection, folder)
+    encoder = Counting()
+    report = run(collection, folder, encoder=encoder, reread=True)
+    assert (report.known, report.changed, report.hashed, encoder.calls) == (4, 0, 4, 0)
+    # Where ctime is when a file was made, it says nothing of what happened since.
+    monkeypatch.setattr("indexes.absence.os.name", "nt")
+    rewritten(folder / "a" / "001.wav", 99)
+    assert run(collection, folder, encoder=encoder).hashed == 0
+    report = run(collection, folder, encoder=encoder, reread=True)
+    assert (report.known, report.changed, report.hashed, encoder.calls) == (3, 1, 4, 1)
+    assert contents(collection) == oracle(folder)
+
+
+def test_a_catalog_without_ctimes_is_believed_once_and_gets_them(collection: Collection, tmp_path: Path) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    run(collection, folder)
+    collection.catalog.query("UPDATE source SET ctime = NULL, device = NULL")
+    assert run(collection, folder).hashed == 0
+    known = {source.path: (source.ctime, source.device) for source in collection.catalog.sources_under(str(folder))}
+    assert known == {
+        str(path): (path.stat().st_ctime_ns, path.parent.stat().st_dev) for path in sorted(folder.rglob("*.wav"))
+    }
+    rewritten(folder / "a" / "001.wav", 99)
+    assert run(collection, folder).changed == 1
+
+
 def test_a_side_table_is_found_by_path_name_or_stem_and_filters(collection: Collection, tmp_path: Path) -> None:
     folder = sounds.folder(tmp_path / "sounds", 6)
     table = tmp_path / "table.csv"
