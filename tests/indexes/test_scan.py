@@ -41,7 +41,7 @@ def test_files_that_move_change_double_and_vanish(collection: Collection, tmp_pa
 def rewritten(path: Path, number: int) -> None:
     """Other samples in a wav of equal size, under the mtime that it had, as a copy with its times kept leaves it."""
     times = path.stat()
-    other = sounds.write(path.with_name("other.part"), number, (times.st_size - 44) / 2 / sounds.RATE)
+    other = sounds.write(path.with_name(".other.wav"), number, (times.st_size - 44) / 2 / sounds.RATE)
     assert other.stat().st_size == times.st_size
     other.replace(path)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
