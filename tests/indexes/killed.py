@@ -44,10 +44,12 @@ class Telling(Listener):
 
 def index(path: Path, folder: Path, prune: bool, pipe: int) -> None:
     collection = Collection.open(path) if (path / "manifest.json").exists() else Collection.create(path)
+    below = [folder / "a", folder / "b"]  # roots of their own: one may be gone, and forgotten already
+    roots = [str(root) for root in below if root.exists() or collection.catalog.places_under(str(root))]
     build(
         collection,
         [(load("toy:16"), TABLE)],
-        Plan((str(folder),), prune=prune, force=prune),
+        Plan(tuple(roots), prune=prune, force=prune),
         Telling(pipe),
         names=(load("toy:8"), NAMES),
     )
@@ -126,6 +128,7 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
     length = time.monotonic() - began
     done = 0
     while done < kills:
+        began = time.monotonic()
         child, read = start(path, folder, prune=done % 3 == 2)
         ready, _, _ = select.select([read], [], [], chance.uniform(0.0, length))
         if ready and chance.random() < 0.7:  # the first commit came: die a moment after it
@@ -134,6 +137,8 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
         committed = drain(read)
         _, status = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(status)
+        if not killed and committed:
+            length = (length + time.monotonic() - began) / 2  # the machine may have other work now than at first
         done += killed
         there = found(path)
         lost = [entry for entry in committed if json.dumps(entry) not in there]
@@ -165,31 +170,78 @@ def main(folder: Path, path: Path, kills: int, seed: int) -> None:
     print(json.dumps({"killed": False, "lost": [], "integrity": "ok", "names": names_fit(path), "equal": equal}))
 
 
-def pruning(folder: Path, path: Path, kills: int, seed: int) -> None:
-    """Kill runs that take half of the files out, which writes the vectors anew; each from the same collection."""
+def half_gone(folder: Path) -> set[str]:
+    """Take half of the files out, which writes the vectors anew; gives those of which nothing may change."""
+    for file in sorted(folder.rglob("*.wav"))[::2]:
+        file.unlink()
+    return set(map(str, folder.rglob("*.wav")))
+
+
+def root_gone(folder: Path) -> set[str]:
+    """Take a folder out whole that is a root of the run."""
+    shutil.rmtree(folder / "a")
+    return set(map(str, folder.rglob("*.wav")))
+
+
+def rewritten(folder: Path) -> set[str]:
+    """Put other content of equal size under the old mtime into some files, and change nothing but the ctime of others.
+
+    One in three stands as it did.
+    """
+    files = sorted(folder.rglob("*.wav"))
+    for number, file in enumerate(files):
+        times = file.stat()
+        if number % 3 == 0:
+            header, samples = file.read_bytes()[:44], bytearray(file.read_bytes()[44:])
+            samples[::2] = bytes(byte ^ 1 for byte in samples[::2])
+            file.write_bytes(header + samples)
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        elif number % 3 == 1:
+            file.chmod(0o600)
+    return set(map(str, (file for number, file in enumerate(files) if number % 3)))
+
+
+CHANGES = {"prune": half_gone, "root": root_gone, "rewritten": rewritten}
+
+
+def changed(folder: Path, path: Path, kills: int, seed: int, mode: str) -> None:
+    """Kill runs after a change to the files; each from the same collection.
+
+    The instants lie within as long as a run takes, which is measured again by every one that comes to its end first.
+    """
     chance = random.Random(seed)
     child, read = start(path, folder, prune=False)
     drain(read)
     os.waitpid(child, 0)
     whole = found(path)
-    for file in sorted(folder.rglob("*.wav"))[::2]:
-        file.unlink()
-    left = {key: vector for key, vector in whole.items() if Path(json.loads(key)[0]).exists()}
+    standing = CHANGES[mode](folder)
+    kept = {key: vector for key, vector in whole.items() if json.loads(key)[0] in standing}
+    fresh = path.with_name("fresh")
+    child, read = start(fresh, folder, prune=False)
+    drain(read)
+    os.waitpid(child, 0)
+    left = found(fresh)
     length = 0.0
-    for number in range(kills + 1):
+    done = number = 0
+    while done < kills and number < 4 * kills:
         copy = path.with_name(f"copy-{number}")
         shutil.copytree(path, copy)
         began = time.monotonic()
         child, read = start(copy, folder, prune=True)
-        if number:
+        if length:
             time.sleep(chance.uniform(0.0, length))
             os.kill(child, signal.SIGKILL)
-        drain(read)
+        committed = drain(read)
+        ended = time.monotonic()
         _, status = os.waitpid(child, 0)
-        length = length or time.monotonic() - began  # the first run is left alone, and timed
+        killed = os.WIFSIGNALED(status)
+        if not killed:
+            length = ended - began if not length else min(length, ended - began) * 0.9
+        done += killed
         there = found(copy)
-        line = {"killed": os.WIFSIGNALED(status), "before": there == whole, "after": there == left}
-        line["kept"] = left.items() <= there.items() <= whole.items() and names_fit(copy)
+        line = {"killed": killed, "before": there == whole, "after": there == left, "committed": len(committed)}
+        line["kept"] = kept.items() <= there.items() and names_fit(copy)
+        line["lost"] = [entry for entry in committed if json.dumps(entry) not in there]
         child, read = start(copy, folder, prune=True)
         drain(read)
         os.waitpid(child, 0)
@@ -199,8 +251,12 @@ def pruning(folder: Path, path: Path, kills: int, seed: int) -> None:
         line["files"] = len(list((copy / "vectors").iterdir()))
         print(json.dumps(line), flush=True)
         shutil.rmtree(copy)
+        number += 1
 
 
 if __name__ == "__main__":
-    work = pruning if sys.argv[5:] == ["prune"] else main
-    work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    where, rounds = (Path(sys.argv[1]), Path(sys.argv[2])), (int(sys.argv[3]), int(sys.argv[4]))
+    if sys.argv[5:]:
+        changed(*where, *rounds, sys.argv[5])
+    else:
+        main(*where, *rounds)
