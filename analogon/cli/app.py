@@ -81,6 +81,8 @@ def index(
     from analogon.service.filling import encoders_for, to_fill
     from indexes.faiss import parse_memory
 
+    if force and not prune:
+        raise UsageError("--force goes with --prune: there is nothing to remove without it")
     path = collection_folder(collection)
     names = list(encoder or []) or encoders_for(path, paths, only or (), say=complain)
     budget = memory or config.default_memory()

@@ -337,15 +337,14 @@ def test_a_folder_in_place_of_a_file_and_a_link_that_breaks(collection: Collecti
     report = run(collection, folder, prune=True)
     assert report.removed == 1 and report.gone == [str(folder / "a" / "001.wav")]
     assert collection.catalog.source(str(folder / "link.wav")) is not None
-    assert {Path(one.path).name: one.reason for one in report.failures} == {
-        "001.wav": "is a folder, not a file",
-        "link.wav": "a link to a file that is not there",
-    }
+    assert [(Path(one.path).name, one.reason) for one in report.failures] == [
+        ("link.wav", "a link to a file that is not there")
+    ]
     (tmp_path / "target.gone").rename(away)
     encoder = Counting()
     run(collection, folder, encoder=encoder)
     assert encoder.calls == 0
-    assert [Path(one.path).name for one in collection.catalog.failures()] == ["001.wav"]
+    assert collection.catalog.failures() == []
 
 
 def blind_to_case(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
