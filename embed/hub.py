@@ -224,13 +224,17 @@ def cache_folder() -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """BLAKE2b-128 of a file, remembered by (path, size, modification time) since weights are large."""
+    """BLAKE2b-128 of a file, remembered by (path, size, mtime, ctime) since weights are large.
+
+    ctime, since models of one architecture have one size, and copying them may keep the mtime.
+    """
     try:
         status = path.stat()
         real = str(path.resolve())
     except OSError as error:
         raise ModelNotFound(f"{path}: {error.strerror or error}") from None
-    key = hashlib.blake2b(f"{real}\0{status.st_size}\0{status.st_mtime_ns}".encode(), digest_size=16).hexdigest()
+    standing = f"{real}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
+    key = hashlib.blake2b(standing.encode(), digest_size=16).hexdigest()
     memory = cache_folder() / "hashes" / key
     try:
         known = memory.read_text("ascii")

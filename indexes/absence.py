@@ -68,6 +68,12 @@ class Sight:
         self._nearest: dict[str, tuple[str, str] | Absence] = {}
         self._mounted_as: set[tuple[int, int]] = set()
 
+    def anew(self) -> Sight:
+        """One that looks again: a drive may go while a run goes on."""
+        sight = Sight()
+        sight._mounted_as |= self._mounted_as
+        return sight
+
     def device(self, folder: str) -> int | None:
         """The file system that a folder lies on; None where that cannot be told."""
         if folder not in self._devices:
@@ -95,9 +101,12 @@ class Sight:
             return Absence(root, "a link to what is not there" if link else "no such file or folder", doubtful=True)
         except (OSError, ValueError) as error:
             return Absence(root, f"cannot be read: {getattr(error, 'strerror', None) or error}")
-        if stat.S_ISDIR(status.st_mode) and isinstance(names := self._names(root), OSError):
+        if not stat.S_ISDIR(status.st_mode):
+            return None
+        names = self._names(root)
+        if isinstance(names, OSError):
             return Absence(root, f"the folder cannot be read: {names.strerror or names}")
-        return None
+        return None if names else Absence(root, "an empty folder now", doubtful=True)
 
     def absence(self, path: str, device: int | None) -> Absence | None:
         """Why a path that lay on a device is not found (None: not known on which); None where it is there.
@@ -117,14 +126,14 @@ class Sight:
                 status = os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
                 if name in names:  # a file system that says both
-                    return Absence(path, "is listed, but cannot be found")
+                    return Absence(folder, "lists what cannot be found in it")
             except (OSError, ValueError) as error:
-                return Absence(path, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+                return Absence(folder, f"what lies in it cannot be read: {getattr(error, 'strerror', None) or error}")
             else:
                 return GONE if stat.S_ISDIR(status.st_mode) else None
         now = self.device(there)
-        if device is None and not names:
-            return Absence(first, "an empty folder now", doubtful=True)  # nobody knows which file system it was
+        if device is None and (there != folder or not names):  # nobody knows which file system it was on
+            return Absence(first, "an empty folder now" if there == folder else "no such folder", doubtful=True)
         if device is not None and device != now and (device, now) not in self._mounted_as:
             return Absence(first, "what was indexed there lay on a file system that is not there now", doubtful=True)
         return GONE
@@ -148,8 +157,16 @@ class Sight:
         except (FileNotFoundError, NotADirectoryError):
             is_folder = False
         except (OSError, ValueError) as error:
-            self._nearest[folder] = Absence(folder, f"cannot be read: {getattr(error, 'strerror', None) or error}")
-            return self._nearest[folder]
+            upper = self._nearest_of(above) if above != folder else None
+            reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(upper, Absence):
+                found = upper
+            elif isinstance(error, PermissionError):  # it is the folder above that lets nobody in
+                found = Absence(above, f"what lies in it cannot be read: {reason}")
+            else:
+                found = Absence(folder, f"cannot be read: {reason}")
+            self._nearest[folder] = found
+            return found
         if is_folder:
             found = (folder, folder)
         elif os.path.islink(folder) and not os.path.exists(folder):

@@ -383,7 +383,7 @@ class Scan:
             absence = self.sight.absence(source.path, source.device)
             if absence is None:
                 found.there[folded(source.path)] = source
-            elif absence.gone:
+            elif absence.gone or (absence.doubtful and source.device is None):  # of what an earlier version recorded
                 found.gone.append(source)
             elif found.unseen is None and source.metadata:
                 found.unseen = source.metadata
@@ -458,6 +458,10 @@ class Scan:
         judged: dict[str, Absence] = {}
         counts: dict[str, int] = {}  # how many sources a path has
         emptied: dict[str, tuple[str, ...]] = {}  # roots of which nothing is left
+        self.sight = self.sight.anew()
+        for root in roots:
+            if root not in self.dark and (absent := self.sight.root(root)) is not None:
+                self.dark[root] = absent
         for root in sorted(dict.fromkeys(roots), key=lambda root: root not in self.dark):  # the careful judgement first
             places = self.catalog.places_under(root)
             for path, device, count in places:
@@ -523,7 +527,7 @@ class Scan:
                 if asked.isdisjoint(above) or not self.dark.keys().isdisjoint(above):
                     continue
                 absence = self.sight.absence(path, None)
-                if os.path.isdir(path) or (absence is not None and absence.gone):
+                if os.path.isdir(path) or (absence is not None and (absence.gone or absence.doubtful)):
                     self.catalog.forget_failures(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_a_large_file_that_changes_in_place_is_hashed_again(tmp_path: Path) -> N
     path.write_bytes(content)
     os.utime(path, ns=(1, 1))
     assert hub.file_hash(path) != first
+
+
+def test_a_model_of_equal_size_that_was_copied_with_its_mtime_is_hashed_again(tmp_path: Path) -> None:
+    path, other = tmp_path / "weights.bin", tmp_path / "other.bin"
+    path.write_bytes(bytes(2 << 20))
+    other.write_bytes(b"1" * (2 << 20))
+    for one in (path, other):
+        os.utime(one, ns=(1, 1))
+    first = hub.file_hash(path)
+    other.replace(path)
+    assert path.stat().st_mtime_ns == 1
+    assert hub.file_hash(path) == hashlib.blake2b(b"1" * (2 << 20), digest_size=16).hexdigest() != first
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "some/where/else"])

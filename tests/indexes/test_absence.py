@@ -13,7 +13,7 @@ import pytest
 
 from embed.errors import UsageError
 from indexes.absence import GONE, Absence, Sight, respelled
-from indexes.build import Kept, Plan, SideTable, build
+from indexes.build import Kept, Listener, Plan, SideTable, build
 from indexes.collection import Collection
 from tests import sounds
 from tests.indexes.runs import Counting, contents, oracle, run
@@ -49,13 +49,18 @@ def missing(root: Path, _: pytest.MonkeyPatch) -> Undo:
 def empty(root: Path, _: pytest.MonkeyPatch) -> Undo:
     root.rename(root.with_name("away"))
     root.mkdir()
-    (root / ".hidden").touch()
-    (root / "folder").mkdir()
 
     def undo() -> None:
         shutil.rmtree(root)
         root.with_name("away").rename(root)
 
+    return undo
+
+
+def stray(root: Path, monkeypatch: pytest.MonkeyPatch) -> Undo:
+    undo = empty(root, monkeypatch)
+    (root / ".hidden").touch()
+    (root / "folder").mkdir()
     return undo
 
 
@@ -98,7 +103,8 @@ def stale(root: Path, monkeypatch: pytest.MonkeyPatch) -> Undo:
 
 SIGHTS = {
     "missing": (missing, "no such file or folder", True),
-    "empty": (empty, "a folder without files now", True),
+    "empty": (empty, "an empty folder now", True),
+    "without files": (stray, "a folder without files now", True),
     "a broken link": (broken_link, "a link to what is not there", True),
     "a folder without permission": (not_listed(errno.EACCES), "the folder cannot be read: Permission denied", False),
     "a folder that fails": (not_listed(errno.EIO), "the folder cannot be read: Input/output error", False),
@@ -288,14 +294,75 @@ def test_a_catalog_that_knows_no_devices_keeps_what_lay_in_a_folder_that_is_empt
     collection: Collection, tmp_path: Path
 ) -> None:
     folder = sounds.folder(tmp_path / "sounds", 20)
-    drive = [sounds.write(folder / "drive" / f"{number}.wav", 100 + number) for number in range(3)]
+    for name in ("drive", "another/drive"):
+        for number in range(3):
+            sounds.write(folder / name / f"{number}.wav", 10 * len(name) + number + 100)
     run(collection, folder)
     collection.catalog.query("UPDATE source SET device = NULL, ctime = NULL")
-    for path in drive:
-        path.unlink()
+    shutil.rmtree(folder / "drive")
+    (folder / "drive").mkdir()
+    shutil.rmtree(folder / "another")
     (folder / "a" / "001.wav").unlink()
     report = run(collection, folder, prune=True)
-    assert report.removed == 1 and [(one.reason, len(one.paths)) for one in report.kept] == [("an empty folder now", 3)]
+    assert report.removed == 1 and {(one.place, one.reason, len(one.paths)) for one in report.kept} == {
+        (str(folder / "drive"), "an empty folder now", 3),
+        (str(folder / "another"), "no such folder", 3),
+    }
+
+
+def test_a_folder_that_was_renamed_before_a_catalog_knew_devices_is_recognised(
+    collection: Collection, tmp_path: Path
+) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 6)
+    run(collection, folder)
+    collection.catalog.query("UPDATE source SET device = NULL, ctime = NULL")
+    (folder / "a").rename(folder / "renamed")
+    encoder = Counting()
+    report = run(collection, folder, encoder=encoder)
+    assert (report.moved, report.known, report.missing, report.kept, encoder.calls) == (3, 3, 0, [], 0)
+
+
+def test_a_drive_that_goes_while_the_run_goes_on(collection: Collection, tmp_path: Path, elsewhere: Path) -> None:
+    if elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system to write to")
+    sounds.folder(elsewhere, 10)
+    drive = tmp_path / "drive"
+    drive.symlink_to(elsewhere)
+    run(collection, drive)
+    before = contents(collection)
+
+    class Leaving(Listener):
+        def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+            if drive.is_symlink():  # at the first file: the second folder was not walked yet
+                drive.unlink()
+                drive.mkdir()
+                sounds.write(drive / "z" / "other.wav", 300)
+
+    table = {"family": "toy", "model": "16"}
+    report = build(collection, [(Counting(), table)], Plan((str(drive),), prune=True), Leaving())
+    assert report.removed == 0 and sum(len(one.paths) for one in report.kept) == 5
+    assert before.items() <= contents(collection).items()
+
+
+def test_files_that_cannot_be_looked_at_are_told_by_their_folder(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder whose names can be read and whose files cannot, as one without the right to enter it is."""
+    folder = sounds.folder(tmp_path / "sounds", 10)
+    for number in range(3):
+        sounds.write(folder / "a" / f"deep {number}" / "one.wav", 50 + number)
+    run(collection, folder)
+    before = contents(collection)
+    inside = [*(folder / "a").iterdir()]
+    for path in inside:
+        refuse(monkeypatch, ("stat", "lstat", "scandir", "listdir"), path, errno.EACCES)
+    monkeypatch.setattr("indexes.scan.files_under", lambda *_: iter([str(folder / "b" / "000.wav")]))
+    report = run(collection, folder, prune=True, force=True)
+    monkeypatch.undo()
+    assert report.removed == 0 and contents(collection) == before
+    assert [(one.place, one.reason, len(one.paths)) for one in report.kept] == [
+        (str(folder / "a"), "what lies in it cannot be read: Permission denied", 8)
+    ]
 
 
 def test_a_file_found_elsewhere_while_its_drive_is_away_is_a_second_one(
