@@ -342,6 +342,7 @@ def test_a_drive_that_goes_while_the_run_goes_on(collection: Collection, tmp_pat
     table = {"family": "toy", "model": "16"}
     report = build(collection, [(Counting(), table)], Plan((str(drive),), prune=True), Leaving())
     assert report.removed == 0 and sum(len(one.paths) for one in report.kept) == 10
+    assert {one.reason for one in report.kept} == {"what was indexed there lay on a file system that is not there now"}
     assert before.items() <= contents(collection).items()
 
 
