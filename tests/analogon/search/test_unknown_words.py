@@ -133,7 +133,7 @@ def test_a_prompt_for_a_take_names_them() -> None:
 
     judge = Judge.of(load("starter"), Text("zzqx rain"))
     assert judge.remark == "zzqx is in no vocabulary of starter and adds no meaning"
-    assert Judges.among([], judge).remarks[1:] == (judge.remark,)
+    assert Judges.select([], judge).remarks[1:] == (judge.remark,)
     assert Judge.of(load("starter"), Text("rain")).remark is None
 
 
