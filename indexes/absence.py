@@ -118,19 +118,20 @@ class Sight:
         if isinstance(nearest, Absence):
             return nearest
         there, first = nearest
-        names = self._names(there)
-        if isinstance(names, OSError):
-            return Absence(there, f"the folder cannot be read: {names.strerror or names}")
         if there == folder:
             try:
                 status = os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
-                if name in names:  # a file system that says both
-                    return Absence(folder, "lists what cannot be found in it")
+                pass
             except (OSError, ValueError) as error:
                 return Absence(folder, f"what lies in it cannot be read: {getattr(error, 'strerror', None) or error}")
             else:
                 return GONE if stat.S_ISDIR(status.st_mode) else None
+        names = self._names(there)
+        if isinstance(names, OSError):
+            return Absence(there, f"the folder cannot be read: {names.strerror or names}")
+        if there == folder and name in names:  # a file system that says both
+            return Absence(folder, "lists what cannot be found in it")
         now = self.device(there)
         if device is None and (there != folder or not names):  # nobody knows which file system it was on
             return Absence(first, "an empty folder now" if there == folder else "no such folder", doubtful=True)
