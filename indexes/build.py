@@ -22,6 +22,7 @@ __all__ = ["Confirm", "Kept", "Listener", "Plan", "Report", "SideTable", "build"
 
 COMMIT_VECTORS: Final = 256
 COMMIT_SECONDS: Final = 2.0
+CHANGED: Final = "changed while it was being indexed; index again"
 
 
 def build(
@@ -114,6 +115,10 @@ class _Encoding:
                     self.listener.advance(1, one.seconds)
                     if isinstance(result.error, MachineError):
                         self.run.postpone(result.error)
+                    elif result.error is None and self._changed(one, result.media):
+                        # The vectors are of another content than was hashed, which other files may have still.
+                        entries[:] = [entry for entry in entries if entry.content != one.content]
+                        self.writer.forget_vectors(encoder.space, modality, one.content)
                     elif result.error is None or not self._unsteady(one):
                         error = result.error.reason if result.error else None
                         done.append(Done(one.content, modality, result.parts, error, result.notes, result.facts))
@@ -155,6 +160,20 @@ class _Encoding:
                     return one.media.but(path=source.path)
         return one.media
 
+    def _changed(self, one: Pending, read: Media) -> bool:
+        """Whether a file that was encoded is not the one that was scanned; then that is said of its path."""
+        if read.path is None or read.text is not None:
+            return False  # a table's row: its text is in the catalog
+        then = one if read.path == one.media.path else self.catalog.source(read.path)
+        try:
+            status = os.stat(read.path)
+        except OSError:
+            return False  # gone after it was read
+        if then is None or (status.st_size, status.st_mtime_ns) == (then.size, then.mtime):
+            return False
+        self.run.fail(read.path, CHANGED, read.row)
+        return True
+
     def _unsteady(self, one: Pending) -> bool:
         """Whether a file that failed is not the one that was scanned: then the failure is the path's alone."""
         assert one.media.path is not None
@@ -168,6 +187,6 @@ class _Encoding:
         else:
             if (status.st_size, status.st_mtime_ns) == (one.size, one.mtime):
                 return False
-            reason = "changed while it was being indexed; index again"
+            reason = CHANGED
         self.run.fail(one.media.path, reason, one.media.row)
         return True

@@ -750,6 +750,15 @@ class Catalog:
         sql = "INSERT INTO vector (space, modality, row, item) VALUES (?, ?, ?, ?)"
         self._db.execute(sql, (space, modality, row, item))
 
+    def remove_vectors(self, space: str, modality: Modality, content: int) -> None:
+        """A space has no vector of a content any more, and is not through with it."""
+        self._db.execute(
+            "DELETE FROM vector WHERE space = ? AND item IN (SELECT id FROM item WHERE content = ? AND modality = ?)",
+            (space, content, modality),
+        )
+        sql = "DELETE FROM done WHERE content = ? AND space = ? AND modality = ?"
+        self._db.execute(sql, (content, space, modality))
+
     def put_done(self, content: int, space: str, modality: Modality, parts: int, error: str | None) -> None:
         """A content is through in a space: all its parts are there, or the reason why not.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from analogon.search.library import Library
 from embed import load
+from indexes.build import Listener, Plan, build
 from indexes.collection import Collection
 from tests import sounds
 from tests.embed.encoders import tiny_static
@@ -52,3 +55,31 @@ def test_a_model_that_was_moved_is_looked_for_where_it_was_named_last(tmp_path: 
         (texts / "two.txt").write_text("rain")
         assert library.index(texts).vectors == 2  # no encoder named: both of the collection's are found
         assert library.search("rain", spaces=[f"static:{tmp_path / 'new'}"], by="content")[0].path.endswith("two.txt")
+
+
+@pytest.mark.parametrize("commit", [1, 256], ids=["parts are committed by then", "no part is committed yet"])
+def test_a_file_that_changes_between_being_hashed_and_encoded_leaves_no_vector_to_its_equals(
+    commit: int, collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexes.build.COMMIT_VECTORS", commit)
+    folder = tmp_path / "sounds"
+    first = sounds.write(folder / "1.wav", 1, 2.6)
+    shutil.copy(first, folder / "its equal.wav")
+    sounds.write(folder / "other.wav", 2)
+
+    class Changing(Listener):
+        def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+            if name.startswith("audio"):
+                sounds.write(first, 3, 2.9)
+
+    plan, pair = Plan((str(folder),)), (Counting(), {"family": "toy", "model": "16"})
+    report = build(collection, [pair], plan, Changing())
+    assert [(one.path, one.reason) for one in report.failures] == [
+        (str(first), "changed while it was being indexed; index again")
+    ]
+    other = {key: vector for key, vector in oracle(folder).items() if "other" in key[1]}
+    assert contents(collection) == other
+    report = run(collection, folder)
+    assert (report.changed, report.known, report.failures, report.vectors) == (1, 2, [], 6)
+    assert contents(collection) == oracle(folder)
+    assert collection.catalog.failures() == []
