@@ -81,6 +81,8 @@ class Encoder(ABC):
     video: VideoInput | None = None
     """Needed where ``modalities`` holds "video"."""
     batch_size: int = 16
+    size: int | None = None
+    """Bytes of memory that it takes with all its sides loaded, where it knows; None lets ``embed.models`` estimate."""
 
     def prepare(self, media: Media) -> Media:
         """What is done to each decoded part alone, such as resizing a picture.

@@ -20,6 +20,7 @@ from embed.encoder import Encoder
 from embed.errors import AnalogonError, EncoderError, MachineError, MediaError, UnsupportedModality, one_line
 from embed.faults import machine_fault
 from embed.media import Media, Modality, Span
+from embed.models import turn
 from embed.remarks import Remarks
 from embed.space import Vectors, unit
 
@@ -219,7 +220,8 @@ def _tried(encoder: Encoder, parts: list[Media]) -> Sequence[npt.NDArray[np.floa
     """
     model = encoder.space.model
     try:
-        rows = np.asarray(encoder.encode_batch(parts))
+        with turn(encoder):
+            rows = np.asarray(encoder.encode_batch(parts))
     except EncoderError:
         raise
     except Exception as error:

@@ -44,17 +44,24 @@ class Registry:
             raise self.unknown(f"there is no {self.noun} family {family!r}; there are: {', '.join(self.families())}")
         return importlib.import_module(f"{self.package}.{family}")
 
+    def settings(self, family: str) -> Mapping[str, inspect.Parameter]:
+        """What a family's ``load`` takes, by name."""
+        return inspect.signature(self.module(family).load).parameters
+
+    def completed(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """A table with its family's ``DEFAULT_MODEL`` where it names no model and there is one."""
+        default = getattr(self.module(table["family"]), "DEFAULT_MODEL", None)
+        return dict(table) | ({"model": default} if default and "model" not in table else {})
+
     def make(self, table: Mapping[str, Any], **offered: Any) -> Any:
         """What the ``load`` of ``table["family"]`` makes of the other entries.
 
         Without a ``model`` its ``DEFAULT_MODEL`` counts, if it has one. Of ``offered`` a family gets what it asks for.
         """
-        settings = dict(table)
+        settings = self.completed(table)
         family = settings.pop("family")
         module = self.module(family)
-        if "model" not in settings and (default := getattr(module, "DEFAULT_MODEL", None)):
-            settings["model"] = default
-        accepted = inspect.signature(module.load).parameters
+        accepted = self.settings(family)
         if unknown := [key for key in settings if key not in accepted]:
             names = ", ".join(accepted)
             raise self.wrong(f"{family} has no setting {unknown[0]!r}; it has: {names or 'none'}")

@@ -17,6 +17,7 @@ counts its rows in one transaction; a writer killed in between leaves rows that 
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from embed.encoder import Encoder, load
+from embed.encoder import Encoder, resolve
 from embed.errors import (
     CollectionDamaged,
     CollectionError,
@@ -36,6 +37,7 @@ from embed.errors import (
     SpaceMismatch,
 )
 from embed.media import Media, Modality
+from embed.models import shared
 from embed.pipeline import encode
 from embed.space import Space
 from indexes import where as filters
@@ -98,7 +100,7 @@ class Collection:
         self.path = path
         self.catalog = catalog
         self.manifest = manifest
-        self._encoders: dict[str, Encoder] = {}
+        self._adopted: dict[str, dict[str, Any]] = {}
         self._indexes: dict[tuple[str, str], Cached] = {}
         self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
         self._names: NameVectors | None = None
@@ -175,19 +177,17 @@ class Collection:
         raise SpaceMismatch(f"{self.name} was indexed with {have}; the encoder asked for is {space}")
 
     def encoder(self, known: KnownSpace) -> Encoder:
-        """The encoder of a space, loaded once.
+        """The encoder of a space, from ``embed.models``.
 
         Raises ``SpaceMismatch``, naming both, where the model on disk is no longer the one that made the vectors.
         """
-        if known.space.id not in self._encoders:
-            encoder = load(known.encoder)
-            if encoder.space != known.space:
-                raise SpaceMismatch(
-                    f"{self.name} was indexed with {known.space}; what is there now under that name is "
-                    f"{encoder.space}. Put the old model back, name it with --encoder, or index into a new collection"
-                )
-            self._encoders[known.space.id] = encoder
-        return self._encoders[known.space.id]
+        encoder = shared(self._adopted.get(known.space.id, known.encoder))
+        if encoder.space != known.space:
+            raise SpaceMismatch(
+                f"{self.name} was indexed with {known.space}; what is there now under that name is "
+                f"{encoder.space}. Put the old model back, name it with --encoder, or index into a new collection"
+            )
+        return encoder
 
     @property
     def names(self) -> KnownSpace | None:
@@ -195,17 +195,20 @@ class Collection:
         entry = self.manifest.get("names")
         return KnownSpace(Space.from_json(entry["space"]), dict(entry["encoder"])) if entry else None
 
-    def adopt(self, encoder: Encoder) -> KnownSpace:
-        """Use an encoder that is loaded already for its space. Raises ``SpaceMismatch`` where the space is not here."""
-        known = self.space(encoder.space)
-        self._encoders[known.space.id] = encoder
+    def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any]) -> KnownSpace:
+        """Use the encoder of that name, as ``embed.load`` takes it, for its space, instead of the manifest's.
+
+        Raises ``SpaceMismatch`` where the space is not here.
+        """
+        table = resolve(name)
+        known = self.space(shared(table).space)
+        self._adopted[known.space.id] = table
         return known
 
-    def adopt_for_names(self, encoder: Encoder) -> None:
-        """Compare names by an encoder that is loaded already; vectors of names by another are dropped."""
-        if self.names is None or self.names.space != encoder.space:
+    def adopt_for_names(self, space: Space) -> None:
+        """Compare names in a space; vectors of names in another are dropped."""
+        if self.names is None or self.names.space != space:
             self._names = None
-        self._encoders[encoder.space.id] = encoder
 
     def modalities(self, space: Space) -> list[Modality]:
         """The modalities of which a space holds vectors here."""

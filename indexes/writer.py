@@ -136,7 +136,7 @@ class Writer:
         """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
         entry = KnownSpace(encoder.space, table)
         known = self.collection.names
-        self.collection.adopt_for_names(encoder)
+        self.collection.adopt_for_names(encoder.space)
         if known is None or entry_of(known) != entry_of(entry):
             self._save_manifest(names=entry_of(entry))
         path = self.collection.names_file(encoder.space)

@@ -10,6 +10,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
+from embed.models import MODELS
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -19,6 +21,12 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("the folder ../shared with real data and weights is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def own_models() -> None:
+    """No test meets a model that another one has loaded, or changed."""
+    MODELS.clear()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,10 +21,11 @@ from analogon.search.ask import media_of
 from analogon.search.contents import choose_space
 from analogon.search.hits import describe_span
 from analogon.search.library import Library
-from embed.encoder import load, resolve
+from embed.encoder import resolve
 from embed.encoders.words import WordsEncoder
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, Media, modalities_of
+from embed.models import shared
 from embed.pipeline import encode
 from embed.space import Space, Vectors
 from embed.tables import BadRow, columns, lines, texts
@@ -156,7 +157,7 @@ class EncoderSource(Source):
     def __init__(self, name: str | os.PathLike[str] | Mapping[str, Any], answers: Path | None = None) -> None:
         """``answers`` is a file with a text a line, or a table with a text column."""
         self.encoder = resolve(name)
-        self._encoder = load(self.encoder)
+        self._encoder = shared(self.encoder)
         self._answers = answers
         self.space = self._encoder.space
 

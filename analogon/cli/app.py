@@ -312,12 +312,12 @@ def export(
     encoder: EncoderOption = None,
 ) -> None:
     """Write a collection's items and vectors as parquet, or as clip-retrieval's folder of npy and parquet."""
-    from embed.encoder import load
+    from embed.models import shared
     from indexes import exchange
     from indexes.collection import Collection
 
     with Collection.open(collection_folder(collection)) as opened:
-        space = load(encoder[0]).space if encoder else None
+        space = shared(encoder[0]).space if encoder else None
         if target.suffix == ".parquet":
             count = exchange.export_parquet(opened, target, space=space)
         else:
@@ -357,13 +357,13 @@ def doctor(
     from rich.table import Table
 
     from analogon.evaluation.doctor import examine
-    from embed.encoder import load
+    from embed.models import shared
     from indexes.collection import Collection
 
     check_format(form)
     opened = Collection.open(collection_folder(collection)) if collection or not encoder else None
     if encoder:
-        patients = [load(encoder)]
+        patients = [shared(encoder)]
     else:
         assert opened is not None
         patients = [opened.encoder(known) for known in opened.spaces]

@@ -51,12 +51,13 @@ def fit(
     -c takes each modality's mean from a collection that was indexed with one of the two encoders, or both.
     """
     from analogon.transforms import bridge as bridges
-    from embed.encoder import load, resolve
+    from embed.encoder import resolve
+    from embed.models import shared
     from indexes.collection import Collection
 
     if not 0 < held_out < 1:
         raise UsageError(f"--held-out {held_out}: a share between 0 and 1")
-    sides = [(load(table), table) for table in (resolve(source), resolve(target))]
+    sides = [(shared(table), table) for table in (resolve(source), resolve(target))]
     captions = _captions(texts, column)
     means: dict[tuple[str, str], Any] = {}
     if collection:

@@ -127,16 +127,16 @@ def _of_texts(encoder: str, file: Path | None, listed: Sequence[str], restrict: 
     import numpy as np
 
     from analogon.analogies.evaluation import Vocabulary
-    from embed.encoder import load
     from embed.errors import UsageError
     from embed.media import Media, check_readable
+    from embed.models import shared
     from embed.pipeline import Encoded, encode_stream
 
     if file is not None:
         check_readable(file)
         listed = [line.strip() for line in file.read_text("utf-8-sig", "replace").split("\n") if line.strip()]
     listed = list(dict.fromkeys(listed))[:restrict]
-    model = load(encoder)
+    model = shared(encoder)
     if "text" not in model.modalities:
         raise UsageError(f"--encoder {encoder} takes {', '.join(sorted(model.modalities))}; analogies want texts")
     rows = {}
@@ -317,8 +317,8 @@ def audio(
     """How far recordings are from a reference as a set: KAD and FAD, lower is nearer, in each encoder's space."""
     from analogon.evaluation.audio_distance import compare, encode_recordings, recordings_in
     from analogon.settings import config, defaults
-    from embed.encoder import load
     from embed.errors import UsageError
+    from embed.models import shared
 
     check_format(form)
     asked, among = recordings_in(recordings, complain), recordings_in(reference, complain)
@@ -334,7 +334,7 @@ def audio(
 
     found = []
     for name in encoder or config.default_encoders() or defaults.choose_encoders(frozenset({"audio"}), complain):
-        model = load(name)
+        model = shared(name)
         sets = [encode_recordings(model, files, whole=whole, skipped=skipped) for files in (among, asked)]
         found.append(compare(sets[0], sets[1], seed=seed))
     if form == "json":

@@ -33,8 +33,9 @@ from analogon.phrases.pieces import short
 from analogon.prompts import Prompt
 from analogon.search.hits import Hits
 from analogon.search.library import Library
-from embed.encoder import load, resolve
+from embed.encoder import resolve
 from embed.errors import UsageError
+from embed.models import shared
 from indexes.build import Listener, Report
 
 __all__ = ["KINDS", "Answer", "Demo", "Made", "Question", "place"]
@@ -151,7 +152,7 @@ class Demo:
     def __init__(self, folder: Path, encoder: str = "starter") -> None:
         self.folder = folder
         self.encoder = resolve(encoder)
-        load(self.encoder)  # what cannot be loaded should be told before there are sounds
+        shared(self.encoder)  # what cannot be loaded should be told before there are sounds
         family, model = self.encoder["family"], self.encoder.get("model")
         named = f"{family}:{model}" if model else family
         self.named = str(Path(encoder).resolve()) if encoder.endswith(".toml") else named

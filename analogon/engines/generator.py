@@ -17,6 +17,7 @@ from analogon.prompts import Prompt
 from analogon.voices import Voice
 from embed.errors import GeneratorError, UsageError
 from embed.media import Media, Modality
+from embed.models import turn
 from embed.space import Space
 
 __all__ = ["UNREAD", "Ability", "Generated", "Generator", "Settings", "Stage", "generate", "unread_markup"]
@@ -78,6 +79,8 @@ class Generator(ABC):
     """How many seconds it can make at most; None where there is no end."""
     speaks: bool = False
     """Whether it speaks the prompt's text, rather than making what the text describes."""
+    size: int | None = None
+    """Bytes of memory that it takes with its weights loaded, where it knows; None lets ``embed.models`` estimate."""
     reads_queries: bool = False
     """Whether it reads the prompt as a search does, arithmetic and files included."""
     markup: frozenset[Markup] = frozenset()
@@ -153,8 +156,10 @@ def generate(generator: Generator, prompt: Prompt | str, settings: Settings | No
         settings = replace(settings, seconds=generator.longest)
     remarks += unread_markup(generator, [prompt])
     remarks += generator.remarks(prompt, settings)
-    media = generator.make(prompt, settings)
-    return Generated(_checked(generator, media), tuple(dict.fromkeys(remarks)), tuple(generator.made_of()))
+    with turn(generator):  # it may be shared, and tells of its last take only
+        media = generator.make(prompt, settings)
+        made_of = tuple(generator.made_of())
+    return Generated(_checked(generator, media), tuple(dict.fromkeys(remarks)), made_of)
 
 
 def unread_markup(generator: Generator, prompts: Sequence[Prompt]) -> list[str]:

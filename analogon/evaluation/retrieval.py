@@ -15,7 +15,6 @@ from analogon.search import contents
 from analogon.search.library import Library
 from analogon.vectors.geometry import unit
 from analogon.vectors.measure import CUTS, Retrieval, ranks, retrieval_from_ranks
-from embed.encoder import load
 from embed.errors import AnalogonError, MediaError, UnsupportedModality, UsageError
 from embed.media import MODALITIES, Media, Modality, content_hash, modalities_of
 from embed.pipeline import Encoded, encode_stream
@@ -247,7 +246,7 @@ def _space(
     encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]],
 ) -> KnownSpace:
     """The first space that has vectors of the targets and an encoder that takes what the queries are."""
-    spaces = [collection.adopt(load(name)) for name in encoders] or collection.spaces
+    spaces = [collection.adopt(name) for name in encoders] or collection.spaces
     have = [known for known in spaces if target in collection.modalities(known.space)]
     if not have:
         raise UsageError(f"{collection.name} holds no vectors of {target}, which the targets of the table are")

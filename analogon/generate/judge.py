@@ -18,7 +18,6 @@ from analogon.search.library import Library
 from analogon.settings import defaults
 from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
-from embed.encoder import load as load_encoder
 from embed.errors import (
     EncoderError,
     MachineError,
@@ -29,6 +28,7 @@ from embed.errors import (
     UsageError,
 )
 from embed.media import Media, Modality, check_readable
+from embed.models import shared
 from embed.pipeline import encode
 from embed.space import Space
 
@@ -157,7 +157,7 @@ class Panel:
             media = _media(leaf, library)
             if media.path is not None and media.text is None:
                 check_readable(media.path)
-        self._choose, self._report = (None if name is None else load_encoder(name) for name in (choose, report))
+        self._choose, self._report = (None if name is None else shared(name) for name in (choose, report))
         self._loaded: list[Encoder] = []
         self._others = _encoders(generator.modality, library, remark)
 
@@ -247,7 +247,7 @@ def _encoders(modality: Modality, library: Library | None, remark: Callable[[str
 def _loaders(modality: Modality, library: Library | None) -> Iterator[Callable[[], Encoder]]:
     if library is not None:
         yield from (partial(library.collection.encoder, known) for known in library.collection.spaces)
-    yield from (partial(load_encoder, name) for name in defaults.available([modality]))
+    yield from (partial(shared, name) for name in defaults.available([modality]))
 
 
 def _media(leaf: Leaf, library: Library | None) -> Media:

@@ -11,9 +11,10 @@ from analogon.engines.generator import Generator
 from analogon.search.library import Library
 from embed.encoder import resolve
 from embed.errors import GeneratorError, UnknownGenerator, UsageError
+from embed.models import MODELS, key_of
 from embed.registry import Registry
 
-__all__ = ["families", "load", "read_settings"]
+__all__ = ["families", "load", "read_settings", "shared"]
 
 REGISTRY: Final = Registry(
     "analogon.generate.families", "ANALOGON_GENERATORS", "generator", UnknownGenerator, GeneratorError
@@ -61,3 +62,16 @@ def read_settings(texts: Iterable[str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             found[name] = value
     return found
+
+
+def shared(
+    name: str | os.PathLike[str] | Mapping[str, Any], *, library: Library | None = None, **options: Any
+) -> Generator:
+    """The generator that ``load`` would load, with all others who ask for the same: do not change it.
+
+    One that makes things of a ``library`` is made anew: it holds no weights, but an open collection.
+    """
+    table = resolve(name) | options
+    if "library" in REGISTRY.settings(table["family"]):
+        return load(table, library=library)
+    return MODELS.get(key_of(REGISTRY, table), lambda: load(table))

@@ -11,9 +11,10 @@ from analogon.search.ask import media_of
 from analogon.search.library import Library
 from analogon.settings import defaults
 from analogon.settings.defaults import LOOKS_AT
-from embed.encoder import Encoder, load
+from embed.encoder import Encoder
 from embed.errors import EncoderError, UnsupportedModality, UsageError
 from embed.media import Modality
+from embed.models import shared
 
 __all__ = ["encoder_with_words", "modalities"]
 
@@ -45,7 +46,7 @@ def encoder_with_words(
     names: list[str | Mapping[str, Any]] = [*kept, *([named] if named else defaults.available(kinds))]
     for name in names:
         try:
-            encoder = load(name)
+            encoder = shared(name)
         except EncoderError:
             if named:
                 raise

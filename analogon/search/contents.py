@@ -12,7 +12,6 @@ import numpy.typing as npt
 from analogon.search.library import Library
 from analogon.settings.arguments import EncoderName, several, superseded_keywords
 from analogon.vectors.geometry import unit
-from embed.encoder import load
 from embed.errors import UsageError
 from embed.media import MODALITIES, Modality
 from indexes.catalog import Item
@@ -81,7 +80,7 @@ def choose_space(
     if to is not None and to not in MODALITIES:
         raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
     collection = library.collection
-    chosen = [collection.adopt(load(name)) for name in several(spaces)] or collection.spaces
+    chosen = [collection.adopt(name) for name in several(spaces)] or collection.spaces
     if not chosen:
         raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
     held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in chosen]

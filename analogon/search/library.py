@@ -24,9 +24,9 @@ from analogon.settings import config
 from analogon.settings.arguments import EncoderName, several, superseded, superseded_keywords
 from analogon.settings.defaults import LOOKS_AT
 from embed.encoder import Encoder, resolve
-from embed.encoder import load as load_encoder
 from embed.errors import CollectionNotFound, EncoderError, MediaError, UnsupportedModality, UsageError
 from embed.media import MODALITIES, Modality
+from embed.models import shared
 from indexes.build import Confirm, Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
 from indexes.where import Expression
@@ -149,7 +149,7 @@ class Library:
             memory=memory,
             probes=PROBES,
         )
-        pairs = [(load_encoder(table), table) for table in map(resolve, several(encoders))] or [
+        pairs = [(shared(table), table) for table in map(resolve, several(encoders))] or [
             (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
         ]
         if not pairs:
@@ -179,7 +179,7 @@ class Library:
         known = self.collection.names
         table = resolve(chosen or (known.encoder if known else config.BUILT_IN_NAME_ENCODER))
         try:
-            encoder = load_encoder(table)
+            encoder = shared(table)
         except EncoderError:
             if chosen:
                 raise
@@ -470,7 +470,7 @@ class Library:
     ) -> list[tuple[KnownSpace, Modality]]:
         """Which (space, modality) to ask, without loading an encoder that cannot answer."""
         collection = self.collection
-        spaces = [collection.adopt(load_encoder(name)) for name in names] or collection.spaces
+        spaces = [collection.adopt(name) for name in names] or collection.spaces
         if not spaces:
             raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
         if asked.given is not None:

@@ -117,7 +117,7 @@ class Generate(Request):
         """
         from analogon.engines.generator import Settings, unread_markup
         from analogon.generate.judge import Panel
-        from analogon.generate.loading import load
+        from analogon.generate.loading import shared
         from analogon.generate.takes import Run, ranked
         from analogon.settings import config
 
@@ -128,7 +128,7 @@ class Generate(Request):
         with ExitStack() as stack:
             if library is None and (self.collection is not None or self.generator.partition(":")[0] == OF_A_COLLECTION):
                 library = stack.enter_context(_open(self.collection or config.default_collection()))
-            generator = load(self.generator, library=library, **self.settings)
+            generator = shared(self.generator, library=library, **self.settings)
             settings = Settings(self.seed, self.seconds, _guide(self.guide), _voice(self.voice), self.language)
             document = _document(self.ssml, self.strict)
             panel = Panel(

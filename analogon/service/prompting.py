@@ -190,10 +190,10 @@ def _opened_list(
     from analogon.prompts.selection import open_list
     from analogon.search.ask import as_query
     from analogon.transforms.bridge import leading_to
-    from embed.encoder import load
+    from embed.models import shared
 
     kinds = modalities([as_query(query)])
-    if encoder is not None and leading_to(load(encoder).space):
+    if encoder is not None and leading_to(shared(encoder).space):
         name: str | Mapping[str, Any] = encoder  # what it does not take itself a bridge may carry
     else:
         name, _ = encoder_with_words(kinds, encoder)

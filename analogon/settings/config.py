@@ -5,11 +5,12 @@ The config file is ``$XDG_CONFIG_HOME/analogon/config.toml`` (``~/.config/analog
     encoder = ["clap:laion/clap-htsat-unfused"]
     collection = "drums"
     memory = "2G"
+    model_memory = "8G"
     name_encoder = "static:./table"
 
 Each key has an environment variable: ``ANALOGON_ENCODER`` (several separated by commas), ``ANALOGON_COLLECTION``,
-``ANALOGON_MEMORY``, ``ANALOGON_NAME_ENCODER``. ``ANALOGON_HOME`` says where collections live (default
-``~/.local/share/analogon``).
+``ANALOGON_MEMORY`` (for search indexes), ``ANALOGON_MODEL_MEMORY`` (for loaded models), ``ANALOGON_NAME_ENCODER``.
+``ANALOGON_HOME`` says where collections live (default ``~/.local/share/analogon``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from embed.errors import UsageError
+from embed.models import MODELS
+from indexes.faiss import parse_memory
 
 __all__ = [
     "BUILT_IN_NAME_ENCODER",
@@ -29,10 +32,11 @@ __all__ = [
     "default_encoders",
     "default_memory",
     "home",
+    "model_memory",
     "name_encoder",
 ]
 
-KEYS: Final = ("encoder", "collection", "memory", "name_encoder")
+KEYS: Final = ("encoder", "collection", "memory", "model_memory", "name_encoder")
 BUILT_IN_NAME_ENCODER: Final = "starter"
 """The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
@@ -84,6 +88,12 @@ def default_memory() -> str | None:
     return None if value is None else str(value)
 
 
+def model_memory() -> int | None:
+    """Bytes that loaded models may take together; None where nobody has set that."""
+    value = _setting("model_memory")
+    return None if value is None else parse_memory(str(value))
+
+
 def name_encoder() -> str | None:
     """The text encoder that names and captions are compared with, where one is named."""
     value = _setting("name_encoder")
@@ -102,3 +112,6 @@ def collections() -> list[str]:
     """The names of the collections below ``home()``."""
     folder = home() / "collections"
     return sorted(path.parent.name for path in folder.glob("*/manifest.json"))
+
+
+MODELS.budget = model_memory  # whoever uses analogon has its settings; embed by itself knows none

@@ -13,9 +13,9 @@ from analogon.vectors.geometry import unit
 from analogon.voices.voices import SHELF, SPEECHBRAIN, NewVoice, Recording, Row, Voice, short_model
 from embed import decode, hub
 from embed.encoder import AudioInput, Encoder, resolve
-from embed.encoder import load as load_encoder
 from embed.errors import AnalogonError, MediaError, MissingPackage, UsageError, one_line
 from embed.media import Media, check_readable, content_hash
+from embed.models import shared
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space
 
@@ -35,8 +35,6 @@ RATE: Final = 16000
 SILENCE: Final = -60.0  # dBFS
 BELOW_LOUDEST: Final = 40.0  # dB
 FEW_SECONDS: Final = 5.0
-WARM: Final[dict[Space, Encoder]] = {}
-"""Encoders that heard something before: of eight takes that are compared one by one, only the first loads weights."""
 
 
 def default_encoder() -> str:
@@ -47,7 +45,7 @@ def default_encoder() -> str:
     from embed.encoders.xvector import DEFAULT_MODEL
 
     try:
-        load_encoder("speaker")
+        shared("speaker")
     except MissingPackage:
         if hub.whole(DEFAULT_MODEL) is None:
             raise
@@ -148,7 +146,7 @@ def enroll(
 
 def _speaker_encoder(table: Mapping[str, Any], notes: list[str]) -> Encoder:
     """An encoder that can hear a voice; a note where it was not trained to."""
-    encoder = load_encoder(table)
+    encoder = shared(table)
     model = encoder.space.model
     if "audio" not in encoder.modalities:
         raise UsageError(f"{model} takes no recordings: a voice is heard by -e speaker or -e xvector:MODEL")
@@ -269,12 +267,12 @@ def loaded_encoders(
         if space == SPEECHBRAIN:
             continue
         try:
-            encoder = load_encoder(tables.get(space) or space.model)
+            encoder = shared(tables.get(space) or space.model)
         except AnalogonError as error:
             remark(f"{short_model(space)} cannot be loaded: {error}")
             continue
         if encoder.space == space:
-            found[space] = WARM.setdefault(space, encoder)
+            found[space] = encoder
         else:
             remark(f"{short_model(space)} is another model today: its weights or preprocessing changed")
     return found

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from analogon.voices.enrolment import SHORT, SHORTEST, encode_recordings, loaded_encoders, seconds_of_sound
 from analogon.voices.voices import Row, Voice, short_model
-from embed.encoder import load as load_encoder
 from embed.errors import MediaError, UsageError
 from embed.media import Media, content_hash
+from embed.models import shared
 from embed.pipeline import encode
 from embed.space import Space
 
@@ -187,7 +187,7 @@ def most_similar(
     """
     spaces = list(dict.fromkeys(space for voice in kept for space in voice.vectors))
     tables = {space: table for voice in kept for space, table in voice.encoders.items()}
-    loaded = {one.space: one for one in map(load_encoder, encoders)}
+    loaded = {one.space: one for one in map(shared, encoders)}
     if encoders:
         spaces = [space for space in spaces if space in loaded]
     if isinstance(asked, Voice):

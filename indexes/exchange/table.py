@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from embed.encoder import load, resolve
+from embed.encoder import resolve
 from embed.errors import MediaError, SpaceMismatch, UsageError, one_line
 from embed.media import check_readable
+from embed.models import shared
 from embed.space import Space
 from indexes.collection import KnownSpace
 from indexes.durable import replacing
@@ -78,7 +79,7 @@ class Table:
         named = None
         if encoder is not None:
             table = resolve(encoder)
-            named = KnownSpace(load(table).space, table)
+            named = KnownSpace(shared(table).space, table)
         said = self._said_space()
         if named is not None and said is not None and named.space != said.space:
             raise SpaceMismatch(f"{self.path} holds vectors of {said.space}; the encoder named is {named.space}")

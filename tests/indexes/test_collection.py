@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from embed import load
 from embed.errors import CollectionDamaged, SpaceMismatch
 from indexes.collection import Collection
 from tests import sounds
@@ -17,7 +16,7 @@ def test_another_model_is_refused_with_both_named(tmp_path: Path, collection: Co
     folder = sounds.folder(tmp_path / "sounds", 3)
     run(collection, folder)
     with pytest.raises(SpaceMismatch, match=r"toy:16 .*toy:8 "):
-        collection.adopt(load("toy:8"))
+        collection.adopt("toy:8")
     manifest = collection.path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"model": "16"', '"model": "4"'))
     with (

@@ -36,9 +36,9 @@ from analogon.prompts import Prompt
 from analogon.voices import SPEECHBRAIN, Voice, enroll
 from embed import decode, hub
 from embed.encoder import AudioInput
-from embed.encoder import load as load_encoder
 from embed.errors import EncoderError, GeneratorError, MissingPackage, ModelNotFound, UsageError, one_line, printable
 from embed.media import Media, Modality
+from embed.models import shared
 from embed.space import Space
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class SpeechT5Generator(Generator):
     @cached_property
     def _encoder_space(self) -> Space:
         assert self.speaker_encoder is not None
-        return load_encoder(self.speaker_encoder).space
+        return shared(self.speaker_encoder).space
 
     # -- text ----------------------------------------------------------------------------------------------------------
 

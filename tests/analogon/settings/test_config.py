@@ -9,6 +9,7 @@ import pytest
 
 from analogon.settings import config
 from embed.errors import UsageError
+from embed.models import MODELS
 
 
 @pytest.fixture
@@ -37,6 +38,19 @@ def test_the_file_beats_what_is_built_in_and_the_environment_beats_the_file(
     monkeypatch.setenv("ANALOGON_MEMORY", "1G")
     assert config.default_encoders() == ["toy", "toy:4"]
     assert (config.default_collection(), config.default_memory()) == ("bells", "1G")
+
+
+def test_the_memory_of_models_is_a_setting_that_their_registry_asks_for(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MODELS.budget() is None
+    file.write_text('model_memory = "1.5 GiB"\n')
+    assert MODELS.budget() == config.model_memory() == 3 << 29
+    monkeypatch.setenv("ANALOGON_MODEL_MEMORY", "250M")
+    assert MODELS.budget() == 250_000_000
+    monkeypatch.setenv("ANALOGON_MODEL_MEMORY", "much")
+    with pytest.raises(UsageError, match="'much' is no amount of memory"):
+        MODELS.budget()
 
 
 @pytest.mark.parametrize(

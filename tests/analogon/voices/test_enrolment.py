@@ -100,13 +100,13 @@ def test_the_speaker_encoder_that_is_at_hand(monkeypatch: pytest.MonkeyPatch) ->
     def absent(name: str) -> None:
         raise MissingPackage("resemblyzer", "speaker", "speaker")
 
-    monkeypatch.setattr(enrolment, "load_encoder", absent)
+    monkeypatch.setattr(enrolment, "shared", absent)
     monkeypatch.setattr(enrolment.hub, "whole", lambda model: None)
     with pytest.raises(MissingPackage, match=r"pip install 'analogon\[speaker\]'"):
         default_encoder()
     monkeypatch.setattr(enrolment.hub, "whole", lambda model: Path("there"))
     assert default_encoder() == "xvector"
-    monkeypatch.setattr(enrolment, "load_encoder", lambda name: None)
+    monkeypatch.setattr(enrolment, "shared", lambda name: None)
     assert default_encoder() == "speaker"
 
 

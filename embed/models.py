@@ -1,0 +1,234 @@
+"""Loaded models, shared by all who ask: each is loaded once, and what was not asked for longest goes first."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from embed.encoder import REGISTRY, Encoder, load, resolve
+from embed.registry import Registry
+
+__all__ = ["MODELS", "Models", "key_of", "physical_memory", "shared", "size_of", "turn"]
+
+Model = TypeVar("Model")
+SHARE: Final = 0.5
+"""The part of the machine's memory that models may take where nothing else is said."""
+WEIGHTS: Final = (".safetensors", ".onnx", ".onnx.data", ".pt", ".pth", ".ckpt")
+DEEP: Final = 5  # how far down in an object its tensors are looked for
+MANY: Final = 512  # a list or table of more things than this holds no tensors, but a vocabulary
+
+
+def physical_memory() -> int:
+    """Bytes of memory that this process may have: the machine's, or its control group's where that is less."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no control groups here, or "max"
+        return memory
+
+
+class Models:
+    """Models by key, at most ``budget`` bytes of them, by the estimate of ``size_of``.
+
+    Where a new one takes more, those go that were not asked for longest, but never one that somebody still holds: it
+    would take its memory all the same, and be loaded a second time. So what is in use may exceed the budget. May be
+    called from any thread; two that ask for the same model at once get the same one, and different ones are loaded
+    side by side. ``budget`` is asked for anew each time; None is half of the machine's memory.
+    """
+
+    def __init__(self, budget: Callable[[], int | None] = lambda: None) -> None:
+        self.budget = budget
+        self._changed = threading.Condition()
+        self._loading: set[Hashable] = set()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()  # what was asked for last comes last
+        self._alive: dict[Hashable, weakref.ref[Any]] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Model]) -> Model:
+        """The model of a key: the one that is there, else what ``make`` makes; what that raises goes through."""
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._loading)
+            there: Model | None = self._there(key)
+            if there is not None:
+                self._keep(key, there)
+                return there
+            self._loading.add(key)
+        try:
+            made = make()
+            with self._changed:
+                self._alive[key] = weakref.ref(made)
+                self._keep(key, made)
+                self._make_room()
+        finally:
+            with self._changed:
+                self._loading.discard(key)
+                self._changed.notify_all()
+        return made
+
+    def sizes(self) -> dict[Hashable, int]:
+        """The estimated bytes of each model that is loaded, by key."""
+        with self._changed:
+            there = {key: self._there(key) for key in list(self._alive)}
+            return {key: size_of(model) for key, model in there.items() if model is not None}
+
+    def clear(self) -> None:
+        """Let go of all models; those that are in use stay with who holds them, and are not given to others."""
+        with self._changed:
+            self._kept.clear()
+            self._alive.clear()
+
+    def _there(self, key: Hashable) -> Any:
+        found = self._alive[key]() if key in self._alive else None
+        if found is None:
+            self._alive.pop(key, None)
+        return found
+
+    def _keep(self, key: Hashable, model: Any) -> None:
+        self._kept[key] = model
+        self._kept.move_to_end(key)
+
+    def _make_room(self) -> None:
+        budget = self.budget()
+        if budget is None:
+            budget = int(physical_memory() * SHARE)
+        sizes = self.sizes()
+        excess = sum(sizes.values()) - budget
+        in_use: OrderedDict[Hashable, Any] = OrderedDict()
+        for key in list(self._kept):
+            if excess <= 0:
+                break
+            # Letting go of it is the one sure way to learn whether anybody else holds it.
+            del self._kept[key]
+            if self._alive[key]() is not None:
+                gc.collect()  # it may be held by nothing but itself: a network's layers that know their parent
+            held = self._there(key)
+            if held is None:
+                excess -= sizes[key]
+            else:
+                in_use[key] = held
+        self._kept = in_use | self._kept
+
+
+MODELS: Final = Models()
+"""The models of this process."""
+
+
+def shared(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
+    """The encoder that ``embed.load`` would load, with all others who ask for the same: do not change it.
+
+    The same table gives the same encoder, as long as the files that it names stand as they are. Raises what
+    ``embed.load`` raises.
+
+    >>> shared("toy") is shared({"family": "toy", "model": "8"})
+    True
+    """
+    table = resolve(name)
+    return MODELS.get(key_of(REGISTRY, table), lambda: load(table))
+
+
+def key_of(registry: Registry, table: Mapping[str, Any]) -> Hashable:
+    """What tells one loaded model from another: its family's code, its table with all defaults, its files' stamps."""
+    whole = registry.completed(table)
+    stamps = tuple(stamp for path in _paths(whole) for stamp in _stamps(path))
+    return registry.module(whole["family"]), json.dumps(whole, sort_keys=True, default=str), stamps
+
+
+def turn(model: object) -> threading.RLock:
+    """The lock of a model that works in one thread at a time: ``with turn(encoder): encoder.encode_batch(...)``."""
+    lock: threading.RLock = vars(model).setdefault("_turn", threading.RLock())  # one step: no two threads make two
+    return lock
+
+
+def size_of(model: object) -> int:
+    """An estimate of the bytes that a model takes with all its sides loaded.
+
+    Its own ``size`` where it says one; else the larger of what it holds by now, in tensors and arrays, and the files of
+    weights in the folders that it knows as ``where``.
+    """
+    said = getattr(model, "size", None)
+    if isinstance(said, int):
+        return said
+    held = folders = 0
+    seen: set[int] = set()
+    counted: set[Path] = set()
+    for thing in _parts(model, seen, DEEP):
+        held += thing if isinstance(thing, int) else 0
+        if isinstance(thing, Path) and thing not in counted:
+            counted.add(thing)
+            folders += _weights(thing)
+    return max(held, folders)
+
+
+def _parts(thing: Any, seen: set[int], deep: int) -> Iterator[int | Path]:
+    """The bytes of each tensor and array in an object, and the folders where its weights lie."""
+    if id(thing) in seen or deep < 0 or isinstance(thing, str | bytes | int | float | type | ModuleType | FunctionType):
+        return
+    seen.add(id(thing))
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(thing, torch.nn.Module):
+        for tensor in (*thing.parameters(), *thing.buffers()):
+            yield tensor.numel() * tensor.element_size()
+    elif torch is not None and isinstance(thing, torch.Tensor):
+        yield thing.numel() * thing.element_size()
+    elif isinstance(thing, np.ndarray):
+        yield 0 if isinstance(thing, np.memmap) else thing.nbytes
+    elif isinstance(thing, Mapping | list | tuple):
+        for one in (thing.values() if isinstance(thing, Mapping) else thing) if len(thing) <= MANY else ():
+            yield from _parts(one, seen, deep - 1)
+    else:
+        held = dict(getattr(thing, "__dict__", {}))
+        if is_dataclass(thing):
+            held |= {name: getattr(thing, name) for name in thing.__dataclass_fields__ if hasattr(thing, name)}
+        if isinstance(where := held.get("where"), Path):
+            yield where
+        for one in held.values():
+            yield from _parts(one, seen, deep - 1)
+
+
+def _weights(where: Path) -> int:
+    files = [where] if where.is_file() else where.rglob("*") if where.is_dir() else ()
+    return sum(
+        path.stat().st_size
+        for path in files
+        if path.name.endswith(WEIGHTS) or (path.name.startswith("pytorch_model") and path.name.endswith(".bin"))
+    )
+
+
+def _paths(table: Mapping[str, Any]) -> Iterator[str]:
+    """The files and folders that a table's values name."""
+    for value in table.values():
+        if isinstance(value, Mapping):
+            yield from _paths(value)
+        elif isinstance(value, str):
+            for text in (value, value.partition(":")[2]):
+                if os.path.isabs(text) and os.path.exists(text):
+                    yield text
+
+
+def _stamps(path: str) -> Iterator[tuple[str, int, int]]:
+    """The name, time of change and size of a file, or of all files of a folder."""
+    for file in [path] if os.path.isfile(path) else (one.path for one in _files(path)):
+        status = os.stat(file)
+        yield file, status.st_mtime_ns, status.st_size
+
+
+def _files(folder: str) -> list[os.DirEntry[str]]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir():
+                found += _files(entry.path)
+            elif entry.is_file():
+                found.append(entry)
+    return found
