@@ -26,7 +26,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -158,6 +158,10 @@ class Failure:
     def __str__(self) -> str:
         return f"{'partly indexed' if self.partly else 'skipped'} {_place(self.path, self.row)}: {self.reason}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -169,6 +173,10 @@ class Note:
 
     def __str__(self) -> str:
         return f"{_place(self.path, self.row)}: {self.reason}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from embed import listener as listening
@@ -178,6 +178,15 @@ class Report:
     asides: list[Note] = field(default_factory=list)  # what should be known of a table or a folder; nothing keeps it
     unused: int | None = None  # rows of the side table that match no file
     postponed: list[MachineError] = field(default_factory=list)  # files that the next run tries again
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by its name."""
+        told: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name in ("failures", "notes", "asides"):
+            told[name] = [one.to_json() for one in told[name]]
+        kept = [asdict(one) | {"paths": list(one.paths)} for one in self.kept]
+        postponed = [{"path": one.name, "reason": one.reason} for one in self.postponed]
+        return told | {"unseen": dict(self.unseen), "gone": list(self.gone), "kept": kept, "postponed": postponed}
 
 
 class Run:

@@ -6,18 +6,16 @@ Exit codes: 0 found or done, 1 nothing found, 2 wrong use, 3 failed.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import signal
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from analogon.cli import analogy, bridge, evaluate, generate, label, prompts, train, voice
 from analogon.cli.terminal import (
@@ -27,8 +25,11 @@ from analogon.cli.terminal import (
     check_format,
     collection_folder,
     complain,
+    examples,
+    families,
     stderr,
     stdout,
+    write_json,
 )
 from analogon.settings import config
 from analogon.settings.arguments import superseded
@@ -36,17 +37,15 @@ from embed.errors import AnalogonError, UsageError, one_line, printable
 from embed.faults import machine_fault
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from analogon.demo.tour import Demo
-    from analogon.search.library import Library
-    from indexes.build import Report
-    from indexes.catalog import Failure, Note
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     help="Find, compare and combine sounds, pictures, texts and voices by meaning.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -56,7 +55,30 @@ app.add_typer(bridge.app, name="bridge")
 app.add_typer(voice.app, name="voice")
 
 
-@app.command()
+def _version(asked: bool) -> None:
+    if asked:
+        from analogon import __version__
+
+        stdout().print(f"analogon {__version__}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def analogon(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Find, compare and combine sounds, pictures, texts and voices by meaning."""
+
+
+@app.command(
+    epilog=examples(
+        "analogon index ~/Music -c music",
+        "analogon index ~/Music ~/Pictures -c mine --encoder clap --encoder clip",
+        "analogon index sounds -c drums --encoder starter --metadata sounds.csv --prune",
+    )
+)
 def index(
     paths: Annotated[list[str], typer.Argument(help="Files and folders.", show_default=False)],
     collection: CollectionOption = None,
@@ -78,89 +100,47 @@ def index(
     """Index files and folders; run it again whenever files were added."""
     from analogon.cli import show
     from analogon.cli.progress import progress
-    from analogon.service.filling import encoders_for, to_fill
-    from indexes.faiss import parse_memory
+    from analogon.service.indexing import Index
 
     if force and not prune:
         raise UsageError("--force goes with --prune: there is nothing to remove without it")
-    path = collection_folder(collection)
-    names = list(encoder or []) or encoders_for(path, paths, only or (), say=complain)
-    budget = memory or config.default_memory()
-    size = parse_memory(budget) if budget else None
-    with to_fill(path) as library, progress(stderr()) as listener:
-        report = library.index(
-            *paths,
-            encoders=names,
-            metadata=metadata,
-            key=key,
-            text_column=text_column,
-            only=only or (),
-            prune=prune,
-            force=force,
-            reread=reread,
-            retry=retry,
-            memory=size,
-            listener=listener,
-            confirm=listener.confirm if sys.stdin.isatty() and stderr().is_terminal else None,
-        )
-        lines = _report_lines(library, report)
-        for line in show.unseen_lines(report.unseen):
+    request = Index(
+        paths=tuple(paths),
+        collection=collection,
+        encoders=tuple(encoder or ()),
+        metadata=metadata,
+        key=key,
+        text_column=text_column,
+        only=tuple(only or ()),
+        memory=memory,
+        prune=prune,
+        force=force,
+        reread=reread,
+        retry=retry,
+    )
+    with progress(stderr()) as listener:
+        confirm = listener.confirm if sys.stdin.isatty() and stderr().is_terminal else None
+        indexed = request.run(listener, confirm=confirm)
+        option = f" -c {shlex.quote(collection)}" if collection else ""
+        for line in show.unseen_lines(indexed.report.unseen):
             complain(line)
-        for line in show.kept_lines(
-            report, asked=listener.asked, option=f" -c {shlex.quote(collection)}" if collection else ""
-        ):
+        for line in show.kept_lines(indexed.report, asked=listener.asked, option=option):
             complain(line)
-    console = stdout()
-    for line in lines:
-        console.print(line, markup=False)
-    if prune and report.kept and not listener.asked:
+    for line in show.indexed_lines(indexed):
+        stdout().print(line, markup=False)
+    if prune and indexed.report.kept and not listener.asked:
         raise typer.Exit(3)  # a nightly run should be seen to have left something undone
-    if not report.found:
+    if not indexed.report.found:
         raise typer.Exit(1)
 
 
-def _report_lines(library: Library, report: Report) -> list[str]:
-    from analogon.cli import show
-
-    counts = [
-        (report.new, "new"),
-        (report.known, "known"),
-        (report.changed, "changed"),
-        (report.moved, "moved"),
-        (report.duplicates, "with content that is here already"),
-        (report.removed, f"removed{show.few(report.gone) if not report.missing else ''}"),
-        (report.missing, f"no longer there{show.few(report.gone)} (--prune removes them)"),
-    ]
-    told = ", ".join(f"{number} {what}" for number, what in counts if number)
-    files, rows = report.found - report.rows, report.rows
-    found = " and ".join(f"{count} {what}" for count, what in ((files, "files"), (rows, "rows")) if count) or "nothing"
-    lines = [
-        f"{library.collection.name}: {found}"
-        + (f" ({told})" if told else "")
-        + f"; {report.vectors} new vectors in {report.seconds:.1f} s"
-    ]
-    if report.ignored:
-        lines.append(f"  passed over, of other kinds: {report.ignored}")
-    if report.matched is not None:
-        unused = f"; its rows that match no file here: {report.unused}" if report.unused else ""
-        lines.append(f"  files that the side table speaks of: {report.matched}{unused}")
-    skipped = sum(not failure.partly for failure in report.failures)
-    if report.failures:
-        partly = len(report.failures) - skipped
-        lines.append(f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures")
-    if report.notes:
-        lines.append(f"  noted of files that were indexed: {len(report.notes)}; all of it: analogon info --failures")
-    if report.postponed:
-        lines.append(f"  {len(report.postponed)} left for the next run, which tries them again by itself")
-    if report.still_failing:
-        lines.append(f"  {report.still_failing} failed before and stand unchanged; --retry tries them again")
-    for entry in library.describe()["spaces"]:
-        for modality, side in entry["modalities"].items():
-            lines.append(f"  {modality}: {side['vectors']} vectors in {entry['model']}, {side['index']}")
-    return lines
-
-
-@app.command()
+@app.command(
+    epilog=examples(
+        'analogon search "a slow piano" -c music',
+        'analogon search ./knock.wav -c drums -k 20 --where "duration < 2" -f paths',
+        'analogon search "2:rain + ./roof.wav - traffic" -c mine --to audio',
+    )
+)
 def search(
     query: Annotated[
         str,
@@ -195,26 +175,27 @@ def search(
     rain exclude(./car.wav, 0.3); id:12 is an item. Double quotes take words as they stand.
     """
     from analogon.cli import show
-    from analogon.search.library import Library
+    from analogon.service.searching import Search
 
     check_format(form, show.FORMATS)
     if encoder:
         raise UsageError(superseded("search --encoder", "search --space"))
-    with Library.open(collection_folder(collection)) as library:
-        hits = library.search(
-            query,
-            to=to,
-            k=k,
-            where=where,
-            offset=offset,
-            spaces=space or (),
-            parts=parts,
-            include_self=include_self,
-            by=by,
-            bridge=bridge,
-            rerank=rerank,
-            variety=variety,
-        )
+    request = Search(
+        query=query,
+        collection=collection,
+        to=to,
+        k=k,
+        where=where,
+        offset=offset,
+        spaces=tuple(space or ()),
+        parts=parts,
+        include_self=include_self,
+        by=by,
+        bridge=bridge,
+        rerank=rerank,
+        variety=variety,
+    )
+    hits = request.run()
     if hits.arithmetic:
         stderr().print(f"asked: {printable(hits.query)}", markup=False, soft_wrap=True)
     for note in hits.notes:
@@ -231,7 +212,7 @@ def search(
             sys.stdout.write(line + "\n")
 
 
-@app.command()
+@app.command(epilog=examples("analogon info -c music", "analogon info -c music --failures -f json"))
 def info(
     collection: CollectionOption = None,
     failures: Annotated[
@@ -240,92 +221,66 @@ def info(
     form: FormatOption = "table",
 ) -> None:
     """What a collection holds, in which spaces, and what was left out."""
-    from analogon.search.library import Library
+    from analogon.cli import show
+    from analogon.service.searching import Describe, ListFailures
 
     check_format(form)
-    console = stdout()
     path = collection_folder(collection)
     if collection is None and not (path / "manifest.json").is_file() and (names := config.collections()):
-        console.print(f"there is no collection called {path.name}; -c chooses one of these:", markup=False)
-        for name in names:
-            console.print(f"  {name}", markup=False)
-        return
-    with Library.open(path) as library:
-        if failures:
-            catalog = library.collection.catalog
-            told: list[Failure | Note] = [*catalog.failures(), *catalog.notes()]
-            for failure in told:
-                if form == "json":
-                    sys.stdout.write(json.dumps(asdict(failure), ensure_ascii=False) + "\n")
-                else:
-                    console.print(str(failure), markup=False)
+        lines = [f"there is no collection called {path.name}; -c chooses one of these:", *(f"  {one}" for one in names)]
+    elif failures:
+        found = ListFailures(collection=collection).run()
+        if form == "json":
+            write_json(*found.failures, *found.notes)
             return
-        facts = library.describe()
-    if form == "json":
-        sys.stdout.write(json.dumps(facts, ensure_ascii=False) + "\n")
-        return
-    console.print(f"{facts['name']}  {facts['path']}", markup=False)
-    console.print(
-        f"  {facts['sources']} files, {facts['contents']} different contents, {facts['items']} parts, "
-        f"{facts['bytes'] / 1e6:,.1f} MB on disk, {facts['failures']} left out wholly or partly"
-    )
-    for entry in facts["spaces"]:
-        console.print(f"  {entry['space']}", markup=False)
-        for modality, side in entry["modalities"].items():
-            console.print(f"    {modality}: {side['vectors']} vectors, {side['index']}", markup=False)
-    meaning = f" and by meaning with {facts['names']}" if facts["names"] else ""
-    console.print(f"  names are compared by their words{meaning}", markup=False)
-    for modality, count in facts["by_name_alone"].items():
-        console.print(f"    {modality}: {count} found by name alone", markup=False)
-    if facts["fields"]:
-        console.print(f"  fields for --where: {', '.join(facts['fields'])}", markup=False)
+        lines = [str(one) for one in (*found.failures, *found.notes)]
+    else:
+        described = Describe(collection=collection).run()
+        if form == "json":
+            write_json(described)
+            return
+        lines = list(show.description_lines(described))
+    for line in lines:
+        stdout().print(line, markup=False)
 
 
-@app.command()
+@app.command(epilog=examples("analogon rm ~/Music/old -c music", "analogon rm -c music --all"))
 def rm(
     paths: Annotated[list[str] | None, typer.Argument(help="Files or folders to forget.", show_default=False)] = None,
     collection: CollectionOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete the whole collection.")] = False,
 ) -> None:
     """Take files out of a collection, or delete the collection; the files themselves stay untouched."""
-    from analogon.search.library import Library
-    from indexes.writer import remove_collection
+    from analogon.service.indexing import Remove
 
-    path = collection_folder(collection)
-    if everything == bool(paths):
-        raise UsageError("name the files to forget, or say --all to delete the whole collection")
-    if everything:
-        remove_collection(path)
-        stdout().print(f"deleted {path}", markup=False)
+    removed = Remove(paths=tuple(paths or ()), collection=collection, everything=everything).run()
+    if removed.deleted is not None:
+        stdout().print(f"deleted {removed.deleted}", markup=False)
         return
-    with Library.open(path) as library:
-        gone = library.remove(*(paths or []))
-    stdout().print(f"{gone} files forgotten")
-    if not gone:
+    stdout().print(f"{removed.files} files forgotten")
+    if not removed.files:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    epilog=examples("analogon export music.parquet -c music", "analogon export vectors -c mine --encoder starter")
+)
 def export(
     target: Annotated[Path, typer.Argument(help="A .parquet file, or a folder for clip-retrieval's layout.")],
     collection: CollectionOption = None,
     encoder: EncoderOption = None,
 ) -> None:
     """Write a collection's items and vectors as parquet, or as clip-retrieval's folder of npy and parquet."""
-    from embed.models import shared
-    from indexes import exchange
-    from indexes.collection import Collection
+    from analogon.service.exchange import Export
 
-    with Collection.open(collection_folder(collection)) as opened:
-        space = shared(encoder[0]).space if encoder else None
-        if target.suffix == ".parquet":
-            count = exchange.export_parquet(opened, target, space=space)
-        else:
-            count = exchange.export_clip_retrieval(opened, target, space=space)
-    stdout().print(f"{count} items written to {target}", markup=False)
+    written = Export(target=target, collection=collection, encoder=encoder[0] if encoder else None).run()
+    stdout().print(f"{written.items} items written to {written.target}", markup=False)
 
 
-@app.command(name="import")
+@app.command(
+    name="import",
+    epilog=examples("analogon import music.parquet -c copy", "analogon import vectors -c theirs --encoder clip"),
+)
 def import_(
     source: Annotated[Path, typer.Argument(help="A .parquet file, or a folder in clip-retrieval's layout.")],
     collection: CollectionOption = None,
@@ -333,74 +288,53 @@ def import_(
 ) -> None:
     """Make a collection from exported vectors, or add them to one; nothing is encoded again."""
     from analogon.cli.progress import progress
-    from indexes import exchange
+    from analogon.service.exchange import Import
 
-    if not source.exists():
-        raise UsageError(f"{source}: no such file or folder")
-    name = encoder[0] if encoder else None
-    read = exchange.import_clip_retrieval if source.is_dir() else exchange.import_parquet
     with progress(stderr()) as listener:
-        report = read(collection_folder(collection), source, encoder=name)
-        for failure in report.failures:
-            listener.failed(failure)
-    stdout().print(f"{report.vectors} vectors of {report.found} rows taken in, {len(report.failures)} left out")
+        taken = Import(source=source, collection=collection, encoder=encoder[0] if encoder else None).run(listener)
+    stdout().print(f"{taken.vectors} vectors of {taken.found} rows taken in, {len(taken.failures)} left out")
 
 
-@app.command()
+@app.command(epilog=examples("analogon doctor starter", "analogon doctor -c music -f json"))
 def doctor(
-    encoder: Annotated[str | None, typer.Argument(help="An encoder; without one, a collection's own.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Argument(help="An encoder; without one, a collection's own.", autocompletion=families),
+    ] = None,
     collection: CollectionOption = None,
     form: FormatOption = "table",
 ) -> None:
     """Test an encoder before it costs a night: spread, determinism, finite values, fit, speed."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from analogon.evaluation.doctor import examine
-    from embed.models import shared
-    from indexes.collection import Collection
+    from analogon.cli import show
+    from analogon.service.examining import Examine, checks
 
     check_format(form)
-    opened = Collection.open(collection_folder(collection)) if collection or not encoder else None
-    if encoder:
-        patients = [shared(encoder)]
-    else:
-        assert opened is not None
-        patients = [opened.encoder(known) for known in opened.spaces]
-    console = stdout()
     healthy = True
-    for patient in patients:
-        diagnosis = examine(patient, collection=opened)
+    for diagnosis in Examine(encoder=encoder, collection=collection).diagnoses():
         healthy &= diagnosis.ok
         if form == "json":
-            for check in diagnosis.checks:
-                record = {"encoder": patient.space.model, "check": check.name, "ok": check.ok, "value": check.value}
-                sys.stdout.write(json.dumps({**record, "message": check.message}, ensure_ascii=False) + "\n")
+            write_json(*checks(diagnosis))
             continue
-        console.print(str(patient.space), markup=False)
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for check in diagnosis.checks:
-            mark = {True: "[green]ok[/]", False: "[bold red]FAILS[/]", None: "[yellow]note[/]"}[check.ok]
-            table.add_row(mark, check.name, escape(check.message))
-        console.print(table)
+        stdout().print(str(diagnosis.space), markup=False)
+        stdout().print(show.diagnosis_table(diagnosis))
     if not healthy:
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(epilog=examples("analogon demo", "analogon demo --keep first-steps --encoder starter"))
 def demo(
     keep: Annotated[Path | None, typer.Option(help="Leave the files and their collection in this folder.")] = None,
-    encoder: Annotated[str, typer.Option("--encoder", "-e", help="What to hear the sounds with.")] = "starter",
+    encoder: Annotated[
+        str, typer.Option("--encoder", "-e", help="What to hear the sounds with.", autocompletion=families)
+    ] = "starter",
 ) -> None:
     """Make a folder of sounds and pictures on the spot, index it and search it: a tour, and a test of everything."""
-    from analogon.demo.tour import Demo, place
+    from analogon.demo.tour import Demonstrate
 
     console = stdout()
     started = time.monotonic()
-    with place(keep) as folder:
-        tour = Demo(folder, encoder)
-        with contextlib.chdir(folder):
-            wrong = _guide(tour, console)
+    with Demonstrate(keep=keep, encoder=encoder).prepared() as tour, contextlib.chdir(tour.folder):
+        wrong = _guide(tour, console)
     console.print(f"\n{time.monotonic() - started:.1f} s in all. Now on a folder of your own:", markup=False)
     console.print(f"  analogon index ~/Music -c mine --encoder {encoder}", markup=False)
     console.print("  analogon search 'a slow piano' -c mine", markup=False)

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.progress import ProgressColumn as Column
 from rich.text import Text
 
+from analogon.cli.terminal import in_flags
 from embed.errors import MachineError, printable
 from indexes.build import Listener
 from indexes.catalog import Failure, Note
@@ -76,7 +77,7 @@ class Screen(Listener):
 
     def remark(self, text: str) -> None:
         self._console.print(
-            f"analogon: {printable(self._wording(text))}", markup=False, highlight=False, soft_wrap=True
+            f"analogon: {printable(in_flags(self._wording(text)))}", markup=False, highlight=False, soft_wrap=True
         )
 
     def postponed(self, fault: MachineError) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -18,13 +19,19 @@ from embed.errors import printable
 from embed.media import Modality
 
 if TYPE_CHECKING:
+    from analogon.evaluation.doctor import Diagnosis
     from analogon.generate.takes import Take
+    from analogon.search.description import Description
+    from analogon.service.indexing import Indexed
     from indexes.run import Report
 
 __all__ = [
     "FORMATS",
+    "description_lines",
+    "diagnosis_table",
     "few",
     "hits_table",
+    "indexed_lines",
     "kept_lines",
     "lines",
     "missing_line",
@@ -197,3 +204,71 @@ def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
             f"{files} found by name only, the content was not looked at: no encoder here takes {modality}; "
             f"--encoder {LOOKS_AT[modality]} does"
         )
+
+
+def indexed_lines(indexed: Indexed) -> Iterator[str]:
+    """What an indexing run did, and the vectors that the collection has since."""
+    report = indexed.report
+    counts = [
+        (report.new, "new"),
+        (report.known, "known"),
+        (report.changed, "changed"),
+        (report.moved, "moved"),
+        (report.duplicates, "with content that is here already"),
+        (report.removed, f"removed{few(report.gone) if not report.missing else ''}"),
+        (report.missing, f"no longer there{few(report.gone)} (--prune removes them)"),
+    ]
+    told = ", ".join(f"{number} {what}" for number, what in counts if number)
+    files, rows = report.found - report.rows, report.rows
+    found = " and ".join(f"{count} {what}" for count, what in ((files, "files"), (rows, "rows")) if count) or "nothing"
+    yield (
+        f"{indexed.collection.name}: {found}"
+        + (f" ({told})" if told else "")
+        + f"; {report.vectors} new vectors in {report.seconds:.1f} s"
+    )
+    if report.ignored:
+        yield f"  passed over, of other kinds: {report.ignored}"
+    if report.matched is not None:
+        unused = f"; its rows that match no file here: {report.unused}" if report.unused else ""
+        yield f"  files that the side table speaks of: {report.matched}{unused}"
+    skipped = sum(not failure.partly for failure in report.failures)
+    if report.failures:
+        partly = len(report.failures) - skipped
+        yield f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures"
+    if report.notes:
+        yield f"  noted of files that were indexed: {len(report.notes)}; all of it: analogon info --failures"
+    if report.postponed:
+        yield f"  {len(report.postponed)} left for the next run, which tries them again by itself"
+    if report.still_failing:
+        yield f"  {report.still_failing} failed before and stand unchanged; --retry tries them again"
+    for space in indexed.collection.spaces:
+        for modality, side in space.modalities.items():
+            yield f"  {modality}: {side.vectors} vectors in {space.model}, {side.index}"
+
+
+def description_lines(described: Description) -> Iterator[str]:
+    """What a collection holds."""
+    yield f"{described.name}  {described.path}"
+    yield (
+        f"  {described.sources} files, {described.contents} different contents, {described.items} parts, "
+        f"{described.bytes / 1e6:,.1f} MB on disk, {described.failures} left out wholly or partly"
+    )
+    for space in described.spaces:
+        yield f"  {space.space}"
+        for modality, side in space.modalities.items():
+            yield f"    {modality}: {side.vectors} vectors, {side.index}"
+    meaning = f" and by meaning with {described.names}" if described.names else ""
+    yield f"  names are compared by their words{meaning}"
+    for modality, count in described.by_name_alone.items():
+        yield f"    {modality}: {count} found by name alone"
+    if described.fields:
+        yield f"  fields for --where: {', '.join(described.fields)}"
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> Table:
+    """The checks of one encoder: how it went, what was checked, what is to be said of it."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for check in diagnosis.checks:
+        mark = {True: "[green]ok[/]", False: "[bold red]FAILS[/]", None: "[yellow]note[/]"}[check.ok]
+        table.add_row(mark, check.name, escape(check.message))
+    return table

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import typer
 from rich.console import Console
@@ -23,20 +26,69 @@ __all__ = [
     "bars",
     "check_format",
     "collection_folder",
+    "collections",
     "complain",
+    "examples",
+    "families",
+    "in_flags",
     "model_name",
     "stderr",
     "stdout",
+    "write_json",
 ]
 
+
+class Result(Protocol):
+    """What a request gives, or a part of it."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def families(incomplete: str) -> list[str]:
+    """The families of encoders that a word may become, for a shell's completion."""
+    from embed.encoder import families as known
+
+    return [name for name in known() if name.startswith(incomplete)]
+
+
+def collections(incomplete: str) -> list[str]:
+    """The collections that a word may become, for a shell's completion."""
+    return [name for name in config.collections() if name.startswith(incomplete)]
+
+
 CollectionOption = Annotated[
-    str | None, typer.Option("-c", "--collection", help="A collection's name, or the path of its folder.")
+    str | None,
+    typer.Option(
+        "-c",
+        "--collection",
+        help="A collection's name, or the path of its folder.",
+        autocompletion=collections,
+    ),
 ]
 EncoderOption = Annotated[
     list[str] | None,
-    typer.Option("--encoder", "-e", help="family:model, or a TOML file that describes a space; may be repeated."),
+    typer.Option(
+        "--encoder",
+        "-e",
+        help="family:model, or a TOML file that describes a space; may be repeated.",
+        autocompletion=families,
+    ),
 ]
 FormatOption = Annotated[str, typer.Option("-f", "--format", help="table or json.")]
+FLAGS: Final[Mapping[str, str]] = {
+    "candidates": "--candidates",
+    "collection": "-c",
+    "encoder": "--encoder",
+    "encoders": "--encoder",
+    "everything": "--all",
+    "like": "--like",
+    "prune": "--prune",
+    "report": "--report",
+    "retry": "--retry",
+    "text_column": "--text-column",
+    "where": "--where",
+}
+"""The flags of parameters that messages speak of."""
 TABLE_OR_JSON: Final = ("table", "json")
 
 
@@ -53,8 +105,29 @@ def stderr() -> Console:
 
 
 def complain(text: str) -> None:
-    """One line on stderr."""
-    stderr().print(f"analogon: {printable(text)}", markup=False, soft_wrap=True)
+    """One line on stderr, in the words of the command line."""
+    stderr().print(f"analogon: {printable(in_flags(text))}", markup=False, soft_wrap=True)
+
+
+def in_flags(text: str) -> str:
+    """What is said below the command line, in its words: a `parameter` is called by its flag.
+
+    >>> in_flags("name an encoder with `encoders`, such as clap")
+    'name an encoder with --encoder, such as clap'
+    """
+    return re.sub(r"`(\w+)`", lambda found: FLAGS.get(found[1], found[0]), text)
+
+
+def examples(*commands: str) -> str:
+    """What ends a command's help: how it is called, for what."""
+    return "\b\n" + "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+
+
+def write_json(*results: Result | Mapping[str, Any]) -> None:
+    """Results on stdout, an object a line."""
+    for one in results:
+        fields = one if isinstance(one, Mapping) else one.to_json()
+        sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
 def collection_folder(collection: str | None) -> Path:

@@ -33,12 +33,13 @@ from analogon.phrases.pieces import short
 from analogon.prompts import Prompt
 from analogon.search.hits import Hits
 from analogon.search.library import Library
+from analogon.service.request import Request
 from embed.encoder import resolve
 from embed.errors import UsageError
 from embed.models import shared
 from indexes.build import Listener, Report
 
-__all__ = ["KINDS", "Answer", "Demo", "Made", "Question", "place"]
+__all__ = ["KINDS", "Answer", "Demo", "Demonstrate", "Demonstration", "Made", "Question", "place"]
 
 KINDS: Final = (
     *("rain", "sea", "thunder", "fire", "cricket", "bird", "dog", "baby", "heartbeat", "applause", "broken glass"),
@@ -82,6 +83,9 @@ class Answer:
     kinds: tuple[str, ...]
     wrong: str
 
+    def to_json(self) -> dict[str, Any]:
+        return {"command": self.command, "kinds": list(self.kinds), "wrong": self.wrong} | self.hits.to_json()
+
 
 SOUND: Final = {"by": "content", "to": "audio"}
 QUESTIONS: Final = (
@@ -110,6 +114,10 @@ class Made:
     takes: tuple[Take, ...]
     remarks: tuple[str, ...]
     wrong: str
+
+    def to_json(self) -> dict[str, Any]:
+        takes = [{"path": str(take.path)} | dict(take.record) for take in self.takes]
+        return {"command": self.command, "takes": takes, "remarks": list(self.remarks), "wrong": self.wrong}
 
 
 PROMPT: Final = "a dog barking"
@@ -269,6 +277,57 @@ class Demo:
     def _one_of(self, kind: str) -> Path:
         """A file of a kind whose name does not tell it."""
         return next(path for path, known in self.kinds.items() if known == kind and "unsorted" in path.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """What was made, how it was indexed, how every question was answered, and the takes, where there are any."""
+
+    made: str
+    report: Report
+    answers: tuple[Answer, ...]
+    takes: Made | None
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """The commands that did not do as they should, each with what is wrong."""
+        steps: list[Answer | Made] = [*self.answers, *([self.takes] if self.takes else [])]
+        return tuple(f"{step.command}: {step.wrong}" for step in steps if step.wrong)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "made": self.made,
+            "report": self.report.to_json(),
+            "answers": [answer.to_json() for answer in self.answers],
+            "takes": None if self.takes is None else self.takes.to_json(),
+            "wrong": list(self.wrong),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstrate(Request):
+    """A demonstration with an encoder; its files are left in the folder ``keep``, where one is named."""
+
+    keep: Path | None = None
+    encoder: str = "starter"
+
+    @contextmanager
+    def prepared(self) -> Iterator[Demo]:
+        """A demonstration to go through step by step; its folder is gone afterwards unless it is kept."""
+        with place(self.keep) as folder:
+            yield Demo(folder, self.encoder)
+
+    def run(self, listener: Listener | None = None) -> Demonstration:
+        """Go through all of it. Raises ``UsageError``, ``EncoderError``, and ``Cancelled`` where that is asked for."""
+        listener = listener or Listener()
+        with self.prepared() as tour:
+            made = tour.make()
+            report = tour.index(listener)
+            answers = []
+            for answer in tour.answers():
+                answers.append(answer)
+                listener.check()
+            return Demonstration(made, report, tuple(answers), tour.generate())
 
 
 def _typed(path: Path) -> str:

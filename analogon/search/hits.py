@@ -113,6 +113,10 @@ class Hits(Sequence[Hit]):
         ]
         return "\n".join([f"{len(self)} hits for {self.query}", *lines])
 
+    def to_json(self) -> dict[str, Any]:
+        """What was asked, as it prints itself, the hits, and what is to be said of them."""
+        return {"query": self.query, "hits": [hit.to_json() for hit in self], "notes": list(self.notes)}
+
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{hit.rank}</td><td>{hit.score:.3f}</td><td>{preview(hit.media)}</td><td style='text-align:left'>"

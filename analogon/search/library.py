@@ -17,6 +17,7 @@ from analogon.query import Text, excludes, leaves, without_excludes
 from analogon.search.ask import QueryLike, ResolvedQuery
 from analogon.search.background import Background
 from analogon.search.background import rescore as rescored
+from analogon.search.description import Description
 from analogon.search.hits import Hits
 from analogon.search.hubness import METHODS, mmr, relative_to_best
 from analogon.search.joining import Candidate, CandidateList, joined
@@ -440,30 +441,9 @@ class Library:
             writer.remove(sources)
         return len({source.path for source in sources})
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Description:
         """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk, names."""
-        collection = self.collection
-        counts = collection.catalog.counts()
-        spaces = []
-        for known in collection.spaces:
-            sides = {}
-            for modality in collection.modalities(known.space):
-                index = collection.index(known.space, modality)
-                sides[modality] = {"vectors": index.size, "index": index.description}
-            spaces.append({"model": known.space.model, "space": str(known.space), "modalities": sides})
-        return {
-            "name": collection.name,
-            "path": str(collection.path),
-            "sources": counts["source"],
-            "contents": counts["content"],
-            "items": counts["item"],
-            "failures": len(collection.catalog.failures()),
-            "bytes": sum(file.stat().st_size for file in collection.path.rglob("*") if file.is_file()),
-            "fields": sorted(collection.catalog.fields()),
-            "spaces": spaces,
-            "names": collection.names.space.model if collection.names else None,
-            "by_name_alone": collection.catalog.unseen(),
-        }
+        return Description.of(self.collection)
 
     def _targets(
         self, asked: ResolvedQuery, to: str | None, names: Sequence[EncoderName]

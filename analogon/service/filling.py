@@ -1,4 +1,4 @@
-"""A collection to put something into: with which encoders, and made where there is none."""
+"""The collection that a request is about: opened, or made where there is none, and with which encoders it is filled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,22 @@ from analogon.settings import config, defaults
 from indexes.collection import Collection
 from indexes.writer import remove_collection
 
-__all__ = ["encoders_for", "to_fill"]
+__all__ = ["encoders_for", "folder_of", "opened", "to_fill"]
+
+
+def folder_of(collection: str | None) -> Path:
+    """The folder of the collection that a request names, by its name or its path; of the usual one for None."""
+    return config.collection_path(collection or config.default_collection())
+
+
+@contextmanager
+def opened(collection: str | None, library: Library | None = None) -> Iterator[Library]:
+    """A request's collection to ask: ``library`` where the caller has it open, and it stays so. Raises as ``open``."""
+    if library is not None:
+        yield library
+        return
+    with Library.open(folder_of(collection)) as found:
+        yield found
 
 
 def encoders_for(
@@ -31,8 +46,8 @@ def encoders_for(
 def _keeps_encoders(collection: Path) -> bool:
     if not (collection / "manifest.json").is_file():
         return False
-    with Collection.open(collection) as opened:
-        return bool(opened.spaces)
+    with Collection.open(collection) as found:
+        return bool(found.spaces)
 
 
 @contextmanager

@@ -226,7 +226,7 @@ def test_a_collection_that_outgrows_the_scan_says_which_index_and_how_well_it_fi
     table.write_text("text\n" + "\n".join(dict.fromkeys(texts)) + "\n")
     with analogon.open(tmp_path / "c", create=True) as library:
         library.index(folder, table, encoders=[ENCODER], text_column="text")
-        sides = library.describe()["spaces"][0]["modalities"]
+        sides = library.describe().to_json()["spaces"][0]["modalities"]
         assert "HNSW" in sides["audio"]["index"] and "text queries" in sides["audio"]["index"]
         assert "recall@10" in sides["text"]["index"] and "text queries" not in sides["text"]["index"]
         expected = [path for path, _ in ranked(folder, Media.from_text("dog bell"), "*.wav")[:5]]
@@ -235,10 +235,10 @@ def test_a_collection_that_outgrows_the_scan_says_which_index_and_how_well_it_fi
         for cache in (library.collection.path / "indexes").iterdir():
             cache.write_bytes(cache.read_bytes()[:-20])
     with analogon.open(tmp_path / "c") as library:
-        assert "exact" in library.describe()["spaces"][0]["modalities"]["audio"]["index"]
+        assert "exact" in library.describe().spaces[0].modalities["audio"].index
         assert [hit.path for hit in library.search("dog bell", to="audio", k=5)] == expected
         library.index(folder)
-        assert "HNSW" in library.describe()["spaces"][0]["modalities"]["audio"]["index"]
+        assert "HNSW" in library.describe().spaces[0].modalities["audio"].index
 
 
 # -- vectors, several spaces, old names, closed ones ------------------------------------------------------------------

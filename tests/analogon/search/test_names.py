@@ -142,7 +142,7 @@ def test_pictures_answer_by_name_where_nothing_looks_at_them(deaf: str, folder: 
     with analogon.open(tmp_path / "c", create=True) as library:
         report = library.index(folder, encoders=[deaf])
         assert report.unseen == {"image": 1} and report.failures == []
-        assert library.describe()["by_name_alone"] == {"image": 1}
+        assert library.describe().by_name_alone == {"image": 1}
         hits = library.search("a crow", to="image")
         assert stems(hits) == ["crow"] and hits[0].reasons == ("name",) and hits[0].media.modality == "image"
         (note,) = hits.notes
@@ -184,7 +184,7 @@ def test_the_encoder_of_names_is_chosen_once_and_kept(
     monkeypatch.delenv("ANALOGON_NAME_ENCODER")
     with analogon.open(tmp_path / "c") as library:
         library.index(folder)
-        assert library.describe()["names"] == NAMES
+        assert library.describe().names == NAMES
         assert library.search("crow call", by="name")[0].space_name == NAMES
         family(monkeypatch, tmp_path / "plugins", "mute2", {"audio"})
         with pytest.raises(UnsupportedModality, match="cannot compare names: it takes no text"):

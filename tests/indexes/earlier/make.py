@@ -52,7 +52,7 @@ def samples() -> None:
 
 def answers(library: analogon.Library) -> dict[str, object]:
     """What the program tells of the collection, and what it finds."""
-    facts = {key: value for key, value in library.describe().items() if key not in ("path", "bytes", "name")}
+    facts = {key: value for key, value in library.describe().to_json().items() if key not in ("path", "bytes", "name")}
     found = []
     for asked in QUERIES:
         options = dict(asked)

@@ -1,0 +1,82 @@
+"""What a collection holds, as one value: counts, spaces with their indexes, fields, size on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from embed.media import Modality
+from indexes.collection import Collection
+
+__all__ = ["Description", "Side", "SpaceSummary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The vectors of one modality in a space: how many, and what kind of index they are searched with."""
+
+    vectors: int
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceSummary:
+    """A space: its model, its identity in words, and what it holds of each modality."""
+
+    model: str
+    space: str
+    modalities: Mapping[Modality, Side]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a collection holds.
+
+    ``sources`` are files and rows of tables, ``contents`` the different ones among them, ``items`` their parts.
+    ``failures`` counts what was left out, ``bytes`` are those of the folder, ``fields`` are those of filters. ``names``
+    is the model in whose space names are compared, None where their words are. ``by_name_alone`` counts the files of
+    each modality that no encoder here takes.
+    """
+
+    name: str
+    path: str
+    sources: int
+    contents: int
+    items: int
+    failures: int
+    bytes: int
+    fields: tuple[str, ...]
+    spaces: tuple[SpaceSummary, ...]
+    names: str | None
+    by_name_alone: Mapping[Modality, int]
+
+    @classmethod
+    def of(cls, collection: Collection) -> Description:
+        """Describe an open collection. Brings its indexes up to date, which may take a while after an import."""
+        counts = collection.catalog.counts()
+        spaces = []
+        for known in collection.spaces:
+            sides = {}
+            for modality in collection.modalities(known.space):
+                index = collection.index(known.space, modality)
+                sides[modality] = Side(index.size, index.description)
+            spaces.append(SpaceSummary(known.space.model, str(known.space), sides))
+        return cls(
+            collection.name,
+            str(collection.path),
+            counts["source"],
+            counts["content"],
+            counts["item"],
+            len(collection.catalog.failures()),
+            sum(file.stat().st_size for file in collection.path.rglob("*") if file.is_file()),
+            tuple(sorted(collection.catalog.fields())),
+            tuple(spaces),
+            collection.names.space.model if collection.names else None,
+            collection.catalog.unseen(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it by name, as JSON's own types."""
+        fields = asdict(self)
+        return fields | {"fields": list(self.fields), "spaces": list(fields["spaces"])}
