@@ -27,11 +27,11 @@ import numpy.typing as npt
 import torch
 
 from embed import decode
-from embed import listener as listening
 from embed.encoder import AudioInput, Encoder, load, resolve
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.static import StaticEncoder
 from embed.errors import AnalogonError, EncoderError, MediaError, UnsupportedModality, UsageError, one_line
+from embed.listener import Listener
 from embed.logmag import LogMagnitudes
 from embed.media import Media, content_hash
 from embed.pipeline import Encoded, encode_stream
@@ -42,7 +42,7 @@ from embed.training.mixing import Mixer, Recordings, Samples, by_length, from_by
 from embed.training.network import Batch, Shape, Student, as_tensor, fit
 from embed.training.output import new_folder, refuse_existing
 
-__all__ = ["Comparison", "Listener", "Recipe", "Sounds", "Teacher", "compare", "gather", "held_out", "learn", "work_of"]
+__all__ = ["Comparison", "Recipe", "Sounds", "Teacher", "compare", "gather", "held_out", "learn", "work_of"]
 
 MEL: Final = LogMagnitudes()
 FRAMES: Final = 192
@@ -74,13 +74,6 @@ class Recipe:
         if min(self.mixtures, self.steps) < 1 or self.seed < 0:
             given = f"{self.mixtures}, {self.steps} and {self.seed}"
             raise UsageError(f"mixtures and steps are at least 1, and a seed at least 0; not {given}")
-
-
-class Listener(listening.Listener):
-    """What a run tells while it works, beside what every work does."""
-
-    def foretold(self, sounds: int, mixing: float, teaching: float) -> None:
-        """From ``sounds`` sounds on it will take ``mixing`` seconds to mix and ``teaching`` seconds to teach."""
 
 
 class _Phase:
@@ -308,6 +301,7 @@ def learn(
     """Make ``output`` a folder of the ``student`` family that has learnt from teacher ``name`` on the sounds ``paths``.
 
     ``media`` is the folder that they were found in. The same arguments give the same weights, in one run or several.
+    ``listener`` hears of phases and sounds, of each sound that is skipped, and how long it will take as a remark.
     Raises ``UsageError`` where ``output`` is there, or where its work folder is that of other arguments;
     ``UnsupportedModality``, ``EncoderError``, ``MissingPackage``, and ``Cancelled`` where ``listener`` asks for that:
     what was mixed and taught until then is kept.
@@ -343,7 +337,11 @@ def _learn(
     taught = np.flatnonzero(~test)
     weights = by_length(recordings.lengths[taught] / MEL.rate)
     mixer = Mixer(recordings, taught, taught, weights / weights.sum(), LENGTH, MEL.rate)
-    listener.foretold(len(taught), *_foretell(teacher, mixer, recipe, work))
+    mixing, teaching = _foretell(teacher, mixer, recipe, work)
+    listener.remark(
+        f"{len(taught):,} sounds to learn on: about {_minutes(mixing + teaching)}, of which {_minutes(mixing)} for "
+        f"{recipe.mixtures:,} mixtures, {_minutes(teaching)} for {recipe.steps:,} steps"
+    )
     shards = _mix(teacher, mixer, recipe, work, listener)
     student = _teach(teacher, shards, recipe, work, listener)
     with new_folder(output) as folder:
@@ -398,6 +396,18 @@ def _foretell(teacher: Teacher, mixer: Mixer, recipe: Recipe, work: Path) -> tup
     checkpoint = work / "checkpoint.pt"
     step = int(torch.load(checkpoint, weights_only=True)["step"]) if checkpoint.is_file() else 0
     return mixing * max(0, recipe.mixtures - there), teaching * max(0, recipe.steps - step)
+
+
+def _minutes(seconds: float) -> str:
+    """A rough length of time.
+
+    >>> _minutes(12.3), _minutes(95), _minutes(4000)
+    ('12 s', '2 min', '1 h 7 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _mix(teacher: Teacher, mixer: Mixer, recipe: Recipe, work: Path, listener: Listener) -> list[npt.NDArray[np.void]]:

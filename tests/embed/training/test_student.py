@@ -19,12 +19,13 @@ from embed import Encoder, Media
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.student import StudentEncoder
 from embed.errors import UsageError
+from embed.listener import Listener
 from embed.space import Space
 from embed.training import network
 from embed.training import student as training
 from embed.training.mixing import Recordings
 from embed.training.network import Shape
-from embed.training.student import Comparison, Listener, Recipe, Sounds, Teacher, compare, gather, held_out, learn
+from embed.training.student import Comparison, Recipe, Sounds, Teacher, compare, gather, held_out, learn
 from tests.command_line import exit_code
 from tests.embed.encoders import tiny_conse
 
