@@ -4,7 +4,7 @@
 
     AnalogonError                 one line that a person can act on; the root of all
     ├── UsageError                what was asked for cannot be done as asked
-    │   ├── FilterError           a --where expression does not parse; says the column
+    │   ├── FilterError           a filter does not parse; says the column
     │   ├── QueryError            a query's expression does not parse; says the column
     │   ├── SsmlError             an SSML document cannot be spoken; says the line
     │   └── UnsupportedModality   this encoder or collection has no such side
@@ -23,7 +23,9 @@
         ├── CollectionLocked      another process is writing to it
         └── CollectionDamaged     its files contradict each other (indexes.faiss.IndexDamaged: only a cache does)
 
-A message gives both values that disagree, and the way out.
+A message gives both values that disagree, and the way out. It knows no door: a parameter or an action that it speaks
+of stands between backquotes, "`encoders=clap`" or "`index(FOLDER, collection=drums)`", and each door says that in its
+own words.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ class FilterError(UsageError):
         self.reason = reason
         self.expression = expression
         self.column = column
-        super().__init__(f"--where, column {column}: {reason} in: {expression}")
+        super().__init__(f"`where`, column {column}: {reason} in: {expression}")
 
 
 class QueryError(UsageError):

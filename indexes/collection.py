@@ -134,7 +134,7 @@ class Collection:
         path = path.expanduser().resolve()
         if not (path / "manifest.json").is_file():
             raise CollectionNotFound(
-                f"{path}: no collection there{_beside(path)}; analogon index FOLDER -c {path.name} makes one"
+                f"{path}: no collection there{_beside(path)}; `index(FOLDER, collection={path.name})` makes one"
             )
         collection = cls(path, read_manifest(path), Catalog(path / "catalog.sqlite"))
         for store in collection.catalog.stores():
@@ -185,7 +185,7 @@ class Collection:
         if encoder.space != known.space:
             raise SpaceMismatch(
                 f"{self.name} was indexed with {known.space}; what is there now under that name is "
-                f"{encoder.space}. Put the old model back, name it with --encoder, or index into a new collection"
+                f"{encoder.space}. Put the old model back, name it with `encoders`, or index into a new collection"
             )
         return encoder
 

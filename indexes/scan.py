@@ -172,7 +172,7 @@ class Scan:
                     elif path != root:
                         self.report.ignored += 1
                     else:
-                        raise UsageError(f"{path} is a table: name the column that holds its texts with --text-column")
+                        raise UsageError(f"{path} is a table: name the column that holds its texts with `text_column`")
                 elif not kinds and path == root and self.plan.only is None:
                     if holds:
                         self.run.fail(path, f"unsupported here: no encoder of this run takes {holds[0]}")

@@ -191,7 +191,7 @@ class Writer:
         """Say something of contents, all of it or nothing: content -> field -> value; None takes a field away.
 
         What is said stays through indexing runs, and goes with its content. A file's own columns, from a side table,
-        win over it where names are the same: a person gave them. Raises ``UsageError`` for a name that ``--where``
+        win over it where names are the same: a person gave them. Raises ``UsageError`` for a name that filters
         could not use, or that already means something else there.
         """
         for name in {name for fields in labels.values() for name in fields}:

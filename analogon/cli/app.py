@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analogon.cli import analogy, bridge, evaluate, generate, label, prompts, train, voice
+from analogon.cli.examples import show_examples
 from analogon.cli.terminal import (
     CollectionOption,
     EncoderOption,
@@ -25,7 +26,6 @@ from analogon.cli.terminal import (
     check_format,
     collection_folder,
     complain,
-    examples,
     families,
     stderr,
     stdout,
@@ -72,13 +72,7 @@ def analogon(
     """Find, compare and combine sounds, pictures, texts and voices by meaning."""
 
 
-@app.command(
-    epilog=examples(
-        "analogon index ~/Music -c music",
-        "analogon index ~/Music ~/Pictures -c mine --encoder clap --encoder clip",
-        "analogon index sounds -c drums --encoder starter --metadata sounds.csv --prune",
-    )
-)
+@app.command()
 def index(
     paths: Annotated[list[str], typer.Argument(help="Files and folders.", show_default=False)],
     collection: CollectionOption = None,
@@ -134,13 +128,7 @@ def index(
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog=examples(
-        'analogon search "a slow piano" -c music',
-        'analogon search ./knock.wav -c drums -k 20 --where "duration < 2" -f paths',
-        'analogon search "2:rain + ./roof.wav - traffic" -c mine --to audio',
-    )
-)
+@app.command()
 def search(
     query: Annotated[
         str,
@@ -212,7 +200,7 @@ def search(
             sys.stdout.write(line + "\n")
 
 
-@app.command(epilog=examples("analogon info -c music", "analogon info -c music --failures -f json"))
+@app.command()
 def info(
     collection: CollectionOption = None,
     failures: Annotated[
@@ -244,7 +232,7 @@ def info(
         stdout().print(line, markup=False)
 
 
-@app.command(epilog=examples("analogon rm ~/Music/old -c music", "analogon rm -c music --all"))
+@app.command()
 def rm(
     paths: Annotated[list[str] | None, typer.Argument(help="Files or folders to forget.", show_default=False)] = None,
     collection: CollectionOption = None,
@@ -262,9 +250,7 @@ def rm(
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog=examples("analogon export music.parquet -c music", "analogon export vectors -c mine --encoder starter")
-)
+@app.command()
 def export(
     target: Annotated[Path, typer.Argument(help="A .parquet file, or a folder for clip-retrieval's layout.")],
     collection: CollectionOption = None,
@@ -277,10 +263,7 @@ def export(
     stdout().print(f"{written.items} items written to {written.target}", markup=False)
 
 
-@app.command(
-    name="import",
-    epilog=examples("analogon import music.parquet -c copy", "analogon import vectors -c theirs --encoder clip"),
-)
+@app.command(name="import")
 def import_(
     source: Annotated[Path, typer.Argument(help="A .parquet file, or a folder in clip-retrieval's layout.")],
     collection: CollectionOption = None,
@@ -295,7 +278,7 @@ def import_(
     stdout().print(f"{taken.vectors} vectors of {taken.found} rows taken in, {len(taken.failures)} left out")
 
 
-@app.command(epilog=examples("analogon doctor starter", "analogon doctor -c music -f json"))
+@app.command()
 def doctor(
     encoder: Annotated[
         str | None,
@@ -321,7 +304,7 @@ def doctor(
         raise typer.Exit(3)
 
 
-@app.command(epilog=examples("analogon demo", "analogon demo --keep first-steps --encoder starter"))
+@app.command()
 def demo(
     keep: Annotated[Path | None, typer.Option(help="Leave the files and their collection in this folder.")] = None,
     encoder: Annotated[
@@ -381,6 +364,7 @@ analogy.register(app)
 label.register(app)
 generate.register(app)
 prompts.register(app)
+show_examples(app)
 
 
 def main() -> None:

@@ -28,7 +28,6 @@ __all__ = [
     "collection_folder",
     "collections",
     "complain",
-    "examples",
     "families",
     "in_flags",
     "model_name",
@@ -89,6 +88,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "where": "--where",
 }
 """The flags of parameters that messages speak of."""
+SPOKEN: Final = re.compile(r"`(?P<name>[a-z_]+)(?:\((?P<arguments>[^`]*)\)|=(?P<value>[^`]*))?`")
 TABLE_OR_JSON: Final = ("table", "json")
 
 
@@ -110,17 +110,26 @@ def complain(text: str) -> None:
 
 
 def in_flags(text: str) -> str:
-    """What is said below the command line, in its words: a `parameter` is called by its flag.
+    """What is said below the command line, in its words: parameters by their flags, actions by their commands.
 
-    >>> in_flags("name an encoder with `encoders`, such as clap")
-    'name an encoder with --encoder, such as clap'
+    >>> in_flags("name an encoder with `encoders`, such as clap; `encoders=clap` hears better")
+    'name an encoder with --encoder, such as clap; --encoder clap hears better'
+    >>> in_flags("there is none; `index(FOLDER, collection=drums)` makes one")
+    'there is none; analogon index FOLDER -c drums makes one'
     """
-    return re.sub(r"`(\w+)`", lambda found: FLAGS.get(found[1], found[0]), text)
+    return SPOKEN.sub(_in_flags, text)
 
 
-def examples(*commands: str) -> str:
-    """What ends a command's help: how it is called, for what."""
-    return "\b\n" + "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+def _in_flags(found: re.Match[str]) -> str:
+    if found["arguments"] is not None:
+        words = [_argument(one.strip()) for one in found["arguments"].split(",") if one.strip()]
+        return " ".join(["analogon", *found["name"].split("_"), *words])
+    return _argument(found[0][1:-1]) if found["value"] is not None else FLAGS.get(found["name"], found[0])
+
+
+def _argument(written: str) -> str:
+    name, equals, value = written.partition("=")
+    return f"{FLAGS.get(name, '--' + name.replace('_', '-'))} {value}".rstrip() if equals else written
 
 
 def write_json(*results: Result | Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from analogon.cli.terminal import bars, examples, families
+from analogon.cli.terminal import bars, families
 
 __all__ = ["app"]
 
@@ -20,12 +20,7 @@ def train() -> None:
     """Make a small encoder from a large one."""
 
 
-@app.command(
-    epilog=examples(
-        "analogon train static --teacher sentence:./all-MiniLM-L6-v2 -o table",
-        "analogon train static --teacher sentence:./all-MiniLM-L6-v2 -o sounds --template 'the sound of {}' --dim 128",
-    )
-)
+@app.command()
 def static(
     teacher: Annotated[str, typer.Option(help="An encoder of texts, such as sentence:PATH.", autocompletion=families)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The new encoder's folder.")],
@@ -61,12 +56,7 @@ def static(
     console.print(f"        analogon search QUERY -e static:{made.output}", markup=False)
 
 
-@app.command(
-    epilog=examples(
-        "analogon train student --teacher clap --media ~/Samples -o ear",
-        "analogon train student --teacher starter --media sounds -o small --mixtures 2000 --steps 500",
-    )
-)
+@app.command()
 def student(
     teacher: Annotated[
         str,

@@ -155,7 +155,7 @@ class Library:
         ]
         if not pairs:
             raise UsageError(
-                f"{self.collection.name} has no encoder yet: name one with --encoder, such as clap or clip"
+                f"{self.collection.name} has no encoder yet: name one with `encoders`, such as clap or clip"
             )
         report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder), confirm=confirm)
         self._prepare(listener)

@@ -157,7 +157,9 @@ def choose_encoders(
     ``say`` gets a line before each download, and one line with the choice and its reason.
     """
     if not modalities:
-        say(f"no encoder named: {SMALL}, since there are neither sounds nor pictures (--encoder sentence reads better)")
+        say(
+            f"no encoder named: {SMALL}, since there are neither sounds nor pictures (`encoders=sentence` reads better)"
+        )
         return [SMALL]
     had: dict[Modality, str] = {}
     reasons: list[str] = []
@@ -173,7 +175,7 @@ def choose_encoders(
         else:
             had[candidate.modality] = candidate.name
     if not had:
-        say(f"no encoder named: {SMALL}, since {reasons[0]} (CLAP and CLIP hear and see better: --encoder clap)")
+        say(f"no encoder named: {SMALL}, since {reasons[0]} (CLAP and CLIP hear and see better: `encoders=clap`)")
         return [SMALL]
     told = [f"{name} for {WORDS[modality]}" for modality, name in had.items()]
     names = list(had.values())

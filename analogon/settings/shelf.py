@@ -37,7 +37,7 @@ class Kept:
 class Shelf:
     """All things of one ``kind`` ("relation"), each in ``home()/relations/NAME.safetensors``.
 
-    ``verb`` is the command that makes one: ``analogon relation fit``.
+    ``verb`` is what makes one: a relation is ``fit``.
     """
 
     kind: str
@@ -75,7 +75,7 @@ class Shelf:
 
         path = self.path(name)
         if not path.is_file():
-            there = ", ".join(self.names()) or f"none yet; analogon {self.kind} {self.verb} makes one"
+            there = ", ".join(self.names()) or f"none yet; `{self.kind}_{self.verb}()` makes one"
             raise UsageError(f"there is no {self.kind} called {name!r}; there are: {there}")
         try:
             with safe_open(path, "numpy") as file:

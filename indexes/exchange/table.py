@@ -85,7 +85,7 @@ class Table:
             raise SpaceMismatch(f"{self.path} holds vectors of {said.space}; the encoder named is {named.space}")
         known = named or said
         if known is None:
-            raise UsageError(f"{self.path} does not say which model made its vectors: name it with --encoder")
+            raise UsageError(f"{self.path} does not say which model made its vectors: name it with `encoder`")
         return known
 
     def _said_space(self) -> KnownSpace | None:

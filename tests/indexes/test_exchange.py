@@ -244,7 +244,7 @@ def test_a_parquet_file_of_another_tool(tmp_path: Path) -> None:
         artist=["x", "y", None, None, None],
         bpm=[float("nan"), 120.5, None, None, None],
     )
-    with pytest.raises(UsageError, match=r"foreign.parquet does not say which model made its vectors.*--encoder"):
+    with pytest.raises(UsageError, match=r"foreign.parquet does not say which model made its vectors.*`encoder`"):
         import_parquet(tmp_path / "c", source)
     assert not (tmp_path / "c").exists()
     report = import_parquet(tmp_path / "c", source, encoder="toy:16")

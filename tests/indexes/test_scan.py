@@ -144,7 +144,7 @@ def test_a_side_table_is_found_by_path_name_or_stem_and_filters(collection: Coll
 def test_rows_of_a_table_are_texts(collection: Collection, tmp_path: Path) -> None:
     table = tmp_path / "prompts.csv"
     table.write_text("caption,mood\na dog barks,glad\nrain on a roof,calm\na dog barks,sad\n")
-    with pytest.raises(UsageError, match="--text-column"):
+    with pytest.raises(UsageError, match="with `text_column`"):
         run(collection, table)
     report = run(collection, table, text_column="caption")
     assert (report.found, report.new, report.duplicates, report.vectors) == (3, 2, 1, 2)

@@ -69,7 +69,7 @@ def settle(home: Path, hub: fake_hub.Hub, modalities: list[str], offline: bool =
 
 
 def starter(reason: str) -> list[str]:
-    return [f"no encoder named: starter, since {reason} (CLAP and CLIP hear and see better: --encoder clap)"]
+    return [f"no encoder named: starter, since {reason} (CLAP and CLIP hear and see better: `encoders=clap`)"]
 
 
 @pytest.mark.parametrize("manner", ["silent", "drips", "refuses"])
@@ -115,7 +115,7 @@ def test_texts_alone_ask_nobody() -> None:
     said: list[str] = []
     assert defaults.choose_encoders(frozenset(), said.append) == ["starter"]
     assert said == [
-        "no encoder named: starter, since there are neither sounds nor pictures (--encoder sentence reads better)"
+        "no encoder named: starter, since there are neither sounds nor pictures (`encoders=sentence` reads better)"
     ]
 
 
