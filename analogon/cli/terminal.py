@@ -84,8 +84,11 @@ FLAGS: Final[Mapping[str, str]] = {
     "prune": "--prune",
     "report": "--report",
     "retry": "--retry",
+    "spaces": "--space",
     "text_column": "--text-column",
+    "to": "--to",
     "where": "--where",
+    "xvector": "--xvector",
 }
 """The flags of parameters that messages speak of."""
 SPOKEN: Final = re.compile(r"`(?P<name>[a-z_]+)(?:\((?P<arguments>[^`]*)\)|=(?P<value>[^`]*))?`")
@@ -129,7 +132,8 @@ def _in_flags(found: re.Match[str]) -> str:
 
 def _argument(written: str) -> str:
     name, equals, value = written.partition("=")
-    return f"{FLAGS.get(name, '--' + name.replace('_', '-'))} {value}".rstrip() if equals else written
+    flag = FLAGS.get(name, "--" + name.replace("_", "-"))
+    return written if not equals else flag if value == "true" else f"{flag} {value}"
 
 
 def write_json(*results: Result | Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ def static(
     )
     console.print(f"cosines of {made.texts} phrases, ranked as the teacher does: Spearman {made.spearman:.2f}")
     console.print(f"use it: analogon index FOLDER -e static:{made.output}", markup=False)
-    console.print(f"        analogon search QUERY -e static:{made.output}", markup=False)
+    console.print(f"        analogon search QUERY --space static:{made.output}", markup=False)
 
 
 @app.command()

@@ -82,7 +82,7 @@ def choose_space(
     collection = library.collection
     chosen = [collection.adopt(name) for name in several(spaces)] or collection.spaces
     if not chosen:
-        raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
+        raise UsageError(f"{collection.name} is empty: `index(FOLDER, collection={collection.name}, encoders=NAME)`")
     held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in chosen]
     held = [(known, have) for known, have in held if have]
     if not held:
@@ -93,7 +93,7 @@ def choose_space(
         raise UsageError(f"labels are texts, and {models} takes none: index with an encoder that does, such as clap")
     kinds = sorted({modality for _, have in fit for modality in have})
     if len(kinds) > 1:
-        raise UsageError(f"{collection.name} holds {' and '.join(kinds)}: say with --to which of them is meant")
+        raise UsageError(f"{collection.name} holds {' and '.join(kinds)}: say with `to` which of them is meant")
     return fit[0][0], kinds[0]
 
 

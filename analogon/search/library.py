@@ -452,7 +452,9 @@ class Library:
         collection = self.collection
         spaces = [collection.adopt(name) for name in names] or collection.spaces
         if not spaces:
-            raise UsageError(f"{collection.name} is empty: analogon index FOLDER -c {collection.name} --encoder NAME")
+            raise UsageError(
+                f"{collection.name} is empty: `index(FOLDER, collection={collection.name}, encoders=NAME)`"
+            )
         if asked.given is not None:
             spaces = [asked.space_among(spaces)]
         sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
@@ -474,15 +476,15 @@ class Library:
             models = ", ".join(known.space.model for known, _ in sides)
             raise UnsupportedModality(
                 f"{collection.name} cannot be asked with {asking}: its encoder {models} takes {', '.join(taken)}. "
-                f"Add one that takes {asking}: analogon index FOLDER -c {collection.name} --encoder NAME; or fit a "
-                "bridge: analogon bridge fit --help"
+                f"Add one that takes {asking}: `index(FOLDER, collection={collection.name}, encoders=NAME)`; or fit a "
+                "bridge: `bridge_fit()`"
             )
         held = sorted({m for known in spaces for m in collection.modalities(known.space)})
         unseen = next((m for m in MODALITIES if m == to and m in collection.catalog.kinds()), None)
         if unseen is not None:
             raise UsageError(
-                f"{collection.name} has names but no vectors of {unseen}: analogon index FOLDER -c {collection.name} "
-                f"--encoder {LOOKS_AT[unseen]} looks at the content"
+                f"{collection.name} has names but no vectors of {unseen}: `index(FOLDER, collection={collection.name}, "
+                f"encoders={LOOKS_AT[unseen]})` looks at the content"
             )
         raise UsageError(
             f"{collection.name} holds no {to or 'vectors'}" + (f"; it holds {', '.join(held)}" if held else "")

@@ -149,7 +149,9 @@ def _speaker_encoder(table: Mapping[str, Any], notes: list[str]) -> Encoder:
     encoder = shared(table)
     model = encoder.space.model
     if "audio" not in encoder.modalities:
-        raise UsageError(f"{model} takes no recordings: a voice is heard by -e speaker or -e xvector:MODEL")
+        raise UsageError(
+            f"{model} takes no recordings: a voice is heard by `encoders=speaker` or `encoders=xvector:MODEL`"
+        )
     if table["family"] not in SPEAKER_FAMILIES:
         notes.append(f"{model} was not trained to tell speakers apart: it may hear words, noise or the room instead")
     return encoder
@@ -221,7 +223,7 @@ def encode_recordings(
 def _ready(path: str | os.PathLike[str]) -> tuple[Recording, Row]:
     """A speaker vector that was made elsewhere: a .npy file with 512 numbers. Raises ``UsageError``."""
     name = os.fspath(path)
-    wanted = f"--xvector wants a .npy file with one vector of {SPEECHBRAIN.dim} numbers"
+    wanted = f"`xvector` wants a .npy file with one vector of {SPEECHBRAIN.dim} numbers"
     try:
         check_readable(name)
         array = np.load(name, mmap_mode="r", allow_pickle=False)

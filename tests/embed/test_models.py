@@ -267,10 +267,8 @@ def test_collections_searches_and_judges_share_what_is_loaded(loads: list[str], 
         assert len(library.search("rain")) == 3
     with analogon.open(tmp_path / "a") as one, analogon.open(tmp_path / "b", create=True) as other:
         other.index(folder, encoders=["counting:8"], name_encoder="counting")
-        found = [
-            [hit.path for hit in hits] for hits in (one.search("rain"), other.search("rain", encoders=["counting"]))
-        ]
-        assert found[0] == found[1] and len(found[0]) == 3
+        found = [hit.path for hit in one.search("rain")]
+        assert found == [hit.path for hit in other.search("rain", spaces=["counting"])] and len(found) == 3
     with pytest.MonkeyPatch.context() as patch:
-        assert exit_code(patch, "search", "rain", "-c", str(tmp_path / "a"), "-e", "counting") == 0
+        assert exit_code(patch, "search", "rain", "-c", str(tmp_path / "a"), "--space", "counting") == 0
     assert loads == ["8"]

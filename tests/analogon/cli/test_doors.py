@@ -19,7 +19,16 @@ from tests.command_line import exit_code
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "import sys; sys.argv[0] = 'analogon'; from analogon.cli.app import main; main()"
 OWN_FLAGS = {"analogon/generate/families/espeak.py": "flags of espeak-ng", "analogon/demo/tour.py": "commands to type"}
-FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+|analogon [a-z]+( [a-z]+)? -|-[ce] [A-Z]")
+NOT_YET = {
+    *("analogon/analogies/candidates.py", "analogon/analogies/fit.py", "analogon/analogies/plot.py"),
+    *("analogon/generate/families/fastspeech2.py", "analogon/generate/families/speecht5.py"),
+    *("analogon/generate/families/mosaic.py", "analogon/generate/judge.py"),
+    *("analogon/labels/probe.py", "analogon/prompts/selection.py"),
+}
+"""Files that still do; none may stand here in vain."""
+FLAG = re.compile(
+    r"(?<![\w-])(--[a-z][a-z-]+|-[ce] [A-Za-z])|analogon (index|search|info|rm|voice|bridge|relation|train|tag|probe) "
+)
 
 
 def spoken(tree: ast.AST) -> list[tuple[int, str]]:
@@ -39,16 +48,16 @@ def spoken(tree: ast.AST) -> list[tuple[int, str]]:
 
 
 def test_nothing_below_the_command_line_speaks_of_flags() -> None:
-    found = []
+    found: dict[str, list[str]] = {}
     for package in ("embed", "indexes", "analogon"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             if name.startswith("analogon/cli/") or name in OWN_FLAGS:
                 continue
-            found += [
-                f"{name}:{line}: {text}" for line, text in spoken(ast.parse(path.read_text())) if FLAG.search(text)
-            ]
-    assert found == []
+            if lines := [f"{n}: {text}" for n, text in spoken(ast.parse(path.read_text())) if FLAG.search(text)]:
+                found[name] = lines
+    assert {name: lines for name, lines in found.items() if name not in NOT_YET} == {}
+    assert NOT_YET - found.keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,7 @@ def test_nothing_below_the_command_line_speaks_of_flags() -> None:
         ("`index(FOLDER, collection=drums)` makes one", "analogon index FOLDER -c drums makes one"),
         ("`voice_add()` makes one", "analogon voice add makes one"),
         ("`index(FOLDER, text_column=caption)`", "analogon index FOLDER --text-column caption"),
+        ("`voice_add(NAME, more=true, encoders=speaker)`", "analogon voice add NAME --more --encoder speaker"),
         ("a file `called` this", "a file `called` this"),
         ("`", "`"),
     ],

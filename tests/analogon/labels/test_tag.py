@@ -259,7 +259,7 @@ def test_what_cannot_be_asked(library: analogon.Library, tmp_path: Path, monkeyp
     with pytest.raises(UsageError, match="no modality 'sound'"):
         tag.tag(library.collection, LABELS, to="sound")
     library.index(sounds.folder(tmp_path / "sounds", 2))
-    with pytest.raises(UsageError, match="holds audio and text: say with --to"):
+    with pytest.raises(UsageError, match="holds audio and text: say with `to`"):
         tag.tag(library.collection, LABELS)
     assert len(tag.tag(library.collection, LABELS, to="audio").tagged) == 2
 

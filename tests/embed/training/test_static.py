@@ -244,7 +244,7 @@ def test_the_command(
     found = static.agreement(large, small)
     assert size.startswith(f"table: {len(WORDS) + 1} tokens in 16 dimensions")
     assert agreed.endswith(f"Spearman {found.spearman:.2f}") and f" {found.texts} phrases" in agreed
-    assert index.endswith("-e static:table") and search.endswith("-e static:table")
+    assert index.endswith("-e static:table") and search.endswith("--space static:table")
     assert small.space.dim == 16
     assert not [path for path in tmp_path.iterdir() if path.name != "table"]
 
