@@ -171,6 +171,7 @@ class Library:
                 Background.make(self.collection, known, modality)
             if listener is not None:
                 listener.advance()
+                listener.check()
 
     def _name_encoder(
         self, named: str | os.PathLike[str] | Mapping[str, Any] | None

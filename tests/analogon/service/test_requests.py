@@ -18,6 +18,7 @@ from analogon.service.exchange import Export, Import
 from analogon.service.indexing import Index, Remove
 from analogon.service.request import Request
 from analogon.service.searching import Describe, ListFailures, Search
+from analogon.service.training import DistilTable, TeachStudent
 from embed.errors import AnalogonError, Cancelled, CollectionNotFound, UsageError
 from embed.media import Media
 from indexes.build import Listener
@@ -36,6 +37,8 @@ REQUESTS: list[Request] = [
     Export(target=Path("x.parquet"), encoder="toy"),
     Import(source=Path("x.parquet"), collection="d"),
     Examine(encoder="toy"),
+    DistilTable(teacher="sentence:x", output=Path("table"), sif=1e-3, templates=("{}", "a {}")),
+    TeachStudent(teacher="clap", media=Path("sounds"), output=Path("ear"), steps=10),
     tour.Demonstrate(keep=Path("kept"), encoder="toy"),
 ]
 
