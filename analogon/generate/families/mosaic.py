@@ -104,9 +104,9 @@ def load(
     Raises ``UsageError`` without a collection and for a setting out of range, ``FilterError`` for ``where``.
     """
     if model:
-        raise UsageError(f"mosaic has no models, so no {model!r}: -c names the collection that it makes sounds of")
+        raise UsageError(f"mosaic has no models, so no {model!r}: `collection` names what it makes sounds of")
     if library is None:
-        raise UsageError("mosaic makes sounds of a collection: name one with -c")
+        raise UsageError("mosaic makes sounds of a collection: name one with `collection`")
     if where is not None:
         library.collection.filter(where)
     return MosaicGenerator(

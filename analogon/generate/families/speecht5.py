@@ -185,14 +185,14 @@ class SpeechT5Generator(Generator):
         if voice is None:
             example = self.speaker_encoder if isinstance(self.speaker_encoder, str) else "xvector"
             raise UsageError(
-                f"{self.name} speaks with a voice of {self.dim} numbers, and none was given: analogon voice add NAME "
-                f"TAKES... --encoder {example} keeps one, --xvector FILE.npy one of {SPEECHBRAIN.model}"
+                f"{self.name} speaks with a voice of {self.dim} numbers, and none was given: `voice_add(NAME, "
+                f"TAKES..., encoders={example})` keeps one, `xvector=FILE.npy` one of {SPEECHBRAIN.model}"
             )
         if isinstance(voice, Voice):
             return self._of_kept(voice)
         path = Path(voice).expanduser()
         if not path.is_file():
-            raise UsageError(f"{self.name}: {printable(voice)} is neither a kept voice nor a file: analogon voice list")
+            raise UsageError(f"{self.name}: {printable(voice)} is neither a kept voice nor a file: `voice_list()`")
         key = (str(path), path.stat().st_mtime_ns)
         if key not in self._guests:  # a take asks twice, and several takes oftener
             self._guests = {key: self._of_file(path)}
@@ -205,7 +205,7 @@ class SpeechT5Generator(Generator):
         if self.speaker_encoder is None:
             raise UsageError(
                 f"{self.name}: to speak as in {path} it needs a speaker encoder of {self.dim} numbers, as "
-                "speaker_encoder=xvector; or keep the voice with analogon voice add"
+                "speaker_encoder=xvector; or keep the voice with `voice_add()`"
             )
         made = enroll("guest", [path], [self.speaker_encoder])
         return self._of(made.voice, made.notes)
@@ -224,7 +224,7 @@ class SpeechT5Generator(Generator):
             has = ", ".join(f"{space.dim} in {space.model}" for space in voice.vectors) or "none at all"
             raise UsageError(
                 f"{self.name} speaks with a voice of {self.dim} numbers; {voice.name} has {has}: let an encoder hear "
-                f"it that gives {self.dim}, as analogon voice add NAME TAKES... --encoder xvector"
+                f"it that gives {self.dim}, as `voice_add(NAME, TAKES..., encoders=xvector)`"
             )
         space = SPEECHBRAIN if SPEECHBRAIN in fit else fit[0]
         vector = voice.vectors[space]

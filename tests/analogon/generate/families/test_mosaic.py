@@ -267,7 +267,7 @@ def test_of_a_recording_that_is_cut_short_what_is_there_is_used(corpus: Corpus, 
 
 
 def test_what_cannot_be_done_is_said_in_one_line(corpus: Corpus, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="name one with -c"):
+    with pytest.raises(UsageError, match="name one with `collection`"):
         load("mosaic")
     empty = analogon.open(tmp_path / "empty", create=True)
     with pytest.raises(UsageError, match="empty is empty"):
