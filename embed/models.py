@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -153,25 +153,24 @@ def turn(model: object) -> threading.RLock:
 def size_of(model: object) -> int:
     """An estimate of the bytes that a model takes with all its sides loaded.
 
-    Its own ``size`` where it says one; else the larger of what it holds by now, in tensors and arrays, and the files of
-    weights in the folders that it knows as ``where``.
+    Its own ``size`` where it says one; else the larger of what it holds by now, in tensors and arrays, and its files of
+    weights: those that it knows the paths of, and those in the folders that it knows as ``where``.
     """
     said = getattr(model, "size", None)
     if isinstance(said, int):
         return said
-    held = folders = 0
-    seen: set[int] = set()
-    counted: set[Path] = set()
-    for thing in _parts(model, seen, DEEP):
-        held += thing if isinstance(thing, int) else 0
-        if isinstance(thing, Path) and thing not in counted:
-            counted.add(thing)
-            folders += _weights(thing)
-    return max(held, folders)
+    held = 0
+    files: set[Path] = set()
+    for thing in _parts(model, set(), DEEP):
+        if isinstance(thing, int):
+            held += thing
+        else:
+            files.update(_weights(thing))
+    return max(held, sum(file.stat().st_size for file in files))
 
 
 def _parts(thing: Any, seen: set[int], deep: int) -> Iterator[int | Path]:
-    """The bytes of each tensor and array in an object, and the folders where its weights lie."""
+    """The bytes of each tensor and array in an object, and the files and folders where its weights may lie."""
     if id(thing) in seen or deep < 0 or isinstance(thing, str | bytes | int | float | type | ModuleType | FunctionType):
         return
     seen.add(id(thing))
@@ -183,26 +182,30 @@ def _parts(thing: Any, seen: set[int], deep: int) -> Iterator[int | Path]:
         yield thing.numel() * thing.element_size()
     elif isinstance(thing, np.ndarray):
         yield 0 if isinstance(thing, np.memmap) else thing.nbytes
+    elif isinstance(thing, Path):
+        if thing.is_file():
+            yield thing
     elif isinstance(thing, Mapping | list | tuple):
         for one in (thing.values() if isinstance(thing, Mapping) else thing) if len(thing) <= MANY else ():
             yield from _parts(one, seen, deep - 1)
     else:
         held = dict(getattr(thing, "__dict__", {}))
-        if is_dataclass(thing):
-            held |= {name: getattr(thing, name) for name in thing.__dataclass_fields__ if hasattr(thing, name)}
-        if isinstance(where := held.get("where"), Path):
-            yield where
+        if is_dataclass(thing) and not held:  # one with slots
+            slots = [(name, vars(type(thing)).get(name)) for name in thing.__dataclass_fields__]
+            held = {name: slot.__get__(thing) for name, slot in slots if isinstance(slot, MemberDescriptorType)}
+        yield from (held[name] for name in ("where", "_where") if isinstance(held.get(name), Path))
         for one in held.values():
             yield from _parts(one, seen, deep - 1)
 
 
-def _weights(where: Path) -> int:
+def _weights(where: Path) -> list[Path]:
+    """The files of weights at a path; each once, where a hub's cache has two names for one."""
     files = [where] if where.is_file() else where.rglob("*") if where.is_dir() else ()
-    return sum(
-        path.stat().st_size
+    return [
+        path.resolve()
         for path in files
         if path.name.endswith(WEIGHTS) or (path.name.startswith("pytorch_model") and path.name.endswith(".bin"))
-    )
+    ]
 
 
 def _paths(table: Mapping[str, Any]) -> Iterator[str]:

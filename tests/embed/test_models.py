@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from embed.models import MODELS, Models, physical_memory, shared, size_of
 from embed.pipeline import encode
 from tests import sounds
 
+TINY = sorted(path.stem.removeprefix("tiny_") for path in (Path(__file__).parent / "encoders").glob("tiny_*.py"))
 COUNTING = """
 import os, time
 from embed.encoders.toy import ToyEncoder
@@ -221,12 +223,31 @@ def test_sizes_are_of_tensors_arrays_and_files_of_weights(tmp_path: Path) -> Non
     assert size_of(Model(where=tmp_path)) == 153
     assert size_of(Model(where=tmp_path, tower=torch.nn.Linear(100, 10, bias=False))) == 4000
     assert size_of(Model(where=tmp_path, size=12)) == 12
+    assert size_of(Model(_where=tmp_path, inner=Model(where=tmp_path, weights=[tmp_path / "audio.onnx"]))) == 153
+    assert size_of(Model(weights=[tmp_path / "audio.onnx", tmp_path / "config.json"], other=tmp_path)) == 50
     (tmp_path / "rows").write_bytes(bytes(4000))
     assert size_of(Model(rows=np.memmap(tmp_path / "rows", np.float32))) == 0
     starter = shared("starter")
     files = sum(path.stat().st_size for path in Path(starter.where).rglob("*.onnx"))  # type: ignore[attr-defined]
     files += sum(path.stat().st_size for path in Path(starter.where).rglob("*.safetensors"))  # type: ignore[attr-defined]
     assert files <= size_of(starter) < 3 * files
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_every_family_is_as_large_as_its_weights(family: str, tmp_path: Path) -> None:
+    encoder = shared(importlib.import_module(f"tests.embed.encoders.tiny_{family}").build(tmp_path))
+    kinds = (".safetensors", ".onnx", ".bin", ".pt")
+    files = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.suffix in kinds)
+    if family in ("toy", "words"):  # one has no weights, the other leaves them on the disk
+        assert size_of(encoder) == 0
+    elif family == "starter":
+        assert files == 0 and size_of(encoder) > 1_000_000
+    else:
+        assert size_of(encoder) == files > 0
+    if "text" in encoder.modalities:
+        encode(encoder, [embed.Media.from_text("rain")])  # what is loaded since is what lay there
+        least, most = {"words": (1, files), "toy": (0, 0), "starter": (1, 30_000_000)}.get(family, (files, 3 * files))
+        assert least <= size_of(encoder) <= most
 
 
 def test_one_encoder_encodes_in_one_thread_at_a_time() -> None:
