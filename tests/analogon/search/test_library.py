@@ -353,15 +353,13 @@ def test_a_closed_library_says_so(tmp_path: Path) -> None:
 
 def test_a_mistyped_collection_is_told_which_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALOGON_HOME", str(tmp_path))
-    with pytest.raises(CollectionNotFound, match="no collection there; analogon index"):
+    with pytest.raises(CollectionNotFound, match="no collection there; `index"):
         analogon.open("drumz")
     for name in ("drums", "field-recordings", "a"):
         analogon.open(name, create=True).close()
-    with pytest.raises(
-        CollectionNotFound, match="no collection there; there are: drums, field-recordings, a; analogon"
-    ):
+    with pytest.raises(CollectionNotFound, match="no collection there; there are: drums, field-recordings, a; `index"):
         analogon.open("drumz")
     for number in range(8):
         analogon.open(f"drum{number}", create=True).close()
-    with pytest.raises(CollectionNotFound, match="there are: drum0, .* and 3 more; analogon"):
+    with pytest.raises(CollectionNotFound, match="there are: drum0, .* and 3 more; `index"):
         analogon.open("drumz")

@@ -40,7 +40,7 @@ def test_what_cannot_be_a_name(shelf: Shelf, name: str) -> None:
 
 
 def test_what_is_not_there(shelf: Shelf) -> None:
-    with pytest.raises(UsageError, match=r"no relation called 'tense'; there are: none yet; analogon relation fit"):
+    with pytest.raises(UsageError, match=r"no relation called 'tense'; there are: none yet; `relation_fit\(\)`"):
         shelf.get("tense")
     shelf.put("plural", {}, {})
     with pytest.raises(UsageError, match=r"no relation called 'tense'; there are: plural$"):
