@@ -25,6 +25,7 @@ It ends at an operator, at a modifier, and within parentheses where they close. 
 - Functions and modifiers are read where their name touches its parenthesis: functions where a part begins, modifiers
   there or after white space. ``music without(drums)`` projects; ``music without (drums)`` is a text.
 - In a function or modifier a comma ends an argument; elsewhere it belongs to the text.
+- An en dash and a minus sign are a minus wherever ``-`` is one: ``rain – traffic``. ``rock–paper`` is a text.
 - Double quotes where a part begins make a text of what they hold: ``"10:30 - noon"``. Within them ``\"`` is a quote and
   ``\\`` a backslash. ``file:"./a - b.wav"`` is a file whose name holds syntax. Single quotes are letters like others.
 - A part, or the whole query whatever it holds, that names an existing file with a suffix that analogon reads, is that
@@ -55,6 +56,8 @@ As JSON, a query is
 - ``{"of": query, "without": query}``, ``{"from": query, "toward": query, "t": number}``,
   ``{"apply": name, "of": query, "strength": number}``, ``{"of": query, "exclude": query, "radius": number}``.
 
+``read_json`` reads one from the text of JSON, and refuses an object that has a key twice.
+
 >>> from_json({"of": {"rain": 2, "traffic": -1}, "without": "voices"}) == parse("2:rain - traffic without(voices)")
 True
 """
@@ -63,7 +66,8 @@ from __future__ import annotations
 
 from analogon.query.expression import parse
 from analogon.query.folding import fold
-from analogon.query.json import from_json, to_json
+from analogon.query.hints import hint
+from analogon.query.json import from_json, read_json, to_json
 from analogon.query.tree import (
     Apply,
     Exclude,
@@ -105,10 +109,12 @@ __all__ = [
     "file",
     "fold",
     "from_json",
+    "hint",
     "is_plain",
     "item",
     "leaves",
     "parse",
+    "read_json",
     "relations",
     "text",
     "to_json",

@@ -34,7 +34,10 @@ __all__ = ["expression_of", "names_file", "parse"]
 
 PATH_MARKS: Final = ("./", "../", "/", "~/")
 DIGITS: Final = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-NUMBER: Final = re.compile(rf"[+-]?{DIGITS}")
+MINUSES: Final = "-\N{EN DASH}\N{MINUS SIGN}"
+"""What stands for a minus: on many keyboards, and in all that a word processor corrects, it is no hyphen."""
+SIGNS: Final = "+" + MINUSES
+NUMBER: Final = re.compile(rf"([+{MINUSES[1:]}-])?({DIGITS})")
 WEIGHT: Final = re.compile(rf"({DIGITS}):")
 STRING: Final = re.compile(r'"((?:[^"\\]|\\["\\]?)*+)"')
 NAME: Final = re.compile(r"[\w.-]+")
@@ -169,7 +172,7 @@ class _Parser:
         here = self._text[self._at]
         if here == ")":
             self._fail("this parenthesis closes none", self._at)
-        if here in "+-":
+        if here in SIGNS:
             self._fail(f"{here} wants white space on both sides", self._at)
         self._fail(
             "+ or - should come before this; to make it one text with what stands before it, quote all", self._at
@@ -196,7 +199,7 @@ class _Parser:
     def _is_operator(self, position: int, stops: str) -> bool:
         """Whether a sign with white space before it has white space, or no more of this level, after it as well."""
         after = self._text[position + 1 : position + 2]
-        return self._text[position] in "+-" and (not after or after.isspace() or after in stops)
+        return self._text[position] in SIGNS and (not after or after.isspace() or after in stops)
 
     def _operator(self, stops: str) -> str:
         """The operator that comes next; empty where there is none."""
@@ -204,15 +207,15 @@ class _Parser:
         self._space()
         if spaced < self._at < len(self._text) and self._is_operator(self._at, stops):
             self._at += 1
-            return self._text[self._at - 1]
+            return "+" if self._text[self._at - 1] == "+" else "-"
         return ""
 
     def _sign(self) -> float:
         self._space()
-        if self._text[self._at : self._at + 1] not in ("+", "-"):
+        if self._text[self._at : self._at + 1] not in tuple(SIGNS):
             return 1.0
         self._at += 1
-        return -1.0 if self._text[self._at - 1] == "-" else 1.0
+        return 1.0 if self._text[self._at - 1] == "+" else -1.0
 
     # Grammar
 
@@ -256,7 +259,7 @@ class _Parser:
         if match := self._take(WEIGHT):
             weight = float(match[1])
             self._space()
-        if self._text[self._at : self._at + 1] in ("+", "-") or (
+        if self._text[self._at : self._at + 1] in tuple(SIGNS) or (
             self._at > start and WEIGHT.match(self._text, self._at)
         ):
             self._fail("one sign and one weight, in this order, can stand before a part; quotes make a text", self._at)
@@ -353,7 +356,7 @@ class _Parser:
         if match is None:
             self._fail(f"a number should come here, {what}", start)
         with self._blaming(start):
-            return finite(float(match[0]), what)
+            return finite(float(match[2]) * (-1.0 if match[1] and match[1] in MINUSES else 1.0), what)
 
     def _toward(self, start: int) -> Query:
         opening, usage = self._at - 1, "toward(FROM, TO, SHARE)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
@@ -27,7 +28,7 @@ from analogon.query.tree import (
 from embed.errors import UsageError
 from embed.media import modalities_of
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["from_json", "read_json", "to_json"]
 
 FORMS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     name: (frozenset({name, *needed}), frozenset(optional))
@@ -92,6 +93,38 @@ def from_json(value: Any, is_file: Callable[[str], bool] = names_file) -> Query:
     return _FromJson(is_file).query(value, "$", 0)
 
 
+def read_json(written: str, is_file: Callable[[str], bool] = names_file) -> Query | None:
+    """The query that a text says in JSON; None where it is no object and no list of JSON, and so perhaps a query of
+    another kind. Raises ``UsageError``, which names the place, for JSON that says no query, and for a key given twice.
+
+    >>> print(read_json('{"rain": 2, "traffic": -1}'), read_json("rain - traffic"))
+    2:rain - traffic None
+    """
+    if not written.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        value = json.loads(written, object_pairs_hook=_Object.of)
+    except ValueError:
+        return None
+    except RecursionError:
+        raise UsageError(f"query, at $: more than {DEEPEST} parts within each other") from None
+    return from_json(value, is_file)
+
+
+class _Object(dict[str, Any]):
+    """An object of JSON, and the first of its keys that stands in it twice."""
+
+    twice: str | None = None
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, Any]]) -> _Object:
+        made = cls(pairs)
+        if len(made) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            made.twice = next(key for key, count in counts.items() if count > 1)
+        return made
+
+
 def _leaf(words: str, is_file: Callable[[str], bool]) -> Leaf:
     """What a string stands for in JSON."""
     if words.startswith("id:") and ID.fullmatch(words, 3):
@@ -123,6 +156,10 @@ class _FromJson:
             match value:
                 case str():
                     return _leaf(value, self._is_file)
+                case _Object(twice=str(key)):
+                    self._fail(
+                        "the key stands here twice, and which of the two counts is not said", self._child(place, key)
+                    )
                 case Mapping():
                     terms = self._weights(value, place)
                     return summed(terms) if terms else self._node(value, place, depth)
@@ -134,7 +171,7 @@ class _FromJson:
 
     def _terms(self, value: Any, place: str, depth: int) -> list[Term]:
         """What an element of a list adds to the sum."""
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not (isinstance(value, _Object) and value.twice is not None):
             if terms := self._weights(value, place):
                 return terms
             if "weight" in value:

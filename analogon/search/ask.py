@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +36,7 @@ QueryLike = str | os.PathLike[str] | Media | Query | Mapping[str, Any] | Sequenc
 def as_query(asked: QueryLike) -> Query:
     """What was typed or given as a query. Raises ``QueryError``, and ``UsageError`` for JSON that says no query."""
     if isinstance(asked, str):
-        written = _json(asked)
-        return q.parse(asked) if written is None else q.from_json(written)
+        return q.read_json(asked) or q.parse(asked)
     if isinstance(asked, os.PathLike):
         return File(os.fspath(asked))
     if isinstance(asked, Media):
@@ -65,16 +63,6 @@ def query_vector(asked: npt.NDArray[Any] | Vectors) -> Row:
     return unit(row)
 
 
-def _json(asked: str) -> Any:
-    """What a string says as JSON, where it is an object or a list; None else."""
-    if not asked.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        return json.loads(asked)
-    except (ValueError, RecursionError):
-        return None
-
-
 def media_of(leaf: Text | File) -> Media:
     """A text as it stands, or a file; of a file of text its content. Raises ``MediaError``."""
     if isinstance(leaf, Text):
@@ -98,7 +86,7 @@ class ResolvedQuery:
     """The bridge to take, where one is named."""
     notes: list[str] = field(default_factory=list)
     """Lines about bridges that could not be read, what was noted of the query's files, words that an encoder does not
-    know."""
+    know, and how to ask for what a text may mean."""
     bridges_taken: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
     given: Vectors | Row | None = None
@@ -127,7 +115,8 @@ class ResolvedQuery:
                 media[leaf] = found[leaf.id].media
             else:
                 media[leaf] = media_of(leaf)
-        return cls(collection, query, media, items, named)
+        meant = q.hint(asked, query) if isinstance(asked, str) else None
+        return cls(collection, query, media, items, named, [meant] if meant else [])
 
     @property
     def name(self) -> str:
