@@ -12,9 +12,12 @@ __all__ = ["hint"]
 
 # Words after which "no", "not" and "sin" deny nothing: "no one", "not only", and "sin city", which is English.
 IDIOMS: Final = {
-    "no": r"one|man's|more|longer|matter|way|doubt|problem|less|sooner|such|\d",
-    "not": r"only|just|yet|quite|really|so|very|all|found|to\s+be|bad|even",
-    "sin": r"of|and|or|is|in|city|cities|tax|bin|waves?|against|by|embargo|duda|fin",
+    word: re.compile(rf"(?:{after})\b", re.IGNORECASE)
+    for word, after in (
+        ("no", r"one|man's|more|longer|matter|way|doubt|problem|less|sooner|such|\d+"),
+        ("not", r"only|just|yet|quite|really|so|very|all|found|to\s+be|bad|even"),
+        ("sin", r"of|and|or|is|in|city|cities|tax|bin|waves?|against|by|embargo|duda|fin"),
+    )
 }
 DENIAL: Final = re.compile(
     r"(?:(?<=^)|(?<=[\s,;.(]))(?:(?:but|and|with|pero|y|con)\s+)?"
@@ -26,6 +29,9 @@ ENDS: Final = re.compile(r"\s*[,;]\s*")
 DASH: Final = re.compile(r"\s\N{EM DASH}\s")
 JSON: Final = re.compile(r'\s*[{\[]\s*["{\[]')
 SHOWN: Final = 60
+LONGEST: Final = 500
+"""Characters from which a text is no question with a denial in it, but a lyric or an article."""
+MOST: Final = 5  # denials of a question
 
 
 def hint(typed: str, query: Query) -> str | None:
@@ -37,14 +43,14 @@ def hint(typed: str, query: Query) -> str | None:
     >>> hint("rain without traffic", Text("rain without traffic"))
     '"without traffic" is read as words like others; to take traffic away: rain - traffic, or rain without(traffic)'
     """
-    if not isinstance(query, Text) or query.text != typed.strip():
+    if not isinstance(query, Text) or len(typed) > LONGEST or query.text != typed.strip():
         return None
     if JSON.match(typed):
         return "this begins like JSON, but is none that can be read: it is taken as words"
     if DASH.search(typed):
         return "a long dash belongs to the words; to take something away: A - B, with a short one and blanks beside it"
     denials = [one for one in DENIAL.finditer(typed) if not _idiom(one)]
-    if not denials:
+    if not 0 < len(denials) <= MOST:
         return None
     kept = [typed[: denials[0].start()]]
     away: list[str] = []
@@ -72,7 +78,7 @@ def hint(typed: str, query: Query) -> str | None:
 
 def _idiom(found: re.Match[str]) -> bool:
     idioms = IDIOMS.get(found["word"].lower())
-    return idioms is not None and re.match(rf"(?:{idioms})\b", found.string[found.end() :], re.IGNORECASE) is not None
+    return idioms is not None and idioms.match(found.string, found.end()) is not None
 
 
 def _bare(words: str) -> str:
