@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from gensim.models import KeyedVectors
 
-from analogon.analogies.evaluation import RESTRICT, Vocabulary, evaluate
-from analogon.analogies.questions import read
+from analogon.analogies.evaluation import RESTRICT, Vocabulary, evaluate_analogies
+from analogon.analogies.questions import read_questions
 from embed.encoders.words import load
 
 
@@ -54,12 +54,13 @@ def main() -> None:
     def ours() -> int:
         # The vocabulary is made anew: gensim, too, looks its words up again in every evaluation.
         made = Vocabulary(vocabulary.words, vocabulary.matrix)
-        return evaluate(read(options.questions), made, ("3cosadd",), resamples=0)[-1].shares["excluded"].right
+        found = evaluate_analogies(read_questions(options.questions), made, ("3cosadd",), resamples=0)
+        return found[-1].shares["excluded"].right
 
     def everything() -> int:
         made = Vocabulary(vocabulary.words, vocabulary.matrix)
         methods = ("3cosadd", "3cosmul", "pairdirection")
-        return evaluate(read(options.questions), made, methods)[-1].shares["excluded"].right
+        return evaluate_analogies(read_questions(options.questions), made, methods)[-1].shares["excluded"].right
 
     ways = {"gensim, 3CosAdd": gensims, "analogon, 3CosAdd": ours, "analogon, everything": everything}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -72,7 +73,7 @@ def main() -> None:
     if len(counts) != 1:
         raise SystemExit(f"the counts of right answers differ: {sorted(counts)}")
 
-    total = evaluate(read(options.questions), vocabulary)[-1]
+    total = evaluate_analogies(read_questions(options.questions), vocabulary)[-1]
     print(
         f"{options.questions.name}: {total.answered} questions answered, {total.skipped} skipped, among "
         f"{len(vocabulary):,} words of {encoder.space.dim} dimensions; {counts.pop()} right by each; "

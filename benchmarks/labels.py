@@ -112,7 +112,7 @@ def _stamps(data: Path, folder: Path, encoder: str | dict[str, Any]) -> Data:
         table = data / "stamps" / "stamps.csv"
         library.index(data / "stamps", encoders=[encoder], only=["image"], metadata=table, key="image")
         there = contents.read(library, library.collection.spaces[0], "image")
-        labels = probe.given(there.items, "category").labels
+        labels = probe.known_labels(there.items, "category").labels
         names = sorted({str(label) for label in labels.values()})
         truth = np.array([names.index(str(label)) for label in labels.values()])
         loaded = library.collection.encoder(library.collection.spaces[0])
@@ -215,7 +215,7 @@ def linear_probe(data: Data) -> None:
     truth = np.searchsorted(large, data.truth[kept])
     names = [data.names[one] for one in large]
     groups = None if data.groups is None else data.groups[kept]
-    found = probe.evaluate(data.vectors[kept], truth, names, groups=groups)
+    found = probe.evaluate_probe(data.vectors[kept], truth, names, groups=groups)
     how = f"{found.folds} folds" + (f", {found.groups} groups kept whole" if found.groups else "")
     print(f"  probe on {found.items} items, {len(names)} classes, {how}, seed {SEED}")
     print(f"  {'':34}{'accuracy (95 %)':26}macro F1 (95 %)")
@@ -227,7 +227,7 @@ def linear_probe(data: Data) -> None:
             f"  {name:34}{one.value:.3f} ({one.interval.low:.3f} to {one.interval.high:.3f})    "
             f"{f1.value:.3f} ({f1.interval.low:.3f} to {f1.interval.high:.3f})"
         )
-    print(f"  expected calibration error {found.calibration:.3f}, temperature {found.temperature:.2f}")
+    print(f"  expected calibration error {found.calibration_error:.3f}, temperature {found.temperature:.2f}")
     if groups is not None:
         _few(data)
 

@@ -21,6 +21,7 @@ from analogon.search.ask import media_of
 from analogon.search.contents import choose_space
 from analogon.search.hits import describe_span
 from analogon.search.library import Library
+from analogon.settings.arguments import EncoderName, superseded_keywords
 from embed.encoder import resolve
 from embed.encoders.words import WordsEncoder
 from embed.errors import MediaError, UsageError
@@ -29,9 +30,9 @@ from embed.models import shared
 from embed.pipeline import encode
 from embed.space import Space, Vectors
 from embed.tables import BadRow, columns, lines, texts
-from indexes.collection import Collection, KnownSpace
+from indexes.collection import KnownSpace
 
-__all__ = ["Candidates", "CollectionSource", "EncoderSource", "Source", "Term", "listed"]
+__all__ = ["Candidates", "CollectionSource", "EncoderSource", "Source", "Term", "read_candidates"]
 
 Row = npt.NDArray[np.float32]
 
@@ -163,18 +164,18 @@ class EncoderSource(Source):
 
     def candidates(self) -> Candidates:
         if self._answers is not None:
-            labels = listed(self._answers)
+            labels = read_candidates(self._answers)
             texts = [Media.from_text(label) for label in labels]
             return Candidates(labels, encode(self._encoder, texts), remarks=_lines(self._encoder.remark(*texts)))
         if isinstance(self._encoder, WordsEncoder):
             return Candidates(tuple(self._encoder.vocabulary), Vectors(self.space, self._encoder.matrix))
         raise UsageError(
-            f"{self.space.model} has no vocabulary that could answer: give a list with --candidates, or -c COLLECTION"
+            f"{self.space.model} has no vocabulary that could answer: give a list with `candidates`, or a `collection`"
         )
 
     def _term(self, written: str, leaf: Leaf) -> Term:
         if isinstance(leaf, Item):
-            raise UsageError(f"{written} is an item of a collection: name the collection with -c")
+            raise UsageError(f"{written} is an item of a collection: name it with `collection`")
         # As the candidates are encoded, not as questions: a term that is a candidate has the candidate's vector.
         try:
             media = media_of(leaf)
@@ -189,29 +190,36 @@ class EncoderSource(Source):
 class CollectionSource(Source):
     """A collection's items of one (space, modality), each part of a file an item of its own."""
 
-    def __init__(self, collection: Collection, to: str | None = None, encoders: Sequence[str] = ()) -> None:
-        self._collection = collection
-        known, self._modality = choose_space(Library(collection), to, encoders)
+    @superseded_keywords(encoders="spaces")
+    def __init__(
+        self, library: Library, to: str | None = None, spaces: EncoderName | Sequence[EncoderName] = ()
+    ) -> None:
+        """The items of a modality, in the space of the first of ``spaces`` that has any; of all without any.
+
+        Raises ``UsageError`` where there are several modalities and ``to`` names none, or nothing fits.
+        """
+        self._library = library
+        known, self._modality = choose_space(library, to, spaces)
         self._known: KnownSpace = known
         self.space, self.encoder = known.space, known.encoder
 
     def candidates(self) -> Candidates:
-        catalog = self._collection.catalog
+        catalog = self._library.collection.catalog
         with catalog.snapshot():
             live = catalog.live_rows(self.space.id, self._modality)
             of_row = catalog.items_of_rows(self.space.id, self._modality, live)
             items = catalog.items(sorted(of_row.values()))
             rows = [row for row in live if of_row.get(row) in items]
-            vectors = np.array(self._collection.vectors(self.space, self._modality)[rows])
+            vectors = np.array(self._library.collection.vectors(self.space, self._modality)[rows])
         there = [items[of_row[row]] for row in rows]
         labels = [" ".join([_called(item.media), describe_span(item.media, item.facts)]).strip() for item in there]
         ids, contents = np.array([(item.id, item.content) for item in there], np.int64).reshape(-1, 2).T
         return Candidates(tuple(labels), Vectors(self.space, vectors), ids, contents)
 
     def _term(self, written: str, leaf: Leaf) -> Term:
-        asked = Library(self._collection).resolve(leaf)
+        asked = self._library.resolve(leaf)
         if lacking := asked.missing_leaves(self._known):
-            sides = ", ".join(sorted(self._collection.encoder(self._known).modalities))
+            sides = ", ".join(sorted(self._library.collection.encoder(self._known).modalities))
             raise UsageError(f"{self.space.model} encodes {sides}, not {asked.media[lacking[0]].modality}: {written}")
         label = _called(asked.media[leaf]) if isinstance(leaf, Item) else written
         vector = asked.vector(self._known, self._modality)
@@ -230,7 +238,7 @@ def _called(media: Media) -> str:
     return short(media.path or "")
 
 
-def listed(path: Path) -> tuple[str, ...]:
+def read_candidates(path: Path) -> tuple[str, ...]:
     """The texts of a list, each once: the lines of a text file, or the first column of a table without a header.
 
     Of a table whose header has a column ``text``, ``label`` or ``word``, that column. Raises ``UsageError`` and

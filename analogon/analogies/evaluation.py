@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon.analogies.methods import BY_PAIRS, BY_QUESTION, batch_scores, of_cosines
+from analogon.analogies.methods import BY_PAIRS, BY_QUESTION, batch_scores, check_methods, of_cosines
 from analogon.analogies.questions import Questions, Section
 from analogon.vectors.measure import RESAMPLES, Interval, bootstrap_crossed, wilson
 from embed.encoders.words import WordsEncoder
 
-__all__ = ["Result", "Share", "Vocabulary", "evaluate"]
+__all__ = ["Result", "Share", "Vocabulary", "evaluate_analogies"]
 
 Rows = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -182,10 +182,10 @@ def _asked(section: Section, vocabulary: Vocabulary) -> _Asked:
     )
 
 
-def evaluate(
+def evaluate_analogies(
     questions: Questions,
     vocabulary: Vocabulary,
-    methods: Sequence[str] = ("3cosadd", "3cosmul"),
+    methods: str | Sequence[str] = ("3cosadd", "3cosmul"),
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -194,8 +194,10 @@ def evaluate(
 
     3CosAdd, with inputs excluded and allowed, and the baseline are always among the figures. 3CosAvg and LRCos answer
     each pair of a section from those of its other pairs that share no word with it, c itself excluded. ``seed`` draws
-    the random words of LRCos and the ``resamples`` of the bootstrap over pairs, which 0 leaves out.
+    the random words of LRCos and the ``resamples`` of the bootstrap over pairs, which 0 leaves out. ``methods`` are one
+    or several of ``analogon.analogies.methods.METHODS``. Raises ``UsageError`` for another.
     """
+    methods = check_methods(methods)
     sections = [_asked(section, vocabulary) for section in questions.sections]
     found = answers(vocabulary, np.concatenate([one.inputs for one in sections]), methods)
     ends = np.cumsum([len(one.questions) for one in sections])[:-1]

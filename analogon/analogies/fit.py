@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from embed.errors import MediaError, UsageError
 from embed.tables import BadRow, texts
 from embed.tables import columns as columns_of
 
-__all__ = ["Fitted", "fit"]
+__all__ = ["Fitted", "fit_relation"]
 
 Rows = npt.NDArray[np.float32]
 
@@ -27,8 +28,11 @@ class Fitted:
     relation: Relation
     notes: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        return self.relation.to_json() | {"notes": list(self.notes)}
 
-def fit(name: str, source: Source, table: Path, columns: Sequence[str] = ()) -> Fitted:
+
+def fit_relation(name: str, source: Source, table: Path, columns: Sequence[str] = ()) -> Fitted:
     """A relation of the pairs in a table, encoded by a source; ``save`` keeps it.
 
     The table is a CSV, TSV or JSONL file; each cell is a text, a file, or ``id:N`` of a collection. ``columns`` are the
@@ -77,7 +81,7 @@ def _columns(table: Path, named: Sequence[str]) -> tuple[Sequence[str], str | No
     """Which columns hold the pairs, none where the table has no header; and what should be said about that."""
     if named:
         if len(named) != 2:
-            raise UsageError(f"a pair has two columns, not {len(named)}: --columns A,B")
+            raise UsageError(f"a pair has two columns, not {len(named)}: `columns=A,B`")
         return named, None
     if table.suffix.lower() != ".jsonl":
         first = next((row for row in texts(table) if not isinstance(row, BadRow)), ())
@@ -94,7 +98,7 @@ def _columns(table: Path, named: Sequence[str]) -> tuple[Sequence[str], str | No
         return (), None
     return (), (
         f"{table} has no columns a and b: its first row, {first[0]} : {first[1]}, counts as a pair; "
-        f"where it is a header, say --columns '{first[0]},{first[1]}'"
+        f"where it is a header, say `columns={first[0]},{first[1]}`"
     )
 
 

@@ -16,13 +16,14 @@ The first three take one pair, the others all that are known of the relation. Ev
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from analogon.settings.arguments import several
 from analogon.transforms.relation import Pair, Relation
 from analogon.vectors.geometry import direction, unit
 from embed.errors import UsageError
@@ -41,6 +42,7 @@ __all__ = [
     "Relation",
     "b_likeness",
     "batch_scores",
+    "check_methods",
     "of_cosines",
     "pair_direction",
     "scores",
@@ -64,6 +66,18 @@ NAMES: Final[Mapping[str, str]] = {
 """The methods as papers write them."""
 EPSILON: Final = 0.001  # of 3CosMul, as in Levy and Goldberg 2014; gensim takes 0.000001
 SAME: Final = 1e-6  # squared distance below which float32 cosines cannot tell a candidate from c
+
+
+def check_methods(methods: str | Sequence[str]) -> tuple[str, ...]:
+    """One method or several by their names, each once, in small letters. Raises ``UsageError``, saying which there are.
+
+    >>> check_methods("3CosAdd"), check_methods(["lrcos", "LRCos"])
+    (('3cosadd',), ('lrcos',))
+    """
+    chosen = tuple(dict.fromkeys(name.strip().lower() for name in several(methods)))
+    if unknown := [name for name in chosen if name not in METHODS]:
+        raise UsageError(f"there is no method {unknown[0]!r}; there are: {', '.join(METHODS)}")
+    return chosen
 
 
 # -- formulas --------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PROJECTIONS", "Flat", "check", "draw", "flatten"]
+__all__ = ["PROJECTIONS", "Flat", "check_plot", "draw", "flatten"]
 
 Rows = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ def flatten(starts: Rows, ends: Rows, projection: str = "pca") -> Flat:
     return Flat(flat[: len(starts)], flat[len(starts) :], names, (float(kept[0]), float(kept[1])))
 
 
-def check(path: Path, projection: str = "pca") -> None:
+def check_plot(path: Path, projection: str = "pca") -> None:
     """Raise ``UsageError`` for a picture that ``draw`` would not draw."""
     if projection not in PROJECTIONS:
         raise UsageError(f"there is no projection {projection!r}; there are: {', '.join(PROJECTIONS)}")
@@ -108,7 +108,7 @@ def draw(
     are dashed. Raises ``MissingPackage`` without matplotlib, ``UsageError`` for another suffix, or a path that cannot
     be written.
     """
-    check(path, projection)
+    check_plot(path, projection)
     figure = _figure(pairs, flatten(starts, ends, projection), title, note, frozenset(answered))
     import matplotlib
 
@@ -129,7 +129,7 @@ def _figure(pairs: Sequence[Pair], flat: Flat, title: str, note: str, answered: 
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPackage("matplotlib", "notebook", "--plot") from None
+        raise MissingPackage("matplotlib", "notebook", "a picture") from None
     size = float(np.interp(len(pairs), [4, 12, 30], [7.0, 6.2, 5.0]))
     height = float(np.interp(len(pairs), [3, 12, 30], [2.6, 3.3, 4.4]))
     thin = float(np.interp(len(pairs), [15, 60, 200], [1.0, 0.6, 0.3]))

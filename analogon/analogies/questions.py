@@ -13,7 +13,7 @@ import numpy.typing as npt
 from embed.errors import MediaError, UsageError
 from embed.media import check_readable
 
-__all__ = ["Entry", "Questions", "Section", "read"]
+__all__ = ["Entry", "Questions", "Section", "read_questions"]
 
 NO_SECTION: Final = "(no section)"
 
@@ -46,7 +46,7 @@ class Questions:
     left_out: tuple[str, ...]
 
 
-def read(path: Path) -> Questions:
+def read_questions(path: Path) -> Questions:
     """A file of questions (Mikolov et al. 2013), or a folder of BATS (Gladkova, Drozd and Matsuoka 2016).
 
     - A file: ``: section`` begins a section, every other line is a question of four words; empty lines and those that

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,18 +13,18 @@ from analogon.cli.terminal import (
     CollectionOption,
     EncoderOption,
     FormatOption,
+    SpaceOption,
     check_format,
-    collection_folder,
     complain,
     model_name,
     stdout,
+    write_json,
 )
+from analogon.settings.arguments import superseded
 from embed.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from analogon.analogies.candidates import Source
-    from analogon.analogies.fit import Fitted
-    from analogon.analogies.methods import Answers
+    from analogon.service.analogies import SolvedAnalogy
     from analogon.transforms.relation import Relation
 
 __all__ = ["analogy", "app", "register"]
@@ -73,6 +69,7 @@ def analogy(
     candidates: CandidatesOption = None,
     collection: CollectionOption = None,
     to: ToOption = None,
+    space: SpaceOption = None,
     method: Annotated[
         str | None, typer.Option(help="3cosadd, 3cosmul, pairdirection; with pairs 3cosavg, lrcos.")
     ] = None,
@@ -90,32 +87,24 @@ def analogy(
 
     A, B and C are texts, files (./him.wav) or items (id:12).
     """
-    from analogon.analogies.methods import solve
-    from analogon.transforms.relation import Pair
+    from analogon.service.analogies import SolveAnalogy
 
     check_format(form)
-    if relation and pairs:
-        raise UsageError("--relation and --pairs both stand for A and B: give one of them")
-    _check_plot(plot, projection)
-    kept = _kept(relation)
-    with _source(words, encoder, candidates, collection, to, kept) as source:
-        fitted = _fitted(pairs.stem, source, pairs, columns) if pairs else None
-        known = fitted.relation if fitted else kept
-        room = source.candidates()
-        given = [source.term(term) for term in terms]
-        found = solve(room, *given, relation=known, method=method, k=k, with_inputs=with_inputs, seed=seed)
-    _print_answers(found, form)
-    if plot is not None and found.answers:
-        best = found.answers[0]
-        row = room.find(best.label) if room.ids is None else room.ids.tolist().index(best.id)
-        last = (Pair(given[-1].label, best.label), given[-1].vector, room.vectors.array[row])
-        first = (Pair(given[0].label, given[1].label), given[0].vector, given[1].vector) if known is None else None
-        _plot_answer(plot, projection, found, known, first, last)
-    if not found.answers:
-        raise typer.Exit(1)
-
-
-# -- relations -------------------------------------------------------------------------------------------------------
+    request = SolveAnalogy(
+        terms=tuple(terms),
+        **_where("analogy", words, encoder, collection, to, space),
+        candidates=candidates,
+        method=method,
+        relation=relation,
+        pairs=pairs,
+        columns=_columns(columns),
+        k=k,
+        with_inputs=with_inputs,
+        seed=seed,
+        plot=plot,
+        projection=projection,
+    )
+    _show_answers(request.run(), form)
 
 
 @app.command()
@@ -128,51 +117,52 @@ def fit(
     encoder: EncoderOption = None,
     collection: CollectionOption = None,
     to: ToOption = None,
+    space: SpaceOption = None,
     columns: ColumnsOption = None,
 ) -> None:
     """Learn a relation from pairs of texts, files or items (id:12), and keep it under a name.
 
     A relation that had the name before is replaced.
     """
-    from analogon.transforms.relation import check_name
+    from analogon.service.analogies import FitRelation
 
-    check_name(name)
-    with _source(words, encoder, None, collection, to, None) as source:
-        fitted = _fitted(name, source, table, columns)
-    fitted.relation.save()
+    where = _where("relation fit", words, encoder, collection, to, space)
+    fitted = FitRelation(table=table, name=name, columns=_columns(columns), **where).run()
+    for note in fitted.notes:
+        complain(note)
     console = stdout()
-    space = fitted.relation.space
+    kept = fitted.relation.space
     console.print(_summary(fitted.relation), markup=False)
-    console.print(f"  in {model_name(space.model)}, {space.dim}-d", markup=False)
+    console.print(f"  in {model_name(kept.model)}, {kept.dim}-d", markup=False)
     console.print(f"use it: analogon relation apply {name} X, or apply({name}, X) in a search", markup=False)
 
 
 @app.command(name="list")
 def list_(form: FormatOption = "table") -> None:
     """Every relation that is kept, with its measures."""
-    from analogon.transforms.relation import Relation
+    from analogon.service.analogies import ListRelations
 
     check_format(form)
-    found = Relation.listing(complain)
+    found = ListRelations().run()
+    for line in found.damaged:
+        complain(line)
     if form == "json":
-        for one in found:
-            sys.stdout.write(json.dumps(one.to_json(), ensure_ascii=False) + "\n")
+        write_json(*found.entries)
+    elif not found.entries:
+        complain("no relation is kept yet: analogon relation fit PAIRS --name NAME")
     else:
         table = Table(box=None, pad_edge=False, show_edge=False)
         for column in ("name", "pairs", "OCS", "PCS"):
             table.add_column(column, justify="left" if column == "name" else "right")
         for column in ("space", "created"):
             table.add_column(column)
-        for one in found:
+        for one in found.entries:
             measures = [_figure(one.ocs), _figure(one.pcs)]
             table.add_row(
                 escape(one.name), str(len(one.pairs)), *measures, escape(model_name(one.space.model)), one.created[:10]
             )
-        if found:
-            stdout().print(table)
-        else:
-            complain("no relation is kept yet: analogon relation fit PAIRS --name NAME")
-    if not found:
+        stdout().print(table)
+    if not found.entries:
         raise typer.Exit(1)
 
 
@@ -181,17 +171,13 @@ def show(
     name: NameArgument, plot: PlotOption = None, projection: ProjectionOption = "pca", form: FormatOption = "table"
 ) -> None:
     """A relation's pairs, and how well each goes with the others: low ones are odd."""
-    from analogon.transforms.relation import Relation
+    from analogon.service.analogies import ShowRelation
 
     check_format(form)
-    _check_plot(plot, projection)
-    one = Relation.load(name)
+    found = ShowRelation(name=name, plot=plot, projection=projection).run()
+    one = found.relation
     if form == "json":
-        pairs = [
-            {"a": pair.a, "b": pair.b, "fit": round(float(fit), 6)}
-            for pair, fit in zip(one.pairs, one.fits, strict=True)
-        ]
-        sys.stdout.write(json.dumps({**one.to_json(), "items": pairs}, ensure_ascii=False) + "\n")
+        write_json(found)
     else:
         console = stdout()
         console.print(_summary(one), markup=False)
@@ -203,8 +189,8 @@ def show(
             table.add_row(f"{one.fits[row]:.3f}", escape(str(one.pairs[row])))
         console.print(table)
         console.print("fit: the cosine of a pair's offset with the mean offset of the other pairs", markup=False)
-    if plot is not None:
-        _draw_relation(plot, projection, one)
+    if found.picture:
+        complain(f"drawn: {found.picture}")
 
 
 @app.command(name="apply")
@@ -217,87 +203,62 @@ def apply_(
     candidates: CandidatesOption = None,
     collection: CollectionOption = None,
     to: ToOption = None,
+    space: SpaceOption = None,
     k: KOption = 10,
     with_inputs: WithInputsOption = False,
     form: FormatOption = "table",
 ) -> None:
     """What a relation leads to from a text, a recording, a picture or a voice."""
-    from analogon.analogies.methods import solve
+    from analogon.service.analogies import ApplyRelation
 
     check_format(form)
-    kept = _kept(name)
-    with _source(words, encoder, candidates, collection, to, kept) as source:
-        given = source.term(term)
-        found = solve(source.candidates(), given, relation=kept, strength=strength, k=k, with_inputs=with_inputs)
-    _print_answers(found, form)
-    if not found.answers:
-        raise typer.Exit(1)
+    request = ApplyRelation(
+        name=name,
+        term=term,
+        strength=strength,
+        **_where("relation apply", words, encoder, collection, to, space),
+        candidates=candidates,
+        k=k,
+        with_inputs=with_inputs,
+    )
+    _show_answers(request.run(), form)
 
 
 @app.command()
 def rm(name: NameArgument) -> None:
     """Forget a relation."""
-    from analogon.transforms.relation import Relation
+    from analogon.service.analogies import RemoveRelation
 
-    Relation.remove(name)
-    stdout().print(f"{name} is forgotten", markup=False)
-
-
-# -- where terms come from -------------------------------------------------------------------------------------------
+    stdout().print(f"{RemoveRelation(name=name).run().name} is forgotten", markup=False)
 
 
-def _kept(name: str | None) -> Relation | None:
-    from analogon.transforms.relation import Relation
-
-    return Relation.load(name) if name else None
+# -- what was typed --------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _source(
+def _where(
+    command: str,
     words: Path | None,
     encoder: list[str] | None,
-    candidates: Path | None,
     collection: str | None,
     to: str | None,
-    kept: Relation | None,
-) -> Iterator[Source]:
-    """What encodes terms and has candidates, of the options; of a relation its own encoder where they name none."""
-    from analogon.analogies.candidates import CollectionSource, EncoderSource
-    from indexes.collection import Collection
-
-    if words is not None and (encoder or collection):
-        raise UsageError("--words names an encoder of its own: leave out --encoder and -c")
-    if collection is not None:
-        if candidates is not None:
-            raise UsageError("a collection's own items answer: leave out --candidates, or -c")
-        with Collection.open(collection_folder(collection)) as opened:
-            source: Source = CollectionSource(opened, to, encoder or ())
-            if kept is not None:
-                kept.within(source.space)
-            yield source
-        return
-    if to is not None:
-        raise UsageError("--to chooses among a collection's items: name the collection with -c")
+    space: list[str] | None,
+) -> dict[str, Any]:
+    """Where to look, as the requests have it."""
+    if encoder and collection is not None:
+        raise UsageError(superseded(f"{command} -c COLLECTION --encoder", f"{command} -c COLLECTION --space"))
     if encoder and len(encoder) > 1:
         raise UsageError("an analogy is asked in one space: give one --encoder")
-    name = f"words:{words}" if words is not None else encoder[0] if encoder else kept.encoder if kept else None
-    if name is None:
-        raise UsageError("say where to look: --words FILE, --encoder NAME with --candidates LIST, or -c COLLECTION")
-    source = EncoderSource(name, candidates)
-    if kept is not None:
-        kept.within(source.space)
-    yield source
+    return {
+        "words": None if words is None else str(words),
+        "encoder": encoder[0] if encoder else None,
+        "collection": collection,
+        "to": to,
+        "spaces": tuple(space or ()),
+    }
 
 
-def _fitted(name: str, source: Source, table: Path, columns: str | None) -> Fitted:
-    """A relation of a table's pairs; what was left out is said on stderr."""
-    from analogon.analogies.fit import fit
-
-    named = [column.strip() for column in columns.split(",")] if columns else ()
-    fitted = fit(name, source, table, named)
-    for note in fitted.notes:
-        complain(note)
-    return fitted
+def _columns(written: str | None) -> tuple[str, ...]:
+    return tuple(column.strip() for column in written.split(",")) if written else ()
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -312,78 +273,44 @@ def _summary(one: Relation) -> str:
     return f"{one.name}: {count}, OCS {_figure(one.ocs)}, PCS {_figure(one.pcs)} (0.5 is chance), made {one.created}"
 
 
-def _print_answers(found: Answers, form: str) -> None:
+def _show_answers(solved: SolvedAnalogy, form: str) -> None:
     from analogon.analogies.methods import NAMES
 
-    for remark in found.remarks:
-        complain(remark)
+    found = solved.answers
+    for line in (*solved.notes, *found.remarks):
+        complain(line)
     if form == "json":
-        sys.stdout.write(json.dumps(found.to_json(), ensure_ascii=False) + "\n")
-        return
-    console = stdout()
-    console.print(printable(found.question), markup=False, style="bold")
-    console.print(
-        f"{NAMES[found.method]} over {found.candidates:,} candidates, {model_name(found.space.model)}", markup=False
-    )
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    with_ids = any(answer.id is not None for answer in found.answers)
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("score", justify="right")
-    if with_ids:
-        table.add_column("id", justify="right", style="dim")
-    table.add_column("answer", overflow="fold")
-    for answer in found.answers:
-        ids = [str(answer.id)] if with_ids else []
-        table.add_row(str(answer.rank), f"{answer.score:.3f}", *ids, escape(answer.label))
-    console.print(table)
-    first = f"{found.allowed.label} ({found.allowed.score:.3f})"
-    if found.inputs:
-        console.print(f"left out: {', '.join(found.inputs)}; with them the first answer is {first}", markup=False)
+        write_json(found)
     else:
-        console.print(f"nothing left out; the first answer is {first}", markup=False)
-    if found.known:
-        console.print(f"the relation was fitted with {found.known}: this answer tests nothing", markup=False)
-    if found.nearest:
-        nearest = f"{found.nearest.label} (cosine {found.nearest.score:.3f})"
-        console.print(f"baseline, without the rest of the question: nearest to {found.c} is {nearest}", markup=False)
-
-
-def _check_plot(plot: Path | None, projection: str) -> None:
-    """Complain of a picture that cannot be drawn before anything is encoded."""
-    from analogon.analogies.plot import check
-
-    if plot is not None:
-        check(plot, projection)
-
-
-def _draw_relation(plot: Path, projection: str, one: Relation) -> None:
-    from analogon.analogies.plot import draw
-
-    draw(plot, one.pairs, one.starts, one.ends, title=_title(one), projection=projection)
-    complain(f"drawn: {plot}")
-
-
-def _title(one: Relation) -> str:
-    return f"{one.name}: {model_name(one.space.model)}, n = {len(one.pairs)}, OCS {_figure(one.ocs)}"
-
-
-def _plot_answer(plot: Path, projection: str, found: Answers, known: Relation | None, first: Any, last: Any) -> None:
-    """Draw the known pairs and, dashed, the one that was found."""
-    import numpy as np
-
-    from analogon.analogies.plot import draw
-
-    pairs = list(known.pairs) if known else [first[0]]
-    starts = known.starts if known else first[1][None]
-    ends = known.ends if known else first[2][None]
-    draw(
-        plot,
-        [*pairs, last[0]],
-        np.concatenate([starts, last[1][None]]),
-        np.concatenate([ends, last[2][None]]),
-        title=_title(known) if known else f"{found.question.rstrip('?')}{last[0].b}?  {model_name(found.space.model)}",
-        note="dashed: the first answer",
-        projection=projection,
-        answered=[len(pairs)],
-    )
-    complain(f"drawn: {plot}")
+        console = stdout()
+        console.print(printable(found.question), markup=False, style="bold")
+        console.print(
+            f"{NAMES[found.method]} over {found.candidates:,} candidates, {model_name(found.space.model)}", markup=False
+        )
+        table = Table(box=None, pad_edge=False, show_edge=False)
+        with_ids = any(answer.id is not None for answer in found.answers)
+        table.add_column("#", justify="right", style="dim")
+        table.add_column("score", justify="right")
+        if with_ids:
+            table.add_column("id", justify="right", style="dim")
+        table.add_column("answer", overflow="fold")
+        for answer in found.answers:
+            ids = [str(answer.id)] if with_ids else []
+            table.add_row(str(answer.rank), f"{answer.score:.3f}", *ids, escape(answer.label))
+        console.print(table)
+        first = f"{found.allowed.label} ({found.allowed.score:.3f})"
+        if found.inputs:
+            console.print(f"left out: {', '.join(found.inputs)}; with them the first answer is {first}", markup=False)
+        else:
+            console.print(f"nothing left out; the first answer is {first}", markup=False)
+        if found.known:
+            console.print(f"the relation was fitted with {found.known}: this answer tests nothing", markup=False)
+        if found.nearest:
+            nearest = f"{found.nearest.label} (cosine {found.nearest.score:.3f})"
+            console.print(
+                f"baseline, without the rest of the question: nearest to {found.c} is {nearest}", markup=False
+            )
+    if solved.picture:
+        complain(f"drawn: {solved.picture}")
+    if not found.answers:
+        raise typer.Exit(1)

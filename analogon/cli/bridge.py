@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +12,11 @@ from analogon.cli.terminal import (
     FormatOption,
     bars,
     check_format,
-    collection_folder,
     complain,
     model_name,
     stdout,
+    write_json,
 )
-from embed.errors import UsageError
 
 if TYPE_CHECKING:
     from analogon.transforms.bridge import Bridge
@@ -50,46 +47,28 @@ def fit(
 
     -c takes each modality's mean from a collection that was indexed with one of the two encoders, or both.
     """
-    from analogon.transforms import bridge as bridges
-    from embed.encoder import resolve
-    from embed.models import shared
-    from indexes.collection import Collection
+    from analogon.cli.progress import Screen
+    from analogon.service.bridges import FitBridge
 
-    if not 0 < held_out < 1:
-        raise UsageError(f"--held-out {held_out}: a share between 0 and 1")
-    sides = [(shared(table), table) for table in (resolve(source), resolve(target))]
-    captions = _captions(texts, column)
-    means: dict[tuple[str, str], Any] = {}
-    if collection:
-        with Collection.open(collection_folder(collection)) as opened:
-            for side, (encoder, _) in zip(("source", "target"), sides, strict=True):
-                for modality in opened.modalities(encoder.space):
-                    if modality != "text":
-                        means[side, modality] = opened.vectors(encoder.space, modality).mean(axis=0)
-        if not means:
-            raise UsageError(f"{collection} was indexed with neither {source} nor {target}")
-    reasons: list[str] = []
+    request = FitBridge(
+        source=source,
+        target=target,
+        texts=texts,
+        column=column,
+        method=method,
+        name=name,
+        held_out=held_out,
+        collection=collection,
+    )
     with bars() as shown:
-        task = shown.add_task("texts", total=None)
-        made = bridges.fit(
-            name or "--".join(_short(encoder.space.model) for encoder, _ in sides),
-            sides[0],
-            sides[1],
-            captions,
-            method=method,
-            held_out=held_out,
-            means=means,
-            skipped=lambda text, reason: reasons.append(f"skipped {text[:60]!r}: {reason}"),
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
-        )
-    for line in reasons[:SKIPPED_SHOWN]:
+        made = request.run(listener=Screen(shown.console, shown))
+    for line in made.left_out[:SKIPPED_SHOWN]:
         complain(line)
-    if len(reasons) > SKIPPED_SHOWN:
-        complain(f"and {len(reasons) - SKIPPED_SHOWN} more texts that could not be encoded")
-    if made.texts < bridges.FEW:
-        complain(f"{made.texts} texts are few for a bridge: with thousands, from many subjects, it carries more")
-    made.save()
-    _print(made)
+    if len(made.left_out) > SKIPPED_SHOWN:
+        complain(f"and {len(made.left_out) - SKIPPED_SHOWN} more texts that could not be encoded")
+    for note in made.notes:
+        complain(note)
+    _print(made.bridge)
 
 
 @app.command(name="list")
@@ -97,13 +76,15 @@ def list_(form: FormatOption = "table") -> None:
     """The bridges that there are."""
     from rich.table import Table
 
-    from analogon.transforms import bridge as bridges
+    from analogon.service.bridges import ListBridges
 
     check_format(form)
-    found = list(bridges.SHELF.each(bridges.load, complain))
+    listing = ListBridges().run()
+    for line in listing.damaged:
+        complain(line)
+    found = listing.entries
     if form == "json":
-        for one in found:
-            sys.stdout.write(json.dumps(_record(one), ensure_ascii=False) + "\n")
+        write_json(*found)
         return
     if not found:
         complain("there are no bridges yet; analogon bridge fit makes one")
@@ -121,12 +102,12 @@ def list_(form: FormatOption = "table") -> None:
 @app.command()
 def show(name: str, form: FormatOption = "table") -> None:
     """What a bridge was made of, and how much it carries."""
-    from analogon.transforms import bridge as bridges
+    from analogon.service.bridges import ShowBridge
 
     check_format(form)
-    one = bridges.load(name)
+    one = ShowBridge(name=name).run()
     if form == "json":
-        sys.stdout.write(json.dumps(_record(one), ensure_ascii=False) + "\n")
+        write_json(one)
         return
     _print(one, whole=True)
 
@@ -134,31 +115,9 @@ def show(name: str, form: FormatOption = "table") -> None:
 @app.command()
 def rm(name: str) -> None:
     """Forget a bridge."""
-    from analogon.transforms import bridge as bridges
+    from analogon.service.bridges import RemoveBridge
 
-    bridges.remove(name)
-    stdout().print(f"{name} forgotten", markup=False)
-
-
-def _captions(path: Path, column: str) -> list[str]:
-    """The texts of a file: its lines, or a column of its rows. What is wrong with a row is said; the others stay."""
-    from embed import tables
-
-    if path.suffix.lower() == ".txt":
-        return tables.lines(path)
-    found = []
-    for row in tables.texts(path, [column]):
-        if isinstance(row, tables.BadRow):
-            complain(f"skipped {path}, row {row.row + 1}: {row.reason}")
-        else:
-            found.append(row[0])
-    return found
-
-
-def _short(model: str) -> str:
-    """A model's name as part of a file's name."""
-    kept = "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in Path(model).name)
-    return kept.strip("-._") or "space"
+    stdout().print(f"{RemoveBridge(name=name).run().name} forgotten", markup=False)
 
 
 def _print(one: Bridge, *, whole: bool = False) -> None:
@@ -182,23 +141,3 @@ def _print(one: Bridge, *, whole: bool = False) -> None:
     lines.append(f"  means of modalities: {', '.join(known) or 'texts only; what is searched gives its own'}")
     for line in lines:
         stdout().print(line, markup=False)
-
-
-def _record(one: Bridge) -> dict[str, Any]:
-    out = one.held_out
-    return {
-        "name": one.name,
-        "from": one.source.model,
-        "to": one.target.model,
-        "method": one.method,
-        "penalty": one.penalty,
-        "texts": one.texts,
-        "digest": one.digest,
-        "held_out": out.n,
-        "recall_at_1": out.recall_at_1,
-        "recall_at_10": out.recall_at_10,
-        "interval_at_10": out.interval_at_10.to_json(),
-        "chance_at_10": out.chance_at_10,
-        "means": [f"{side} {modality}" for side, modality in sorted(one.means)],
-        "created": one.created,
-    }

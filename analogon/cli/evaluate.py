@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,18 +12,23 @@ from analogon.cli.terminal import (
     CollectionOption,
     EncoderOption,
     FormatOption,
+    GivenUpOption,
+    SpaceOption,
     check_format,
-    collection_folder,
     complain,
     model_name,
+    stderr,
     stdout,
+    write_json,
 )
+from analogon.settings.arguments import superseded
+from embed.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from analogon.analogies.evaluation import Result, Share, Vocabulary
+    from analogon.analogies.evaluation import Result, Share
     from analogon.evaluation.audio_distance import Comparison
     from analogon.evaluation.retrieval import Direction
     from analogon.vectors.measure import Estimate, Interval
@@ -88,73 +91,29 @@ def analogies(
 
     Words are found and answers judged by the rules of gensim's evaluate_word_analogies, and counts are the same.
     """
-    from analogon.analogies import evaluation
-    from analogon.analogies.methods import METHODS
-    from analogon.analogies.questions import read
-    from embed.encoders.words import load
-    from embed.errors import UsageError
+    from analogon.service.evaluation import EvaluateAnalogies
 
     check_format(form)
-    chosen = list(dict.fromkeys(name.strip().lower() for name in methods.split(",") if name.strip()))
-    if unknown := [name for name in chosen if name not in METHODS]:
-        raise UsageError(f"--methods {unknown[0]}: there is no such method; there are: {', '.join(METHODS)}")
-    if case not in ("ignore", "exact"):
-        raise UsageError(f"--case {case}: it is ignore or exact")
-    if (words is None) == (encoder is None):
-        raise UsageError("name either word vectors with --words, or an encoder of texts with --encoder")
-    if candidates is not None and encoder is None:
-        raise UsageError("--candidates goes with --encoder; word vectors bring their own words")
-    asked = read(questions)
-    _tell(asked.left_out)
-    if words is not None:
-        vocabulary = evaluation.Vocabulary.first(load(words), restrict, any_case=case == "ignore")
-    else:
-        assert encoder is not None
-        listed = [word for one in asked.sections for entry in one.entries for word in (entry.word, *entry.answers)]
-        vocabulary = _of_texts(encoder, candidates, listed, restrict, case == "ignore")
-    results = evaluation.evaluate(asked, vocabulary, chosen)
+    found = EvaluateAnalogies(
+        questions=questions,
+        words=words,
+        encoder=encoder,
+        candidates=candidates,
+        restrict=restrict,
+        case=case,
+        methods=tuple(name for name in methods.split(",") if name.strip()),
+    ).run()
+    _tell(found.left_out)
+    _tell(found.unencoded)
+    if found.remark:
+        complain(found.remark)
     if form == "json":
-        for result in results:
-            sys.stdout.write(json.dumps(result.to_json(), ensure_ascii=False) + "\n")
+        write_json(*found.results)
     else:
-        _show_analogies(results, len(vocabulary))
-    if not results[-1].answered:
+        _show_analogies(found.results, found.words)
+    if not found.results[-1].answered:
         complain(f"{questions}: no question has all its words in the vocabulary")
         raise typer.Exit(1)
-
-
-def _of_texts(encoder: str, file: Path | None, listed: Sequence[str], restrict: int, any_case: bool) -> Vocabulary:
-    import numpy as np
-
-    from analogon.analogies.evaluation import Vocabulary
-    from embed.errors import UsageError
-    from embed.media import Media, check_readable
-    from embed.models import shared
-    from embed.pipeline import Encoded, encode_stream
-
-    if file is not None:
-        check_readable(file)
-        listed = [line.strip() for line in file.read_text("utf-8-sig", "replace").split("\n") if line.strip()]
-    listed = list(dict.fromkeys(listed))[:restrict]
-    model = shared(encoder)
-    if "text" not in model.modalities:
-        raise UsageError(f"--encoder {encoder} takes {', '.join(sorted(model.modalities))}; analogies want texts")
-    rows = {}
-    left_out = []
-    # Question files write a name of several words with _ between them.
-    media = [Media.from_text(word.replace("_", " ")) for word in listed]
-    for result in encode_stream(model, media):
-        if isinstance(result, Encoded):
-            rows[result.index] = result.vector
-        elif result.error is not None:
-            left_out.append(str(result.error))
-    _tell(left_out)
-    if remark := model.remark(*(media[number] for number in rows)):
-        complain(remark)
-    if not rows:
-        raise UsageError(f"--encoder {encoder} could encode none of the {len(listed)} candidates")
-    order = sorted(rows)
-    return Vocabulary([listed[i] for i in order], np.stack([rows[i] for i in order]), any_case=any_case)
 
 
 def _tell(left_out: Sequence[str]) -> None:
@@ -244,19 +203,23 @@ def retrieval(
     query: Annotated[str | None, typer.Option(help="The queries' column; else the first.")] = None,
     target: Annotated[str | None, typer.Option(help="The targets' column; else the next.")] = None,
     to: Annotated[str | None, typer.Option(help="The targets' modality, where a file may be several.")] = None,
-    encoder: EncoderOption = None,
+    space: SpaceOption = None,
+    encoder: GivenUpOption = None,
     form: FormatOption = "table",
 ) -> None:
     """How well queries find their targets in a collection and targets their queries, by content, not by name."""
-    from analogon.evaluation.retrieval import PairTable, evaluate
-    from indexes.collection import Collection
+    from analogon.cli.progress import Screen
+    from analogon.service.evaluation import EvaluateRetrieval
 
     check_format(form)
-    with Collection.open(collection_folder(collection)) as opened:
-        found = evaluate(opened, PairTable.of(pairs, query, target), to=to, encoders=encoder or (), skipped=complain)
+    if encoder:
+        raise UsageError(superseded("eval retrieval --encoder", "eval retrieval --space"))
+    request = EvaluateRetrieval(
+        pairs=pairs, collection=collection, query=query, target=target, to=to, spaces=tuple(space or ())
+    )
+    found = request.run(listener=Screen(stderr(), None)).directions
     if form == "json":
-        for one in found:
-            sys.stdout.write(json.dumps(one.to_json(), ensure_ascii=False) + "\n")
+        write_json(*found)
     else:
         _show_retrieval(found)
 
@@ -268,7 +231,7 @@ def _show_retrieval(found: Sequence[Direction]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for one in found:
-        table.add_column(f"{one.asked_with} -> {one.found}", justify="right", no_wrap=True)
+        table.add_column(f"{one.queries} -> {one.candidates}", justify="right", no_wrap=True)
         table.add_column("95 %", justify="right", style="dim", no_wrap=True)
         table.add_column("chance", justify="right", style="dim", no_wrap=True)
     for name in found[0].retrieval.figures():
@@ -280,7 +243,7 @@ def _show_retrieval(found: Sequence[Direction]) -> None:
     for one in found:
         counts = one.retrieval
         console.print(
-            f"{one.asked_with} -> {one.found}: {counts.queries} queries, {counts.relevant:.3g} right of "
+            f"{one.queries} -> {one.candidates}: {counts.queries} queries, {counts.relevant:.3g} right of "
             f"{counts.candidates:.6g} candidates each, in {one.space}",
             style="dim",
             markup=False,
@@ -315,33 +278,21 @@ def audio(
     form: FormatOption = "table",
 ) -> None:
     """How far recordings are from a reference as a set: KAD and FAD, lower is nearer, in each encoder's space."""
-    from analogon.evaluation.audio_distance import compare, encode_recordings, recordings_in
-    from analogon.settings import config, defaults
-    from embed.errors import UsageError
-    from embed.models import shared
+    from analogon.cli.progress import Screen
+    from analogon.service.evaluation import CompareRecordings
 
     check_format(form)
-    asked, among = recordings_in(recordings, complain), recordings_in(reference, complain)
-    for files, paths in ((asked, recordings), (among, reference)):
-        if not files:
-            raise UsageError(f"{', '.join(map(str, paths))}: there are no recordings")
-    told: set[str] = set()
-
-    def skipped(line: str) -> None:
-        if line not in told:  # each encoder reads the files anew
-            told.add(line)
-            complain(f"skipped {line}")
-
-    found = []
-    for name in encoder or config.default_encoders() or defaults.choose_encoders(frozenset({"audio"}), complain):
-        model = shared(name)
-        sets = [encode_recordings(model, files, whole=whole, skipped=skipped) for files in (among, asked)]
-        found.append(compare(sets[0], sets[1], seed=seed))
+    found = CompareRecordings(
+        recordings=tuple(recordings),
+        reference=tuple(reference),
+        encoders=tuple(encoder or ()),
+        whole=whole,
+        seed=seed,
+    ).run(Screen(stderr(), None))
     if form == "json":
-        for one in found:
-            sys.stdout.write(json.dumps(one.to_json() | {"whole": whole, "seed": seed}, ensure_ascii=False) + "\n")
+        write_json(*found.rows())
     else:
-        _show_distances(found, whole)
+        _show_distances(found.comparisons, whole)
 
 
 def _show_distances(found: Sequence[Comparison], whole: bool) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,14 +11,17 @@ from rich.table import Table
 
 from analogon.cli.terminal import (
     CollectionOption,
-    EncoderOption,
     FormatOption,
+    GivenUpOption,
+    SpaceOption,
     check_format,
-    collection_folder,
     complain,
     stderr,
     stdout,
+    write_json,
 )
+from analogon.settings.arguments import superseded
+from embed.errors import UsageError
 
 if TYPE_CHECKING:
     from analogon.labels.probe import Evaluation, Probed, Score
@@ -48,7 +49,8 @@ def tag(
         list[str] | None, typer.Option(help="A text around each label, with {} for it; may be repeated.")
     ] = None,
     to: ToOption = None,
-    encoder: EncoderOption = None,
+    space: SpaceOption = None,
+    encoder: GivenUpOption = None,
     multiple: Annotated[bool, typer.Option("--multiple", help="Give all labels that fit, not the best one.")] = False,
     threshold: Annotated[float | None, typer.Option(help="Give no label that is less sure, from 0 to 1.")] = None,
     balanced: Annotated[bool, typer.Option("--balanced", help="All labels are about equally frequent here.")] = False,
@@ -57,71 +59,44 @@ def tag(
     form: FormatOption = "table",
 ) -> None:
     """Label what a collection holds with the names that describe it best; --where can use the labels then."""
-    from analogon.labels import tag as tagging
-    from embed.errors import UsageError
-    from indexes.collection import Collection
-    from indexes.writer import writing
+    from analogon.service.labels import ForgetLabels, Tag
 
     check_format(form)
-    with Collection.open(collection_folder(collection)) as opened:
-        if forget:
-            if labels or dry_run:
-                raise UsageError("--forget takes labels away and goes with --field alone")
-            with writing(opened) as writer:
-                gone = writer.remove_labels(field)
-                writer.remove_labels(f"{field}_confidence")
-            stdout().print(f"{field}: taken from {gone} files", markup=False)
-            raise typer.Exit(0 if gone else 1)
-        if labels is None:
-            raise UsageError("name a file of labels, one a line, with --labels")
-        asked = tagging.read_labels(labels)
-        with stderr().status("encoding labels, and phrases to compare them with"):
-            found = tagging.tag(
-                opened,
-                asked,
-                field=field,
-                templates=template or (),
-                to=to,
-                encoders=encoder or (),
-                multiple=multiple,
-                threshold=threshold,
-                balanced=balanced,
-            )
-        if not dry_run:
-            tagging.write(opened, found)
+    if encoder:
+        raise UsageError(superseded("tag --encoder", "tag --space"))
+    if forget:
+        if labels or dry_run:
+            raise UsageError("--forget takes labels away and goes with --field alone")
+        gone = ForgetLabels(field=field, collection=collection).run()
+        stdout().print(f"{gone.field}: taken from {gone.files} files", markup=False)
+        raise typer.Exit(0 if gone.files else 1)
+    if labels is None:
+        raise UsageError("name a file of labels, one a line, with --labels")
+    request = Tag(
+        labels=labels,
+        collection=collection,
+        field=field,
+        templates=tuple(template or ()),
+        to=to,
+        spaces=tuple(space or ()),
+        multiple=multiple,
+        threshold=threshold,
+        balanced=balanced,
+        dry_run=dry_run,
+    )
+    with stderr().status("encoding labels, and phrases to compare them with"):
+        found = request.run()
     if found.remark:
         complain(found.remark)
     if found.overruled:
         complain(f"{found.overruled} files have a column {field!r} of their own, which --where sees in its place")
-    rows = _tag_rows(found)
     if form == "json":
-        for row in rows:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-        return
-    _show_tags(found, rows, dry_run)
+        write_json(*found.by_label())
+    else:
+        _show_tags(found, dry_run)
 
 
-def _tag_rows(found: Tagging) -> list[dict[str, Any]]:
-    """For each label how many files got it, how surely on average, and which; the surest one is the example."""
-    rows: list[dict[str, Any]] = []
-    for label in found.labels:
-        given = [
-            (sure, one.item.sources[0].path)
-            for one in found.tagged
-            for name, sure in zip(one.labels, one.confidences, strict=True)
-            if name == label.name
-        ]
-        given.sort(key=lambda pair: (-pair[0], pair[1]))
-        mean = round(sum(sure for sure, _ in given) / len(given), 4) if given else None
-        rows.append({"label": label.name, "files": len(given), "confidence": mean, "paths": [p for _, p in given]})
-    rows.sort(key=lambda row: -int(row["files"]))
-    without = [one.item.sources[0].path for one in found.tagged if not one.labels]
-    if without:
-        rows.append({"label": None, "files": len(without), "confidence": None, "paths": without})
-    return rows
-
-
-def _show_tags(found: Tagging, rows: list[dict[str, Any]], dry_run: bool) -> None:
+def _show_tags(found: Tagging, dry_run: bool) -> None:
     from analogon.phrases.pieces import short
 
     table = Table(box=None, pad_edge=False, show_edge=False)
@@ -129,21 +104,23 @@ def _show_tags(found: Tagging, rows: list[dict[str, Any]], dry_run: bool) -> Non
     table.add_column("files", justify="right")
     table.add_column("confidence", justify="right")
     table.add_column("surest", overflow="fold")
+    rows = found.by_label()
     for row in rows:
-        name = "[dim]no label[/]" if row["label"] is None else escape(row["label"])
-        sure = "" if row["confidence"] is None else f"{row['confidence']:.2f}"
-        surest = short(row["paths"][0]) if row["paths"] and row["label"] is not None else ""
-        table.add_row(name, str(row["files"]), sure, escape(surest))
+        name = "[dim]no label[/]" if row.label is None else escape(row.label)
+        sure = "" if row.confidence is None else f"{row.confidence:.2f}"
+        surest = short(row.paths[0]) if row.paths and row.label is not None else ""
+        table.add_row(name, str(len(row.paths)), sure, escape(surest))
     console = stdout()
     console.print(table)
     done = "would be labelled" if dry_run else "labelled"
     given = sum(bool(one.labels) for one in found.tagged)
     console.print(f"{given} of {len(found.tagged)} {found.modality} files {done} with {found.model}", markup=False)
     if given and not dry_run:
+        assert rows[0].label is not None
         if found.multiple:
-            _hint(found.field, "contains", rows[0]["label"], None)
+            _hint(found.field, "contains", rows[0].label, None)
         else:
-            _hint(found.field, "=", rows[0]["label"], f"{found.field}_confidence")
+            _hint(found.field, "=", rows[0].label, f"{found.field}_confidence")
 
 
 def _hint(field: str, test: str, label: str | int | float, sure: str | None) -> None:
@@ -171,69 +148,39 @@ def probe(
     ] = None,
     folds: Annotated[int, typer.Option(help="How often to train without a part and test on it.")] = 5,
     to: ToOption = None,
-    encoder: EncoderOption = None,
+    space: SpaceOption = None,
+    encoder: GivenUpOption = None,
     dry_run: DryRunOption = False,
     form: FormatOption = "table",
 ) -> None:
     """Learn labels from those files that have one, say how well that works, and label the rest."""
-    from analogon.labels import probe as probing
-    from indexes.collection import Collection
+    from analogon.service.labels import Probe
 
     check_format(form)
-    with Collection.open(collection_folder(collection)) as opened:
-        with stderr().status("training, and testing on what was held out"):
-            found = probing.probe(
-                opened,
-                column,
-                table=table,
-                key=key,
-                field=field,
-                group=group,
-                to=to,
-                encoders=encoder or (),
-                folds=folds,
-            )
-        if not dry_run:
-            probing.write(opened, found)
+    if encoder:
+        raise UsageError(superseded("probe --encoder", "probe --space"))
+    request = Probe(
+        column=column,
+        collection=collection,
+        table=table,
+        key=key,
+        field=field,
+        group=group,
+        folds=folds,
+        to=to,
+        spaces=tuple(space or ()),
+        dry_run=dry_run,
+    )
+    with stderr().status("training, and testing on what was held out"):
+        found = request.run()
     for note in found.notes:
         complain(note)
     for label, why in found.left_out.items():
         complain(f"{label!r} takes no part: {why}")
     if form == "json":
-        sys.stdout.write(json.dumps(_probe_record(found), ensure_ascii=False) + "\n")
+        write_json(found)
     else:
         _show_probe(found, column, dry_run)
-
-
-def _probe_record(found: Probed) -> dict[str, Any]:
-    one = found.evaluation
-
-    def score(value: Score) -> dict[str, Any]:
-        return {"value": value.value, "interval": value.interval.to_json()}
-
-    return {
-        "field": found.field,
-        "model": found.model,
-        "modality": found.modality,
-        "labelled": len(found.labelled),
-        "tested": one.items,
-        "classes": list(one.classes),
-        "left_out": {str(label): why for label, why in found.left_out.items()},
-        "folds": one.folds,
-        "groups": one.groups,
-        "accuracy": score(one.accuracy),
-        "macro_f1": score(one.f1),
-        "nearest_centroid": {"accuracy": score(one.centroid), "macro_f1": score(one.centroid_f1)},
-        "majority": one.majority,
-        "chance": one.chance,
-        "calibration_error": one.calibration,
-        "temperature": one.temperature,
-        "confusions": [[pair.truth, pair.taken, pair.times, pair.items] for pair in one.confusions],
-        "predicted": [
-            {"path": p.item.sources[0].path, "label": p.label, "confidence": round(p.confidence, 4)}
-            for p in found.predicted
-        ],
-    }
 
 
 def _show_probe(found: Probed, column: str, dry_run: bool) -> None:
@@ -248,9 +195,9 @@ def _show_probe(found: Probed, column: str, dry_run: bool) -> None:
     if one.confusions:
         console.print("taken for another class most often:", markup=False)
     for pair in one.confusions:
-        console.print(f"  {pair.truth} for {pair.taken}: {pair.times} of {pair.items}", markup=False)
+        console.print(f"  {pair.truth} for {pair.predicted}: {pair.count} of {pair.support}", markup=False)
     console.print(
-        f"confidences are off by {one.calibration:.3f} on average (expected calibration error on held-out folds)",
+        f"confidences are off by {one.calibration_error:.3f} on average (expected calibration error on held-out folds)",
         markup=False,
     )
     if not found.predicted:

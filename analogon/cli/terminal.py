@@ -23,6 +23,8 @@ __all__ = [
     "CollectionOption",
     "EncoderOption",
     "FormatOption",
+    "GivenUpOption",
+    "SpaceOption",
     "bars",
     "check_format",
     "collection_folder",
@@ -73,21 +75,44 @@ EncoderOption = Annotated[
         autocompletion=families,
     ),
 ]
+SpaceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--space",
+        help="The space of a collection: its encoder's family:model, or a TOML file; may be repeated.",
+        autocompletion=families,
+    ),
+]
+GivenUpOption = Annotated[list[str] | None, typer.Option("--encoder", "-e", hidden=True)]
+"""What is refused with the name of the option that took its place."""
 FormatOption = Annotated[str, typer.Option("-f", "--format", help="table or json.")]
 FLAGS: Final[Mapping[str, str]] = {
+    "as": "--as",
     "candidates": "--candidates",
+    "case": "--case",
     "collection": "-c",
+    "columns": "--columns",
     "encoder": "--encoder",
     "encoders": "--encoder",
     "everything": "--all",
+    "folds": "--folds",
+    "held_out": "--held-out",
     "like": "--like",
+    "more": "--more",
+    "pairs": "--pairs",
     "prune": "--prune",
+    "relation": "--relation",
+    "replace": "--replace",
     "report": "--report",
+    "restrict": "--restrict",
     "retry": "--retry",
+    "space": "--space",
     "spaces": "--space",
+    "table": "--table",
     "text_column": "--text-column",
     "to": "--to",
     "where": "--where",
+    "words": "--words",
     "xvector": "--xvector",
 }
 """The flags of parameters that messages speak of."""

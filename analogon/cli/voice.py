@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from analogon.cli.progress import Screen
 from analogon.cli.terminal import (
     EncoderOption,
     FormatOption,
@@ -21,12 +19,12 @@ from analogon.cli.terminal import (
     complain,
     model_name,
     stdout,
+    write_json,
 )
-from embed.errors import MediaError, UsageError
 
 if TYPE_CHECKING:
-    from analogon.voices import NewVoice, Voice
-    from embed.space import Space
+    from analogon.service.voices import KeptVoice
+    from analogon.voices import Voice
 
 __all__ = ["app"]
 
@@ -59,43 +57,48 @@ def add(
     -e speaker (Resemblyzer, 256-d; the default) or -e xvector:FOLDER (WavLM, 512-d), or both. Ten seconds of speech in
     takes of some seconds each do well.
     """
-    from analogon.voices import SHELF, Voice, enroll
+    from analogon.service.voices import AddVoice
 
-    there = SHELF.path(name).is_file()
-    if more and replace:
-        raise UsageError("--more adds to a voice, --replace forgets it: say one of them")
-    if there and not (more or replace):
-        raise UsageError(f"there is a voice called {name} already: --more adds takes to it, --replace begins anew")
-    if not (files or xvector or (more and encoder)):
-        raise UsageError("name some recordings of one person, or a ready vector with --xvector FILE.npy")
-    known = Voice.load(name) if more else None
+    request = AddVoice(
+        name=name,
+        files=tuple(files or ()),
+        encoders=tuple(encoder or ()),
+        xvector=tuple(xvector or ()),
+        more=more,
+        replace=replace,
+    )
     with ExitStack() as until_heard:
-        shown, task = bars(), None
+        made = request.run(_Hearing(until_heard))
+    _show_kept(made)
 
-        def progress(done: int, total: int) -> None:
-            nonlocal task
-            if task is None:  # first now: what is refused at once shows no bar
-                until_heard.enter_context(shown)
-                task = shown.add_task("takes", total=None)
-            shown.update(task, completed=done, total=total)
 
-        made = enroll(name, files or (), encoder or (), ready=xvector or (), known=known, progress=progress)
-    _keep(made)
+class _Hearing(Screen):
+    """Shows a bar from the first phase on: what is refused at once shows none."""
+
+    def __init__(self, until: ExitStack) -> None:
+        self._until, self._shown = until, bars()
+        super().__init__(self._shown.console, self._shown)
+
+    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+        self._until.enter_context(self._shown)
+        super().phase(name, total, seconds)
 
 
 @app.command(name="list")
 def list_(form: FormatOption = "table") -> None:
     """The voices that there are."""
-    from analogon.voices import Voice
+    from analogon.service.voices import ListVoices
 
     check_format(form)
-    found = Voice.listing(complain)
+    listing = ListVoices().run()
+    for line in listing.damaged:
+        complain(line)
+    found = listing.entries
     if not found:
         complain("no voice is kept yet: analogon voice add NAME FILE... makes one")
         raise typer.Exit(1)
     if form == "json":
-        for one in found:
-            _print_json(one.to_json())
+        write_json(*found)
         return
     table = _table("name", "takes", "seconds", "alike", "heard by", right=("takes", "seconds", "alike"))
     for one in found:
@@ -111,29 +114,21 @@ def list_(form: FormatOption = "table") -> None:
 @app.command()
 def show(name: NameArgument, form: FormatOption = "table") -> None:
     """A voice's takes, and how well each goes with the others: low ones are odd."""
-    from analogon.voices import Voice
+    from analogon.service.voices import ShowVoice
 
     check_format(form)
-    one = Voice.load(name)
-    fits = {space: one.fits(space) for space in one.vectors}
+    shown = ShowVoice(name=name).run()
     if form == "json":
-        items = [
-            {
-                "path": take.path,
-                "content": take.content,
-                "seconds": take.seconds,
-                "fits": {space.id: _number(fits[space][i]) for space in one.vectors},
-            }
-            for i, take in enumerate(one.takes)
-        ]
-        _print_json({**one.to_json(), "items": items})
+        write_json(shown)
         return
+    one = shown.voice
+    fits = {space: one.fits(space) for space in one.vectors}
     _summary(one)
     if one.takes:
         spaces = [model_name(space.model) for space in one.vectors]
         table = _table(*spaces, "seconds", "take", right=(*spaces, "seconds"))
         for i, take in enumerate(one.takes):
-            figures = [_figure(_number(fits[space][i])) for space in one.vectors]
+            figures = [_figure(fits[space][i]) for space in one.vectors]
             table.add_row(*figures, f"{take.seconds:.1f}" if take.seconds else "-", escape(take.path))
         stdout().print(table)
         stdout().print("figures: the cosine of a take with the mean of the others", markup=False)
@@ -153,36 +148,27 @@ def similar(
     A cosine is no identity: see it beside those of the voice's own takes, and of other people's. For more recordings
     of the same speaker: analogon search ./x.wav -c COLLECTION, in a collection indexed with -e speaker.
     """
-    from analogon.voices import ORIENTATION, SHELF, Voice, most_similar
-    from embed.media import Media, check_readable
+    from analogon.service.voices import FindSimilarVoices
+    from analogon.voices import ORIENTATION
 
     check_format(form)
-    kept = Voice.listing(complain)
-    if asked in SHELF.names():
-        about: Media | Voice = Voice.load(asked)
-    elif os.sep not in asked and not os.path.exists(asked):
-        raise UsageError(f"{asked}: neither a kept voice ({', '.join(SHELF.names()) or 'there is none'}) nor a file")
-    else:
-        check_readable(asked)
-        about = Media.from_path(asked)
-        if about.modality != "audio":
-            raise MediaError(asked, f"is {about.modality}, not a recording")
-    if not kept:
-        complain("no voice is kept yet: analogon voice add NAME FILE... makes one")
+    found = FindSimilarVoices(asked=asked, k=k, encoders=tuple(encoder or ())).run()
+    for line in found.remarks:
+        complain(line)
+    if not found.spaces:
+        complain(
+            f"no other voice is kept in a space that {asked} is kept in"
+            if found.kept
+            else "no voice is kept yet: analogon voice add NAME FILE... makes one"
+        )
         raise typer.Exit(1)
-    found = most_similar(about, kept, encoder or (), remark=complain)
-    if not found:
-        complain(f"no other voice is kept in a space that {asked} is kept in")
-        raise typer.Exit(1)
-    spaces = list(dict.fromkeys(one.space for one in found))
-    recorded = isinstance(about, Media)
+    if form == "json":
+        write_json(*found.rows())
+        return
+    recorded = found.recorded
     against = "others' takes" if recorded else "with other voices"
-    for space in spaces:
-        best = [one for one in found if one.space == space][:k]
-        if form == "json":
-            for rank, one in enumerate(best, 1):
-                _print_json({"rank": rank, **one.to_json()})
-            continue
+    for best in found.spaces:
+        space = best[0].space
         console = stdout()
         console.print(f"{model_name(space.model)}, {space.dim}-d", markup=False, style="bold")
         compared = any(one.above is not None for one in best)
@@ -197,16 +183,12 @@ def similar(
         console.print(table)
         if recorded and space.weights in ORIENTATION:
             console.print(ORIENTATION[space.weights], markup=False, style="dim")
-    if form == "table":
-        stdout().print(
-            "beside each voice: such cosines with it, median (5th to 95th percentile)"
-            + (
-                "; above: the share of the others' that are lower"
-                if any(one.above is not None for one in found)
-                else ""
-            ),
-            markup=False,
-        )
+    compared = any(one.above is not None for best in found.spaces for one in best)
+    stdout().print(
+        "beside each voice: such cosines with it, median (5th to 95th percentile)"
+        + ("; above: the share of the others' that are lower" if compared else ""),
+        markup=False,
+    )
 
 
 @app.command()
@@ -216,23 +198,17 @@ def mix(
     replace: ReplaceOption = False,
 ) -> None:
     """A voice between kept ones: their weighted mean. A weight below 0 leads away from a voice."""
-    from analogon.voices import SHELF, Share
-    from analogon.voices import mix as mixed
+    from analogon.service.voices import MixVoices
 
-    shares = [Share.parse(part) for part in parts]
-    name = name or "-".join(dict.fromkeys(share.name for share in shares))
-    if SHELF.path(name).is_file() and not replace:
-        raise UsageError(f"there is a voice called {name} already: --as NAME calls it something else, or say --replace")
-    _keep(mixed(name, shares))
+    _show_kept(MixVoices(parts=tuple(parts), name=name, replace=replace).run())
 
 
 @app.command()
 def rm(name: NameArgument) -> None:
     """Forget a voice; its recordings stay untouched."""
-    from analogon.voices import Voice
+    from analogon.service.voices import RemoveVoice
 
-    Voice.remove(name)
-    stdout().print(f"{name} is forgotten", markup=False)
+    stdout().print(f"{RemoveVoice(name=name).run().name} is forgotten", markup=False)
 
 
 @app.command()
@@ -242,40 +218,18 @@ def export(
     space: Annotated[str | None, typer.Option(help="Which space: a model's name or id, as voice show says.")] = None,
 ) -> None:
     """Write a voice's vector, float32, for use elsewhere."""
-    import numpy as np
+    from analogon.service.voices import ExportVoice
 
-    from analogon.voices import Voice
-    from indexes.durable import replacing
-
-    one = Voice.load(name)
-    if target.suffix != ".npy":
-        raise UsageError(f"{target}: a vector is written as a .npy file")
-    chosen = _space(one, space)
-    try:
-        with replacing(target) as temporary, temporary.open("wb") as file:
-            np.save(file, one.vector(chosen), allow_pickle=False)
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from None
-    stdout().print(f"{name} in {model_name(chosen.model)}, {chosen.dim} numbers, written to {target}", markup=False)
+    made = ExportVoice(name=name, target=target, space=space).run()
+    stdout().print(
+        f"{made.name} in {model_name(made.model)}, {made.dim} numbers, written to {made.target}", markup=False
+    )
 
 
-def _space(one: Voice, named: str | None) -> Space:
-    """The space of a voice that a person named, or its only one."""
-    if named is None and len(one.vectors) == 1:
-        return next(iter(one.vectors))
-    known = {key: space for space in one.vectors for key in (space.id, space.model, model_name(space.model))}
-    if named in known:
-        return known[named]
-    names = ", ".join(model_name(space.model) for space in one.vectors)
-    what = "say which with --space" if named is None else f"not in {named}"
-    raise UsageError(f"{one.name} is kept in {names}: {what}")
-
-
-def _keep(made: NewVoice) -> None:
-    """Save a voice, and say what it is."""
+def _show_kept(made: KeptVoice) -> None:
+    """Say what a voice is that was kept."""
     for note in made.notes:
         complain(note)
-    made.voice.save()
     _summary(made.voice)
     stdout().print(
         f"use it: analogon voice similar ./x.wav, or analogon generate TEXT --voice {made.voice.name}", markup=False
@@ -301,13 +255,5 @@ def _table(*titles: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
-def _number(value: float) -> float | None:
-    return None if value != value else round(float(value), 6)
-
-
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _print_json(record: object) -> None:
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    return "-" if value is None or value != value else f"{value:.2f}"

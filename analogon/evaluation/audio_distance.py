@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from embed.encoder import Encoder
 from embed.errors import UnsupportedModality, UsageError
 from embed.media import Media, modalities_of
 from embed.pipeline import Encoded, encode_stream
+from embed.several import several
 from embed.space import Space
 from indexes.scan import files_under
 
@@ -257,10 +259,12 @@ class Recordings:
         return self.rows[np.isin(self.owners, np.asarray(chosen))]
 
 
-def recordings_in(paths: Iterable[str | Path], skipped: Callable[[str], None]) -> list[str]:
-    """The audio files among paths and under folders; what cannot be looked at is told to ``skipped``, a line each."""
+def recordings_in(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], skipped: Callable[[str], None]
+) -> list[str]:
+    """The audio files among one path or several, and under folders; ``skipped`` hears of what cannot be looked at."""
     found = []
-    for path in paths:
+    for path in several(paths):
         if not Path(path).exists():
             raise UsageError(f"{path}: no such file or folder")
         for name in files_under(str(path), lambda name, reason: skipped(f"{name}: {reason}")):

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon.phrases import PROBES
+from analogon.search.library import Library
+from analogon.settings.arguments import superseded_keywords
 from embed.encoder import Encoder
 from embed.errors import MediaError, SpaceMismatch, one_line
 from embed.media import Media, Modality, content_hash
@@ -68,14 +70,17 @@ class Diagnosis:
         return [(words[check.ok], check.name, check.message) for check in self.checks]
 
 
+@superseded_keywords(collection="library")
 def examine(
-    encoder: Encoder, *, collection: Collection | None = None, seconds: float = 2.0, files: int | None = None
+    encoder: Encoder, *, library: Library | None = None, seconds: float = 2.0, files: int | None = None
 ) -> Diagnosis:
     """Test an encoder; an encoder that raises fails a check, and nothing is raised here.
 
-    With ``collection`` its space and a sample of its vectors are compared with what the encoder gives now. ``seconds``
-    is how long each side's speed is measured; the estimate is for ``files`` files, else for the collection.
+    With the ``library`` of a collection its space and a sample of its vectors are compared with what the encoder gives
+    now. ``seconds`` is how long each side's speed is measured; the estimate is for ``files`` files, else for the
+    collection.
     """
+    collection = None if library is None else library.collection
     checks: list[Check] = []
     for modality in sorted(encoder.modalities):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from analogon.search import contents
 from analogon.search.library import Library
+from analogon.settings.arguments import EncoderName, several, superseded_keywords
 from analogon.vectors.geometry import unit
 from analogon.vectors.measure import CUTS, Retrieval, ranks, retrieval_from_ranks
 from embed.errors import AnalogonError, MediaError, UnsupportedModality, UsageError
@@ -21,7 +21,7 @@ from embed.pipeline import Encoded, encode_stream
 from embed.tables import BadRow, columns, texts
 from indexes.collection import Collection, KnownSpace
 
-__all__ = ["Direction", "PairTable", "evaluate"]
+__all__ = ["Direction", "PairTable", "evaluate_retrieval"]
 
 Rows = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -58,16 +58,16 @@ class PairTable:
 class Direction:
     """What one way round came to: queries of one modality, candidates of another, in one space."""
 
-    asked_with: str
+    queries: str
     """The modalities of the queries, as words: "text", "audio and image"."""
-    found: str
+    candidates: str
     """Those of the candidates."""
     space: str
     retrieval: Retrieval
 
     def to_json(self) -> dict[str, Any]:
         """One flat object."""
-        head = {"direction": f"{self.asked_with} -> {self.found}", "space": self.space}
+        head = {"direction": f"{self.queries} -> {self.candidates}", "space": self.space}
         return head | self.retrieval.to_json()
 
 
@@ -80,12 +80,13 @@ class _Thing:
     content: int | None
 
 
-def evaluate(
-    collection: Collection,
+@superseded_keywords(encoders="spaces")
+def evaluate_retrieval(
+    library: Library,
     table: PairTable,
     *,
     to: str | None = None,
-    encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+    spaces: EncoderName | Sequence[EncoderName] = (),
     cuts: Sequence[int] = CUTS,
     resamples: int = 2000,
     seed: int = 0,
@@ -98,17 +99,19 @@ def evaluate(
     found counts by its best part. Vectors that the collection has are used as they are, and every candidate is
     compared: no index approximates. Names and captions take no part. Nothing finds itself.
 
-    ``to`` is the modality of the targets, where it is not that of the first; ``encoders`` choose another space than the
-    first that fits. ``skipped`` hears a line of each row that cannot be used. Raises ``UsageError`` where none is left.
+    ``to`` is the modality of the targets, where it is not that of the first; ``spaces`` are the encoders, one or
+    several, whose spaces may be asked: the first that fits is, of all without any. ``skipped`` hears a line of each row
+    that cannot be used. Raises ``UsageError`` where none is left.
     """
+    collection = library.collection
     if to is not None and to not in MODALITIES:
         raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
     pairs = list(_pairs(collection, table, to, skipped))
     if not pairs:
         raise UsageError(f"{table.path}: no row of it can be used with {collection.name}")
     modality = pairs[0][1].media.modality
-    known = _space(collection, modality, {query.media.modality for query, _ in pairs}, encoders)
-    there = contents.read(Library(collection), known, modality)
+    known = _space(collection, modality, {query.media.modality for query, _ in pairs}, several(spaces))
+    there = contents.read(library, known, modality)
     place = {item.content: i for i, item in enumerate(there.items)}
     found = [(query, target) for query, target in pairs if target.content in place]
     for _, target in pairs:
@@ -243,10 +246,10 @@ def _space(
     collection: Collection,
     target: Modality,
     queries: set[Modality],
-    encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]],
+    names: Sequence[EncoderName],
 ) -> KnownSpace:
     """The first space that has vectors of the targets and an encoder that takes what the queries are."""
-    spaces = [collection.adopt(name) for name in encoders] or collection.spaces
+    spaces = [collection.adopt(name) for name in names] or collection.spaces
     have = [known for known in spaces if target in collection.modalities(known.space)]
     if not have:
         raise UsageError(f"{collection.name} holds no vectors of {target}, which the targets of the table are")

@@ -18,26 +18,26 @@ import numpy.typing as npt
 
 from analogon.search import contents
 from analogon.search.library import Library
+from analogon.settings.arguments import EncoderName, superseded_keywords
 from analogon.vectors.geometry import mean
 from analogon.vectors.measure import Interval, wilson
 from embed.errors import UsageError
 from embed.media import Modality
 from indexes.catalog import Item
-from indexes.collection import Collection
 from indexes.fields import check_label
 from indexes.run import SideTable
 
 __all__ = [
     "Confusion",
     "Evaluation",
-    "Given",
+    "KnownLabels",
     "Predicted",
     "Probed",
     "Score",
     "calibration_error",
     "classify",
-    "evaluate",
-    "given",
+    "evaluate_probe",
+    "known_labels",
     "probe",
     "temperature_of",
     "write",
@@ -64,15 +64,18 @@ class Score:
     value: float
     interval: Interval
 
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value, "interval": self.interval.to_json()}
+
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Of ``items`` items that are ``truth``, so many (``times``) were taken for ``taken``."""
+    """Of ``support`` items that are ``truth``, so many (``count``) were predicted as ``predicted``."""
 
     truth: Value
-    taken: Value
-    times: int
-    items: int
+    predicted: Value
+    count: int
+    support: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Evaluation:
     """How well labels of items are told that took no part in training: every item was held out once.
 
     ``centroid`` is the baseline that takes the class whose mean is nearest; ``majority`` always says the most frequent
-    class; ``chance`` guesses among the classes, 1 / classes. ``calibration`` is the expected
+    class; ``chance`` guesses among the classes, 1 / classes. ``calibration_error`` is the expected
     calibration error of the confidences: the mean distance between how sure they are and how often they are right,
     with a temperature fitted on other folds than those it is applied to. ``temperature`` is that of all folds.
     """
@@ -95,7 +98,7 @@ class Evaluation:
     centroid_f1: Score
     majority: float
     chance: float
-    calibration: float
+    calibration_error: float
     temperature: float
     confusions: tuple[Confusion, ...]
 
@@ -128,6 +131,33 @@ class Probed:
         said = {one.item.id: {label: one.label, sure: round(one.confidence, 4)} for one in self.predicted}
         return said | {item.id: {label: None, sure: None} for item in self.labelled}
 
+    def to_json(self) -> dict[str, Any]:
+        """One object: the evaluation's figures with their intervals, what they are to be seen by, and the labels."""
+        one = self.evaluation
+        return {
+            "field": self.field,
+            "model": self.model,
+            "modality": self.modality,
+            "labelled": len(self.labelled),
+            "tested": one.items,
+            "classes": list(one.classes),
+            "left_out": {str(label): why for label, why in self.left_out.items()},
+            "folds": one.folds,
+            "groups": one.groups,
+            "accuracy": one.accuracy.to_json(),
+            "macro_f1": one.f1.to_json(),
+            "nearest_centroid": {"accuracy": one.centroid.to_json(), "macro_f1": one.centroid_f1.to_json()},
+            "majority": one.majority,
+            "chance": one.chance,
+            "calibration_error": one.calibration_error,
+            "temperature": one.temperature,
+            "confusions": [[pair.truth, pair.predicted, pair.count, pair.support] for pair in one.confusions],
+            "predicted": [
+                {"path": p.item.sources[0].path, "label": p.label, "confidence": round(p.confidence, 4)}
+                for p in self.predicted
+            ],
+        }
+
 
 # -- the method, on arrays -------------------------------------------------------------------------------------------
 
@@ -144,7 +174,7 @@ class _Held:
     fold: Numbers
 
 
-def evaluate(
+def evaluate_probe(
     vectors: Rows, truth: Numbers, names: Sequence[Value], *, groups: Numbers | None = None, folds: int = 5
 ) -> Evaluation:
     """Cross-validate a logistic regression on unit rows ``(items, dim)`` with class numbers ``truth`` ``(items,)``.
@@ -175,7 +205,7 @@ def evaluate(
         centroid_f1=_f1(_matrix(truth, held.centroid, len(names))),
         majority=float(np.bincount(truth).max() / len(truth)),
         chance=1 / len(names),
-        calibration=calibration_error(tempered.max(axis=1), found == truth),
+        calibration_error=calibration_error(tempered.max(axis=1), found == truth),
         temperature=temperature_of(held.logs, truth),
         confusions=tuple(Confusion(names[a], names[b], int(wrong[a, b]), int(matrix[a].sum())) for a, b in pairs),
     )
@@ -333,7 +363,7 @@ def _f1(matrix: Numbers) -> Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class KnownLabels:
     """What people said of contents, by position among them.
 
     ``torn`` are those whose files say several things, and ``notes`` tell what could not be used.
@@ -345,14 +375,14 @@ class Given:
     notes: tuple[str, ...] = ()
 
 
-def given(
+def known_labels(
     items: Sequence[Item],
     column: str,
     *,
     table: str | os.PathLike[str] | None = None,
     key: str = "file",
     group: str | None = None,
-) -> Given:
+) -> KnownLabels:
     """The labels (and groups) that a column of a table, or of the items' own metadata, gives to some items.
 
     A table's ``key`` names files by path, by the end of a path, by name, or by name without suffix. What models said is
@@ -391,11 +421,11 @@ def given(
         first = next(iter(side.rows), "none")
         raise UsageError(f"{side.path}: no {key!r} names a file here; its first is {first!r}")
     if not labels:
-        raise UsageError(f"no file here has a {column!r}: name a table that has it with --table")
+        raise UsageError(f"no file here has a {column!r}: name a table that has it with `table`")
     if torn:
         first = next(iter(torn.values()))
         notes.append(f"equal files with different labels take no part, {len(torn)} in all: {first}")
-    return Given(labels, groups, frozenset(torn), tuple(notes))
+    return KnownLabels(labels, groups, frozenset(torn), tuple(notes))
 
 
 def _numbered(items: Sequence[Item]) -> tuple[list[str], dict[str, int]]:
@@ -407,8 +437,9 @@ def _numbered(items: Sequence[Item]) -> tuple[list[str], dict[str, int]]:
 # -- on a collection ---------------------------------------------------------------------------------------------------
 
 
+@superseded_keywords(encoders="spaces")
 def probe(
-    collection: Collection,
+    library: Library,
     column: str,
     *,
     table: str | os.PathLike[str] | None = None,
@@ -416,22 +447,23 @@ def probe(
     field: str | None = None,
     group: str | None = None,
     to: str | None = None,
-    encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+    spaces: EncoderName | Sequence[EncoderName] = (),
     folds: int = 5,
 ) -> Probed:
     """Test how well a linear probe tells ``column`` on held-out folds, fit it on all, and label what has no label.
 
-    Nothing is written (``write`` does). A content of several windows is their mean. Classes with fewer than ``folds``
-    items, or of one group alone, take no part: they could not be tested. Raises ``UsageError`` for too few labels.
+    Nothing is written (``write`` does). A content of several windows is their mean. The first of ``spaces``, one or
+    several, that has vectors counts, or of all that there are. Classes with fewer than ``folds`` items, or of one group
+    alone, take no part: they could not be tested. Raises ``UsageError`` for too few labels.
     """
     if folds < 2:
         raise UsageError(f"there are at least 2 folds, one to train on and one to test on, not {folds}")
     field = field or column
     for name in (f"{field}_predicted", f"{field}_confidence"):
         check_label(name)
-    known, modality = contents.choose_space(Library(collection), to, encoders)
-    there = contents.read(Library(collection), known, modality)
-    said = given(there.items, column, table=table, key=key, group=group)
+    known, modality = contents.choose_space(library, to, spaces)
+    there = contents.read(library, known, modality)
+    said = known_labels(there.items, column, table=table, key=key, group=group)
     left_out = _too_small(said, folds, grouped=group is not None)
     used = [position for position, label in said.labels.items() if label not in left_out]
     names = sorted({said.labels[position] for position in used}, key=str)
@@ -439,13 +471,13 @@ def probe(
         raise UsageError(
             f"{column!r} labels {len(said.labels)} of {len(there)} files; a probe needs two classes of {folds} files "
             f"each{', in two groups' if group else ''}, and there {'is one' if names else 'are none'}: label more, or "
-            "ask for fewer --folds"
+            "ask for fewer `folds`"
         )
     numbers = {name: number for number, name in enumerate(names)}
     truth = np.array([numbers[said.labels[position]] for position in used])
     groups = _group_numbers(used, said.groups) if group else None
     vectors = there.means()
-    found = evaluate(vectors[used], truth, names, groups=groups, folds=folds)
+    found = evaluate_probe(vectors[used], truth, names, groups=groups, folds=folds)
     rest = [position for position in range(len(there)) if position not in said.labels and position not in said.torn]
     predicted: list[Predicted] = []
     if rest:
@@ -459,7 +491,7 @@ def probe(
     return Probed(known.space.model, modality, field, found, left_out, tuple(predicted), labelled, said.notes)
 
 
-def _too_small(said: Given, folds: int, *, grouped: bool) -> dict[Value, str]:
+def _too_small(said: KnownLabels, folds: int, *, grouped: bool) -> dict[Value, str]:
     counts = Counter(said.labels.values())
     small = {label: f"{count} of {folds} files" for label, count in counts.items() if count < folds}
     if grouped:
@@ -477,6 +509,6 @@ def _group_numbers(used: Sequence[int], groups: Mapping[int, Value]) -> Numbers:
     return np.array([numbers[key] for key in keys])
 
 
-def write(collection: Collection, probed: Probed) -> None:
+def write(library: Library, probed: Probed) -> None:
     """Keep the predicted labels with their contents; items that have a label of their own lose an older prediction."""
-    contents.write_labels(Library(collection), probed.fields())
+    contents.write_labels(library, probed.fields())

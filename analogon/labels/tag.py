@@ -15,6 +15,7 @@ import numpy.typing as npt
 from analogon.search import contents
 from analogon.search.contents import Contents
 from analogon.search.library import Library
+from analogon.settings.arguments import EncoderName, several, superseded_keywords
 from analogon.vectors.geometry import mean
 from embed import tables
 from embed.encoder import Encoder
@@ -22,10 +23,20 @@ from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, Media, Modality
 from embed.pipeline import encode
 from indexes.catalog import Item
-from indexes.collection import Collection
 from indexes.fields import check_label
 
-__all__ = ["TEMPLATES", "Label", "Tagged", "Tagging", "confidences", "label_vectors", "read_labels", "tag", "write"]
+__all__ = [
+    "TEMPLATES",
+    "Label",
+    "LabelledFiles",
+    "Tagged",
+    "Tagging",
+    "confidences",
+    "label_vectors",
+    "read_labels",
+    "tag",
+    "write",
+]
 
 Scores = npt.NDArray[np.floating[Any]]
 
@@ -87,6 +98,52 @@ class Tagging:
             for one in self.tagged
         }
 
+    def by_label(self) -> tuple[LabelledFiles, ...]:
+        """Each label with the files that got it, the most frequent first; last, under None, those that got none."""
+        found: list[LabelledFiles] = []
+        for label in self.labels:
+            given = [
+                (sure, one.item.sources[0].path)
+                for one in self.tagged
+                for name, sure in zip(one.labels, one.confidences, strict=True)
+                if name == label.name
+            ]
+            given.sort(key=lambda pair: (-pair[0], pair[1]))
+            mean = round(sum(sure for sure, _ in given) / len(given), 4) if given else None
+            found.append(LabelledFiles(label.name, mean, tuple(path for _, path in given)))
+        found.sort(key=lambda one: -len(one.paths))
+        without = tuple(one.item.sources[0].path for one in self.tagged if not one.labels)
+        return (*found, *([LabelledFiles(None, None, without)] if without else []))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "modality": self.modality,
+            "field": self.field,
+            "multiple": self.multiple,
+            "labels": [one.to_json() for one in self.by_label()],
+            "overruled": self.overruled,
+            "remark": self.remark,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFiles:
+    """The files that got a label, the surest first, and how sure it is of them on average; of None those without."""
+
+    label: str | None
+    confidence: float | None
+    paths: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The label, how many files, the mean confidence, and which files."""
+        return {
+            "label": self.label,
+            "files": len(self.paths),
+            "confidence": self.confidence,
+            "paths": list(self.paths),
+        }
+
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[Label, ...]:
     """Labels from a file: a text with one a line, or a table with the column ``label``.
@@ -122,12 +179,13 @@ def _spoken(label: str) -> str:
     return " ".join(label.replace("_", " ").split())
 
 
-def label_vectors(encoder: Encoder, labels: Sequence[Label], templates: Sequence[str]) -> npt.NDArray[np.float32]:
+def label_vectors(encoder: Encoder, labels: Sequence[Label], templates: str | Sequence[str]) -> npt.NDArray[np.float32]:
     """A unit vector for each label, float32 ``(labels, dim)``: the mean over its wordings in every template.
 
     Radford et al., "Learning transferable visual models from natural language supervision" (2021), section 3.1.4.
     Raises ``UsageError`` for a template without ``{}``, ``MediaError`` for a label that means nothing to the encoder.
     """
+    templates = several(templates)
     if wrong := [template for template in templates if "{}" not in template]:
         raise UsageError(f"a template has {{}} where the label goes, such as 'a photo of a {{}}'; not {wrong[0]!r}")
     asked = [[template.replace("{}", w) for w in label.wordings for template in templates] for label in labels]
@@ -159,14 +217,15 @@ def confidences(scores: Scores, background: Scores, *, multiple: bool = False) -
     return shares
 
 
+@superseded_keywords(encoders="spaces")
 def tag(
-    collection: Collection,
+    library: Library,
     labels: Sequence[Label],
     *,
     field: str = "tag",
-    templates: Sequence[str] = (),
+    templates: str | Sequence[str] = (),
     to: str | None = None,
-    encoders: Sequence[str | os.PathLike[str] | Mapping[str, Any]] = (),
+    spaces: EncoderName | Sequence[EncoderName] = (),
     multiple: bool = False,
     threshold: float | None = None,
     balanced: bool = False,
@@ -190,13 +249,13 @@ def tag(
         raise UsageError(f"the threshold is a confidence, from 0 to 1, not {threshold:g}")
     if balanced and multiple:
         raise UsageError("labels of which an item may have several cannot be balanced: each is judged for itself")
-    known, modality = contents.choose_space(Library(collection), to, encoders, asked_with_text=True)
-    encoder = collection.encoder(known)
-    asked = label_vectors(encoder, labels, templates or TEMPLATES[modality])
-    background = Library(collection).background(known, modality)
+    known, modality = contents.choose_space(library, to, spaces, asked_with_text=True)
+    encoder = library.collection.encoder(known)
+    asked = label_vectors(encoder, labels, several(templates) or TEMPLATES[modality])
+    background = library.background(known, modality)
     if background is None:
         raise UsageError(f"{known.space.model} knows no word of the phrases that labels are compared with")
-    there = contents.read(Library(collection), known, modality)
+    there = contents.read(library, known, modality)
     pool = Contents.best_scores if multiple else Contents.mean_scores
     scored = np.concatenate([pool(block, asked) for block in there.blocks()])
     bias = scored.mean(axis=0) - scored.mean() if balanced else 0.0
@@ -219,6 +278,6 @@ def tag(
     return Tagging(known.space.model, modality, field, multiple, tuple(labels), tuple(tagged), overruled, remark)
 
 
-def write(collection: Collection, tagging: Tagging) -> None:
+def write(library: Library, tagging: Tagging) -> None:
     """Keep what was found with the contents; what the field held for this modality before is gone."""
-    contents.write_labels(Library(collection), tagging.fields())
+    contents.write_labels(library, tagging.fields())

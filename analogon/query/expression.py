@@ -33,7 +33,8 @@ from embed.media import modalities_of
 __all__ = ["expression_of", "names_file", "parse"]
 
 PATH_MARKS: Final = ("./", "../", "/", "~/")
-DIGITS: Final = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+# Possessive, or a book of digits would be looked at once for each of its digits.
+DIGITS: Final = r"(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
 MINUSES: Final = "-\N{EN DASH}\N{MINUS SIGN}"
 """What stands for a minus: on many keyboards, and in all that a word processor corrects, it is no hyphen."""
 SIGNS: Final = "+" + MINUSES

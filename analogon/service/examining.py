@@ -50,13 +50,13 @@ class Examine(Request):
         with ExitStack() as stack:
             found = None
             if library is not None or self.collection is not None or self.encoder is None:
-                found = stack.enter_context(opened(self.collection, library)).collection
+                found = stack.enter_context(opened(self.collection, library))
             if self.encoder is not None:
-                yield examine(shared(self.encoder), collection=found)
+                yield examine(shared(self.encoder), library=found)
             else:
                 assert found is not None
-                for known in found.spaces:
-                    yield examine(found.encoder(known), collection=found)
+                for known in found.collection.spaces:
+                    yield examine(found.collection.encoder(known), library=found)
 
     def run(self, library: Library | None = None) -> Examination:
         """Test them all."""

@@ -231,6 +231,26 @@ class Bridge:
         there = self.mean("target", to) if target_mean is None else target_mean
         return asif_scores(unit(rows - here), self.arrays["x"], unit(targets - there), unit(self.arrays["y"]))
 
+    def to_json(self) -> dict[str, Any]:
+        """What a listing says of it."""
+        out = self.held_out
+        return {
+            "name": self.name,
+            "from": self.source.model,
+            "to": self.target.model,
+            "method": self.method,
+            "penalty": self.penalty,
+            "texts": self.texts,
+            "digest": self.digest,
+            "held_out": out.n,
+            "recall_at_1": out.recall_at_1,
+            "recall_at_10": out.recall_at_10,
+            "interval_at_10": out.interval_at_10.to_json(),
+            "chance_at_10": out.chance_at_10,
+            "means": [f"{side} {modality}" for side, modality in sorted(self.means)],
+            "created": self.created,
+        }
+
     def save(self) -> None:
         """Keep the bridge under its name; one that had it before is replaced."""
         record = {

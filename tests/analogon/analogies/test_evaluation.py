@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from analogon.analogies.evaluation import Result, Vocabulary, evaluate
-from analogon.analogies.questions import Entry, read
+from analogon.analogies.evaluation import Result, Vocabulary, evaluate_analogies
+from analogon.analogies.questions import Entry, read_questions
 from analogon.vectors.measure import wilson
 from embed.encoders.words import load
 from embed.errors import MediaError, UsageError
@@ -33,7 +33,7 @@ def test_a_question_file_has_sections_and_says_what_it_left_out(tmp_path: Path) 
         "before any section\n: capitals of the world\nAthens Greece Oslo Norway\n# a remark\n\n"
         "Oslo Norway Athens Greece\r\nAthens Greece Oslo\n: empty\n:plural\n:) smile :( frown\na b c d e\n",
     )
-    found = read(file)
+    found = read_questions(file)
     assert [section.name for section in found.sections] == ["capitals of the world", "empty", "plural"]
     capitals, empty, plural = found.sections
     assert capitals.entries == (Entry("Athens", ("Greece",)), Entry("Oslo", ("Norway",)))
@@ -48,7 +48,7 @@ def test_a_question_file_has_sections_and_says_what_it_left_out(tmp_path: Path) 
 
 
 def test_questions_before_any_section_are_a_section(tmp_path: Path) -> None:
-    found = read(write(tmp_path / "q.txt", "a b c d\n"))
+    found = read_questions(write(tmp_path / "q.txt", "a b c d\n"))
     assert [(section.name, len(section.questions)) for section in found.sections] == [("(no section)", 1)]
 
 
@@ -56,7 +56,7 @@ def test_bats_files_are_sections_and_every_ordered_pair_of_lines_a_question(tmp_
     write(tmp_path / "1_Inflectional" / "I01 [noun - plural_reg].txt", "album\talbums\nant ants\n\nword\n")
     write(tmp_path / "3_Encyclopedic" / "L02.txt", "cat\tfeline/ mammal /feline\ndog\tcanine\nants\tinsect/\n")
     write(tmp_path / "metadata.json", "{}")
-    found = read(tmp_path)
+    found = read_questions(tmp_path)
     assert [section.name for section in found.sections] == ["I01 [noun - plural_reg]", "L02"]
     assert found.sections[0].entries == (Entry("album", ("albums",)), Entry("ant", ("ants",)))
     assert found.sections[1].entries[0] == Entry("cat", ("feline", "mammal"))
@@ -68,14 +68,14 @@ def test_bats_files_are_sections_and_every_ordered_pair_of_lines_a_question(tmp_
 
 def test_what_holds_no_question_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="four words"):
-        read(write(tmp_path / "q.txt", ": one\nalbum albums\n"))
+        read_questions(write(tmp_path / "q.txt", ": one\nalbum albums\n"))
     with pytest.raises(UsageError, match=r"\.txt files"):
-        read(write(tmp_path / "empty" / "one.txt", "a b\n").parent)
+        read_questions(write(tmp_path / "empty" / "one.txt", "a b\n").parent)
     with pytest.raises(MediaError, match="no such file"):
-        read(tmp_path / "nothing.txt")
+        read_questions(tmp_path / "nothing.txt")
     (tmp_path / "bytes.txt").write_bytes(bytes(range(256)) * 40)
     with pytest.raises(UsageError):
-        read(tmp_path / "bytes.txt")
+        read_questions(tmp_path / "bytes.txt")
 
 
 # -- the same counts as gensim -----------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_counts_are_gensims_on_word2vec(shared: Path, any_case: bool, restrict: 
     encoder = load(str(folder))
     vectors = np.load(folder / "vectors.f16.npy").astype(np.float32)
     oracle = gensims(encoder.vocabulary, vectors, file, restrict_vocab=restrict, case_insensitive=any_case)
-    found = evaluate(read(file), Vocabulary.first(encoder, restrict, any_case=any_case))
+    found = evaluate_analogies(read_questions(file), Vocabulary.first(encoder, restrict, any_case=any_case))
     assert ours(found) == oracle
     assert found[-1].answered + found[-1].skipped == 9773
     if any_case and restrict > 8000:
@@ -144,7 +144,7 @@ def test_counts_are_gensims_where_words_have_many_spellings(
     words, vectors, lines = crowded(seed)
     file = write(tmp_path / "q.txt", "\n".join(lines) + "\n")
     kept = words[:restrict], unit(vectors)[:restrict]
-    found = evaluate(read(file), Vocabulary(*kept, any_case=any_case))
+    found = evaluate_analogies(read_questions(file), Vocabulary(*kept, any_case=any_case))
     oracle = gensims(words, vectors, file, restrict_vocab=restrict, case_insensitive=any_case)
     assert ours(found) == oracle
     assert 20 < oracle[-1][1] < oracle[-1][2] - 20
@@ -152,13 +152,13 @@ def test_counts_are_gensims_where_words_have_many_spellings(
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words, vectors, lines = crowded(3)
-    questions = read(write(tmp_path / "q.txt", "\n".join(lines)))
+    questions = read_questions(write(tmp_path / "q.txt", "\n".join(lines)))
     vocabulary = Vocabulary(words, unit(vectors))
     methods = ("3cosadd", "3cosmul", "pairdirection")
-    whole = evaluate(questions, vocabulary, methods)
+    whole = evaluate_analogies(questions, vocabulary, methods)
     monkeypatch.setattr("analogon.analogies.evaluation.CELLS", 7 * len(words))
     monkeypatch.setattr("analogon.analogies.evaluation.BLOCK", 300)
-    assert evaluate(questions, vocabulary, methods) == whole
+    assert evaluate_analogies(questions, vocabulary, methods) == whole
 
 
 # -- every figure by a plain loop --------------------------------------------------------------------------------------
@@ -213,7 +213,9 @@ def test_every_figure_is_that_of_a_plain_loop(tmp_path: Path) -> None:
     words, vectors = relation(0)
     asked = [[f"a{i}", f"b{i}", f"a{j}", f"b{j}"] for i in range(14) for j in range(14) if i != j]
     file = write(tmp_path / "q.txt", ": one\n" + "\n".join(map(" ".join, asked)) + "\n: two\nlost b1 a2 b2\n")
-    one, two, total = evaluate(read(file), Vocabulary(words, unit(vectors)), ("3cosadd", "3cosmul", "pairdirection"))
+    one, two, total = evaluate_analogies(
+        read_questions(file), Vocabulary(words, unit(vectors)), ("3cosadd", "3cosmul", "pairdirection")
+    )
     oracle = plain(vectors, words, asked)
     assert {name: share.right for name, share in one.shares.items()} == oracle
     assert len(set(oracle.values())) == 5, "the figures should differ, or the test could not tell them apart"
@@ -233,7 +235,7 @@ def test_any_of_several_answers_is_right(tmp_path: Path) -> None:
     vectors = unit([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 1, 1, 0], [-1, -1, -1, -1]])
     write(tmp_path / "r.txt", "x\tmissing/y\nstart\tfirst/second\n")
     # y - x + start is nearest to "second", and first - start + x to y; the first word after the tab is neither.
-    [section, _] = evaluate(read(tmp_path), Vocabulary(words, vectors))
+    [section, _] = evaluate_analogies(read_questions(tmp_path), Vocabulary(words, vectors))
     oracle = vectors @ (vectors[1] - vectors[0] + vectors[2])
     assert words[int(np.argmax(np.where(np.isin(np.arange(6), [0, 1, 2]), -9, oracle)))] == "second"
     assert (section.answered, section.shares["excluded"].right) == (2, 2)
@@ -247,7 +249,9 @@ def test_pairs_are_answered_by_the_other_pairs_alone(tmp_path: Path) -> None:
     # The last pair shares its end with the first: neither may learn from the other.
     ends = [f"b{i}" for i in range(13)] + ["b0"]
     write(tmp_path / "r.txt", "".join(f"a{i}\t{end}\n" for i, end in enumerate(ends)))
-    [section, total] = evaluate(read(tmp_path), Vocabulary(words, unit(vectors)), ("3cosavg", "lrcos"))
+    [section, total] = evaluate_analogies(
+        read_questions(tmp_path), Vocabulary(words, unit(vectors)), ("3cosavg", "lrcos")
+    )
     units = unit(vectors).astype(np.float64)
     at = {word: row for row, word in enumerate(words)}
     right = 0
@@ -277,7 +281,7 @@ def test_lrcos_never_sees_what_it_is_asked_for(tmp_path: Path, monkeypatch: pyte
     true = evaluation.batch_scores
     monkeypatch.setattr(evaluation, "batch_scores", spy)
     write(tmp_path / "r.txt", "".join(f"a{i}\tb{i}\n" for i in range(14)))
-    evaluate(read(tmp_path), Vocabulary(words, units), ("lrcos",))
+    evaluate_analogies(read_questions(tmp_path), Vocabulary(words, units), ("lrcos",))
     assert len(seen) == 14
     for i, (c, learnt) in enumerate(seen):
         assert (c == units[i]).all()
@@ -288,7 +292,9 @@ def test_a_pair_alone_is_not_answered_by_itself(tmp_path: Path) -> None:
     words, vectors = relation(4)
     write(tmp_path / "r.txt", "a0\tb0\na1\tb1\n")
     write(tmp_path / "s.txt", "a2\tb2\n")
-    pair, alone, _ = evaluate(read(tmp_path), Vocabulary(words, unit(vectors)), ("3cosavg", "lrcos"))
+    pair, alone, _ = evaluate_analogies(
+        read_questions(tmp_path), Vocabulary(words, unit(vectors)), ("3cosavg", "lrcos")
+    )
     assert pair.shares["excluded_3cosavg"].of == 2
     assert alone.shares["excluded_3cosavg"].of == alone.shares["excluded_lrcos"].of == 0
 
@@ -312,7 +318,7 @@ def test_the_command_prints_an_object_a_section(
     code = exit_code(monkeypatch, "eval", "analogies", str(folder / "q.txt"), "--words", str(folder), "-f", "json")
     printed = capsys.readouterr()
     records = [json.loads(line) for line in printed.out.splitlines()]
-    oracle = evaluate(read(folder / "q.txt"), Vocabulary.first(load(str(folder))))
+    oracle = evaluate_analogies(read_questions(folder / "q.txt"), Vocabulary.first(load(str(folder))))
     assert code == 0
     assert records == [result.to_json() for result in oracle]
     assert [record["section"] for record in records] == ["one [a - b]", "two", "total"]
@@ -336,7 +342,9 @@ def test_the_command_prints_a_table(
         monkeypatch, "eval", "analogies", str(folder / "q.txt"), "--words", str(folder), "--methods", methods
     )
     lines = capsys.readouterr().out.splitlines()
-    total = evaluate(read(folder / "q.txt"), Vocabulary.first(load(str(folder))), tuple(methods.split(",")))[-1]
+    total = evaluate_analogies(
+        read_questions(folder / "q.txt"), Vocabulary.first(load(str(folder))), tuple(methods.split(","))
+    )[-1]
     assert code == 0
     assert sum(line.startswith("one [a - b] ") for line in lines) == 2
     rows = [line.split() for line in lines if line.startswith("total")]
@@ -361,13 +369,13 @@ def test_an_encoder_of_texts_can_be_asked(
     total = json.loads(printed.out.splitlines()[-1])
     # Without a list the candidates are the words of the questions, but for the one that the encoder does not know.
     words, vectors = relation(0)
-    few = evaluate(read(folder / "q.txt"), Vocabulary(words[:28], unit(vectors)[:28]))[-1]
+    few = evaluate_analogies(read_questions(folder / "q.txt"), Vocabulary(words[:28], unit(vectors)[:28]))[-1]
     assert total["excluded"] == few.shares["excluded"].value
     assert "'lost'" in printed.err
     listed = write(folder / "candidates.txt", "\n".join(words) + "\n")
     arguments = ["eval", "analogies", str(folder / "q.txt"), "-e", f"words:{folder}", "--candidates", str(listed)]
     assert exit_code(monkeypatch, *arguments, "-f", "json") == 0
-    all_words = evaluate(read(folder / "q.txt"), Vocabulary(words, unit(vectors)))[-1]
+    all_words = evaluate_analogies(read_questions(folder / "q.txt"), Vocabulary(words, unit(vectors)))[-1]
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["excluded"] == all_words.shares["excluded"].value
 
 
@@ -377,7 +385,7 @@ def test_an_encoder_of_texts_can_be_asked(
         (["q.txt"], "--words, or an encoder"),
         (["q.txt", "--words", ".", "-e", "toy"], "--words, or an encoder"),
         (["q.txt", "--words", ".", "--candidates", "words.txt"], "--candidates goes with --encoder"),
-        (["q.txt", "--words", ".", "--methods", "3cosadd,4cosadd"], "--methods 4cosadd: there is no such"),
+        (["q.txt", "--words", ".", "--methods", "3cosadd,4cosadd"], "there is no method '4cosadd'; there are: 3cosadd"),
         (["q.txt", "--words", ".", "--case", "upper"], "ignore or exact"),
         (["q.txt", "--words", ".", "-f", "tsv"], "no such format"),
         (["words.txt", "--words", "."], "no analogy questions"),
@@ -416,6 +424,6 @@ def test_a_file_that_holds_a_word_twice_counts_the_first(tmp_path: Path) -> None
 def test_an_empty_file_of_bats_is_left_out_and_told(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "sexes.txt").write_text("man\twoman\nking\tqueen/empress\n")
-    questions = read(tmp_path)
+    questions = read_questions(tmp_path)
     assert [section.name for section in questions.sections] == ["sexes"]
     assert questions.left_out == (f"{tmp_path / 'empty.txt'}: is empty",)

@@ -11,7 +11,7 @@ from gensim.models import KeyedVectors
 from sklearn.linear_model import LogisticRegression
 
 from analogon.analogies import methods as analogy
-from analogon.analogies.candidates import Candidates, EncoderSource, Term, listed
+from analogon.analogies.candidates import Candidates, EncoderSource, Term, read_candidates
 from analogon.analogies.methods import METHODS, batch_scores, scores, solve
 from analogon.transforms.relation import Pair, Relation
 from analogon.vectors.geometry import unit
@@ -187,12 +187,17 @@ def test_lists(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("rain,1\nwind,2\n")
     (tmp_path / "a.jsonl").write_text('{"name": "rain"}\n{"name": "wind"}\n')
     (tmp_path / "no.txt").write_text("\n")
-    assert listed(tmp_path / "a.txt") == ("rain", "heavy rain")
-    assert listed(tmp_path / "a.csv") == listed(tmp_path / "b.csv") == listed(tmp_path / "a.jsonl") == ("rain", "wind")
+    assert read_candidates(tmp_path / "a.txt") == ("rain", "heavy rain")
+    assert (
+        read_candidates(tmp_path / "a.csv")
+        == read_candidates(tmp_path / "b.csv")
+        == read_candidates(tmp_path / "a.jsonl")
+        == ("rain", "wind")
+    )
     with pytest.raises(UsageError, match="holds no texts"):
-        listed(tmp_path / "no.txt")
+        read_candidates(tmp_path / "no.txt")
     with pytest.raises(MediaError, match="no such file"):
-        listed(tmp_path / "absent.txt")
+        read_candidates(tmp_path / "absent.txt")
 
 
 def test_terms_are_texts_files_and_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +267,7 @@ def test_command_with_a_list(
         (["man", "king", "woman", "--plot", "a.gif"], "a picture is a .png, .svg, .pdf file, not .gif"),
         (["man", "king", "woman", "--plot", "a.png", "--projection", "tsne"], "no projection 'tsne'"),
         (["man", "king", "woman", "-c", "x"], "--words names an encoder of its own"),
-        (["man", "king", "woman", "--to", "audio"], "name the collection with -c"),
+        (["man", "king", "woman", "--to", "audio"], "name it with -c"),
     ],
 )
 def test_wrong_use(

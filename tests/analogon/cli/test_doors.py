@@ -19,11 +19,6 @@ from tests.command_line import exit_code
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "import sys; sys.argv[0] = 'analogon'; from analogon.cli.app import main; main()"
 OWN_FLAGS = {"analogon/generate/families/espeak.py": "flags of espeak-ng", "analogon/demo/tour.py": "commands to type"}
-NOT_YET = {
-    *("analogon/analogies/candidates.py", "analogon/analogies/fit.py", "analogon/analogies/plot.py"),
-    "analogon/labels/probe.py",
-}
-"""Files that still do; none may stand here in vain."""
 FLAG = re.compile(
     r"(?<![\w-])(--[a-z][a-z-]+|-[ce] [A-Za-z])|analogon (index|search|info|rm|voice|bridge|relation|train|tag|probe) "
 )
@@ -48,8 +43,7 @@ def test_nothing_below_the_command_line_speaks_of_flags() -> None:
                 continue
             if lines := [f"{n}: {text}" for n, text in spoken(ast.parse(path.read_text())) if FLAG.search(text)]:
                 found[name] = lines
-    assert {name: lines for name, lines in found.items() if name not in NOT_YET} == {}
-    assert NOT_YET - found.keys() == set()
+    assert found == {}
 
 
 @pytest.mark.parametrize(

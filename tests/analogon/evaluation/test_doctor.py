@@ -13,6 +13,7 @@ import pytest
 
 from analogon.evaluation.doctor import Check, Diagnosis, examine
 from analogon.phrases import PROBES
+from analogon.search.library import Library
 from embed import Encoder, Media, load
 from embed.encoder import AudioInput
 from embed.errors import MediaError
@@ -198,7 +199,7 @@ def indexed(tmp_path: Path) -> Any:
 
 def test_what_is_stored_is_compared_with_what_the_encoder_gives(indexed: Collection, tmp_path: Path) -> None:
     encoder = load("toy:16")
-    diagnosis = examine(encoder, collection=indexed, seconds=0.0)
+    diagnosis = examine(encoder, library=Library(indexed), seconds=0.0)
     found = checks(diagnosis)
     assert diagnosis.ok
     assert found["audio stored"].message.startswith("5 items encoded again match")
@@ -208,18 +209,18 @@ def test_what_is_stored_is_compared_with_what_the_encoder_gives(indexed: Collect
     assert store is not None and f"; {store.rows} take" in found["audio speed"].message
 
     other = Patient(lambda batch, rows: rows[:, ::-1] ** 2)  # the same name and hash, other vectors
-    ill = failing(other, collection=indexed)
+    ill = failing(other, library=Library(indexed))
     assert set(ill) == {"audio stored", "text stored"}
     assert "between what is stored and what the encoder gives now" in ill["audio stored"]
 
     for path in (tmp_path / "sounds").rglob("*.wav"):
         sounds.write(path, 99)
-    stored = checks(examine(encoder, collection=indexed, seconds=0.0))["audio stored"]
+    stored = checks(examine(encoder, library=Library(indexed), seconds=0.0))["audio stored"]
     assert stored.ok is None and "nothing to compare" in stored.message
 
 
 def test_an_encoder_of_another_space_is_told_with_both(indexed: Collection) -> None:
-    found = failing(load("toy:8"), collection=indexed)
+    found = failing(load("toy:8"), library=Library(indexed))
     assert set(found) == {"collection"}
     assert "toy:16 (16-d" in found["collection"] and "toy:8 (8-d" in found["collection"]
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from analogon.evaluation.retrieval import Direction, PairTable, evaluate
+from analogon.evaluation.retrieval import Direction, PairTable, evaluate_retrieval
 from analogon.search.library import Library
 from embed import Media, encode
 from embed import load as load_encoder
@@ -81,7 +81,7 @@ def test_both_directions_are_scikit_learns(library: Library, root: Path) -> None
     pairs = [("rain on a roof", 0), ("rain on a roof", 5), ("a door", 3), ("wind", 5), ("wind", 7), ("two dogs", 10)]
     table = write(root / "pairs.csv", ["query", "target"], [[text, wav(number)] for text, number in pairs])
     lines: list[str] = []
-    forth, back = evaluate(library.collection, PairTable.of(table), skipped=lines.append)
+    forth, back = evaluate_retrieval(library, PairTable.of(table), skipped=lines.append)
     assert lines == []
     texts, targets = ["rain on a roof", "a door", "wind", "two dogs"], [0, 5, 3, 7, 10]
     rows = encode(ENCODER, [Media.from_text(text) for text in texts]).array.astype(np.float64)
@@ -89,14 +89,14 @@ def test_both_directions_are_scikit_learns(library: Library, root: Path) -> None
     check(forth, scores(rows, root), relevant)
     asking = encode(ENCODER, [Media.from_path(root / wav(i)) for i in targets]).array.astype(np.float64)
     check(back, asking @ rows.T, relevant.T[targets])
-    assert (forth.asked_with, forth.found, back.asked_with, back.found) == ("text", "audio", "audio", "text")
+    assert (forth.queries, forth.candidates, back.queries, back.candidates) == ("text", "audio", "audio", "text")
     assert forth.space == "toy:8"
 
 
 def test_long_files_count_by_their_best_part(library: Library, root: Path) -> None:
     assert len(windows(root / wav(0))) > 1
     table = write(root / "pairs.csv", ["query", "target"], [["thunder", wav(0)]])
-    [forth, _] = evaluate(library.collection, PairTable.of(table))
+    [forth, _] = evaluate_retrieval(library, PairTable.of(table))
     row = scores(encode(ENCODER, [Media.from_text("thunder")]).array.astype(np.float64), root)[0]
     assert forth.retrieval.median_rank.value == 1 + sum(row > row[0])
     mean = encode(ENCODER, [Media.from_path(root / wav(0))]).array[0] @ encode(
@@ -110,7 +110,7 @@ def test_a_query_does_not_find_itself(library: Library, root: Path) -> None:
     copy.write_bytes((root / wav(1)).read_bytes())
     rows = [[wav(1), wav(3)], [wav(4), wav(2)], ["copy.wav", wav(7)]]
     table = write(root / "pairs.csv", ["query", "target"], rows)
-    forth, back = evaluate(library.collection, PairTable.of(table))
+    forth, back = evaluate_retrieval(library, PairTable.of(table))
     asking = encode(ENCODER, [Media.from_path(root / wav(i)) for i in (1, 4)]).array.astype(np.float64)
     found = scores(asking, root)
     # The copy is the same content: one query with two targets, among the eleven others.
@@ -136,13 +136,13 @@ def test_cells_are_files_items_and_texts(
     rows = [["new.wav", f"id:{item.id}"], ["question.txt", wav(3)], ["./new.wav", wav(3)], [" a door ", wav(2)]]
     table = write(root / "pairs.csv", ["query", "target"], rows)
     lines: list[str] = []
-    forth, _ = evaluate(library.collection, PairTable.of(table), skipped=lines.append)
+    forth, _ = evaluate_retrieval(library, PairTable.of(table), skipped=lines.append)
     assert lines == []
     asked = [Media.from_path(tmp_path / "new.wav"), Media.from_text("rain on a roof"), Media.from_text("a door")]
     relevant = np.zeros((3, SOUNDS), bool)
     relevant[[0, 0, 1, 2], [number, 3, 3, 2]] = True
     check(forth, scores(encode(ENCODER, asked).array.astype(np.float64), root), relevant)
-    assert forth.asked_with == "audio and text"
+    assert forth.queries == "audio and text"
 
 
 def test_what_cannot_be_used_is_told_and_left_out(library: Library, root: Path) -> None:
@@ -164,7 +164,7 @@ def test_what_cannot_be_used_is_told_and_left_out(library: Library, root: Path) 
     ]
     table = write(root / "pairs.csv", ["query", "target"], rows)
     lines: list[str] = []
-    forth, back = evaluate(library.collection, PairTable.of(table), skipped=lines.append)
+    forth, back = evaluate_retrieval(library, PairTable.of(table), skipped=lines.append)
     assert forth.retrieval.queries == back.retrieval.queries == 1
     wanted = [
         "row 2: nowhere.wav: no such file",
@@ -190,7 +190,7 @@ def test_equal_vectors_do_not_flatter(tmp_path: Path) -> None:
     library.index(tmp_path / "texts.csv", text_column="text", encoders=["toy"])
     for right in ("a b c", "c b a", "b a c"):
         table = write(tmp_path / "pairs.csv", ["query", "target"], [["cab b a c c b a", right]])
-        forth, _ = evaluate(library.collection, PairTable.of(table))
+        forth, _ = evaluate_retrieval(library, PairTable.of(table))
         assert forth.retrieval.median_rank.value == 3
 
 
@@ -200,19 +200,19 @@ def test_columns_and_modality_are_chosen(library: Library, root: Path) -> None:
     assert PairTable.of(table) == PairTable(table, "number", "sound")
     assert PairTable.of(table, target="text") == PairTable(table, "number", "text")
     assert PairTable.of(table, query="sound") == PairTable(table, "sound", "number")
-    forth, back = evaluate(library.collection, PairTable.of(table, "sound", "text"))
-    assert (forth.asked_with, forth.found) == ("audio", "text")
+    forth, back = evaluate_retrieval(library, PairTable.of(table, "sound", "text"))
+    assert (forth.queries, forth.candidates) == ("audio", "text")
     assert (forth.retrieval.candidates, back.retrieval.candidates) == (3, 1)
     lines: list[str] = []
     with pytest.raises(UsageError, match="no row of it"):
-        evaluate(library.collection, PairTable.of(table, "sound", "text"), to="audio", skipped=lines.append)
+        evaluate_retrieval(library, PairTable.of(table, "sound", "text"), to="audio", skipped=lines.append)
     assert "is text; the other targets are audio" in lines[0]
     with pytest.raises(UsageError, match="no modality 'sound'"):
-        evaluate(library.collection, PairTable.of(table, "sound", "text"), to="sound")
+        evaluate_retrieval(library, PairTable.of(table, "sound", "text"), to="sound")
     with pytest.raises(UsageError, match="two columns"):
         PairTable.of(write(root / "narrow.csv", ["query"], [["x"]]))
     with pytest.raises(UsageError, match="no column 'nothing'"):
-        evaluate(library.collection, PairTable.of(table, "nothing", "text"))
+        evaluate_retrieval(library, PairTable.of(table, "nothing", "text"))
 
 
 def test_an_encoder_without_a_side_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,10 +222,10 @@ def test_an_encoder_without_a_side_is_told(tmp_path: Path, monkeypatch: pytest.M
     library.index(tmp_path / "sounds", encoders=[name])
     table = write(tmp_path / "pairs.csv", ["query", "target"], [["rain", wav(1)]])
     with pytest.raises(UnsupportedModality, match="cannot be asked with text"):
-        evaluate(library.collection, PairTable.of(table))
+        evaluate_retrieval(library, PairTable.of(table))
     write(table, ["query", "target"], [["rain", wav(1)], [wav(2), wav(1)]])
     lines: list[str] = []
-    forth, _ = evaluate(library.collection, PairTable.of(table), skipped=lines.append)
+    forth, _ = evaluate_retrieval(library, PairTable.of(table), skipped=lines.append)
     assert forth.retrieval.queries == 1
     assert len(lines) == 1 and "takes no text" in lines[0]
 
@@ -238,7 +238,7 @@ def test_the_command_prints_json_and_a_table(
     assert exit_code(monkeypatch, *arguments, "-f", "json") == 0
     printed = capsys.readouterr()
     records = [json.loads(line) for line in printed.out.splitlines()]
-    found = evaluate(library.collection, PairTable.of(table))
+    found = evaluate_retrieval(library, PairTable.of(table))
     assert records == [one.to_json() for one in found]
     assert [record["direction"] for record in records] == ["text -> audio", "audio -> text"]
     assert records[0]["hit@1"]["chance"] == pytest.approx(1 / 12)
@@ -280,5 +280,5 @@ def test_one_part_that_answers_is_enough(tmp_path: Path) -> None:
     with Library.open_or_create(tmp_path / "c") as made:
         made.index(*(tmp_path / f"{name}.wav" for name in ("mixed", "level", "other")), encoders=["toy"])
         pairs = write(tmp_path / "pairs.csv", ["query", "target"], [["asked.wav", "mixed.wav"]])
-        found = evaluate(made.collection, PairTable.of(pairs))
+        found = evaluate_retrieval(made, PairTable.of(pairs))
     assert found[0].retrieval.median_rank.value == 1

@@ -43,7 +43,7 @@ def test_figures_are_those_of_scikit_learn(classes: int) -> None:
         LogisticRegression(max_iter=1000), {"C": list(probe.STRENGTHS)}, scoring="neg_log_loss", cv=inner
     )
     expected = cross_val_predict(search, vectors.astype(np.float64), truth, cv=outer)
-    found = probe.evaluate(vectors, truth, [f"c{n}" for n in range(classes)], folds=4)
+    found = probe.evaluate_probe(vectors, truth, [f"c{n}" for n in range(classes)], folds=4)
     assert found.accuracy.value == accuracy_score(truth, expected)
     assert found.f1.value == pytest.approx(f1_score(truth, expected, average="macro"))
     assert 1 / classes < found.accuracy.value < 1 and found.chance == 1 / classes
@@ -54,7 +54,7 @@ def test_figures_are_those_of_scikit_learn(classes: int) -> None:
         means = unit(np.stack([vectors[seen][truth[seen] == c].mean(axis=0) for c in range(classes)]))
         centroid[unseen] = pairwise_distances_argmin(vectors[unseen], means)
     assert found.centroid.value == accuracy_score(truth, centroid)
-    pairs = {(pair.truth, pair.taken): pair.times for pair in found.confusions}
+    pairs = {(pair.truth, pair.predicted): pair.count for pair in found.confusions}
     wrong = [(f"c{a}", f"c{b}") for a, b in zip(truth, expected, strict=True) if a != b]
     assert all(wrong.count(pair) == times for pair, times in pairs.items())
     assert max(pairs.values()) == max(wrong.count(pair) for pair in wrong)
@@ -66,24 +66,26 @@ def test_groups_stay_whole_and_what_a_source_gives_away_is_not_counted() -> None
     groups = np.repeat(np.arange(40), 5)
     truth = np.repeat(random.permutation(np.arange(40) % 2), 5)
     vectors = unit(random.normal(size=(40, 64))[groups] + random.normal(size=(200, 64)) * 0.1)
-    torn = probe.evaluate(vectors, truth, ["a", "b"], folds=5)
-    whole = probe.evaluate(vectors, truth, ["a", "b"], groups=groups, folds=5)
+    torn = probe.evaluate_probe(vectors, truth, ["a", "b"], folds=5)
+    whole = probe.evaluate_probe(vectors, truth, ["a", "b"], groups=groups, folds=5)
     assert torn.accuracy.value > 0.95 and whole.accuracy.value < 0.7
     assert (torn.groups, whole.groups) == (None, 40)
-    assert probe.evaluate(vectors, truth, ["a", "b"], groups=groups // 10, folds=5).folds == 4  # as many as groups
+    assert (
+        probe.evaluate_probe(vectors, truth, ["a", "b"], groups=groups // 10, folds=5).folds == 4
+    )  # as many as groups
 
 
 def test_labels_by_chance_are_told_as_chance() -> None:
     vectors, _ = clouds(3, 60, 1.0)
     truth = np.random.default_rng(1).integers(3, size=len(vectors))
-    found = probe.evaluate(vectors, truth, ["a", "b", "c"])
+    found = probe.evaluate_probe(vectors, truth, ["a", "b", "c"])
     assert found.accuracy.interval.low < 0.42 and found.accuracy.value < 0.45
 
 
 def test_the_most_frequent_class_is_a_baseline() -> None:
     vectors, _ = clouds(2, 50, 1.0)
     truth = np.array([0] * 70 + [1] * 30)
-    assert probe.evaluate(vectors, truth, ["a", "b"]).majority == pytest.approx(0.7)
+    assert probe.evaluate_probe(vectors, truth, ["a", "b"]).majority == pytest.approx(0.7)
 
 
 def test_temperature_is_where_the_likelihood_is_highest() -> None:
@@ -116,7 +118,7 @@ def test_macro_f1_has_the_interval_of_a_bootstrap_over_items() -> None:
     from sklearn.metrics import f1_score
 
     vectors, truth = clouds(3, 20, 2.0)
-    found = probe.evaluate(vectors, truth, ["a", "b", "c"], folds=4)
+    found = probe.evaluate_probe(vectors, truth, ["a", "b", "c"], folds=4)
     held = probe._held_out(vectors, truth, None, 4).logs.argmax(axis=1)
     random = np.random.default_rng(9)
     drawn = [random.integers(len(truth), size=len(truth)) for _ in range(400)]
@@ -156,21 +158,21 @@ def labels(path: Path, numbers: range, *, column: str = "colour") -> Path:
 
 def test_the_rest_is_labelled_and_filters_find_it(library: analogon.Library, tmp_path: Path) -> None:
     table = labels(tmp_path / "labels.csv", range(21))
-    found = probe.probe(library.collection, "colour", table=table)
+    found = probe.probe(library, "colour", table=table)
     assert found.evaluation.accuracy.value == 1.0 and found.evaluation.items == 21
     names = list(COLOURS)
     expected = {f"p{n:02}.png": names[n % 3] for n in range(21, 30)}
     assert {Path(p.item.media.path or "").name: p.label for p in found.predicted} == expected
     assert "colour_predicted" not in library.collection.catalog.fields()
     for _ in range(2):  # once more changes nothing
-        probe.write(library.collection, probe.probe(library.collection, "colour", table=table))
+        probe.write(library, probe.probe(library, "colour", table=table))
         hits = library.search("a", where="colour_predicted = 'red' and colour_confidence > 0.5", k=99, by="content")
         assert {Path(hit.path).name for hit in hits} == {"p21.png", "p24.png", "p27.png"}
         assert len(library.collection.catalog.labels()) == 9
     # What gets a label of a person's own loses the prediction.
     probe.write(
         library.collection,
-        probe.probe(library.collection, "colour", table=labels(tmp_path / "more.csv", range(24))),
+        probe.probe(library, "colour", table=labels(tmp_path / "more.csv", range(24))),
     )
     hits = library.search("a", where="colour_predicted is not null", k=99, by="content")
     assert {Path(hit.path).name for hit in hits} == {f"p{n:02}.png" for n in range(24, 30)}
@@ -178,23 +180,23 @@ def test_the_rest_is_labelled_and_filters_find_it(library: analogon.Library, tmp
 
 def test_labels_may_be_the_files_own_metadata(library: analogon.Library, folder: Path, tmp_path: Path) -> None:
     library.index(folder, metadata=labels(tmp_path / "labels.csv", range(18)))
-    found = probe.probe(library.collection, "colour", field="guess")
-    probe.write(library.collection, found)
+    found = probe.probe(library, "colour", field="guess")
+    probe.write(library, found)
     assert len(found.predicted) == 12 and found.evaluation.items == 18
     hits = library.search("a", where="guess_predicted = 'blue'", k=99, by="content")
     assert {Path(hit.path).name for hit in hits} == {f"p{n:02}.png" for n in (20, 23, 26, 29)}
     with pytest.raises(UsageError, match="no file here has a 'guess_predicted'"):
-        probe.probe(library.collection, "guess_predicted")  # never learnt from what a model said
+        probe.probe(library, "guess_predicted")  # never learnt from what a model said
 
 
 def test_classes_that_cannot_be_tested_take_no_part(library: analogon.Library, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     rows = [f"p{n:02}.png,{list(COLOURS)[n % 3]},{n % 3 if n % 3 == 2 else n}\n" for n in range(18)]
     table.write_text("file,colour,take\n" + "".join(rows) + "p18.png,violet,7\np19.png,violet,8\n")
-    found = probe.probe(library.collection, "colour", table=table)
+    found = probe.probe(library, "colour", table=table)
     assert found.left_out == {"violet": "2 of 5 files"} and found.evaluation.classes == ("blue", "green", "red")
     assert "violet" not in {p.label for p in found.predicted} and len(found.predicted) == 10
-    grouped = probe.probe(library.collection, "colour", table=table, group="take")
+    grouped = probe.probe(library, "colour", table=table, group="take")
     assert grouped.left_out == {"violet": "2 of 5 files", "blue": "one group alone"}
     assert grouped.evaluation.groups == 12
 
@@ -204,7 +206,7 @@ def test_equal_files_with_different_labels_are_told(library: analogon.Library, f
     library.index(folder)
     table = labels(tmp_path / "labels.csv", range(18))
     table.write_text(table.read_text() + "twin.png,blue\nnobody.png,blue\n")
-    found = probe.probe(library.collection, "colour", table=table)
+    found = probe.probe(library, "colour", table=table)
     assert found.evaluation.items == 17
     assert "p00.png" not in {Path(p.item.media.path or "").name for p in found.predicted}
     assert "1 of 20 rows match no file here: 'nobody.png'" in found.notes[0] and "red and blue" in found.notes[1]
@@ -226,7 +228,7 @@ def test_what_cannot_be_learnt_is_one_line(
     table = tmp_path / "labels.csv"
     table.write_text(content)
     with pytest.raises(UsageError, match=reason) as refused:
-        probe.probe(library.collection, "colour", table=table)
+        probe.probe(library, "colour", table=table)
     assert "\n" not in str(refused.value)
 
 
@@ -243,16 +245,16 @@ def test_a_bare_name_of_files_in_several_folders_labels_none_of_them(
     library: analogon.Library, folder: Path, tmp_path: Path
 ) -> None:
     table = labels(tmp_path / "labels.csv", range(18))
-    before = probe.probe(library.collection, "colour", table=table)
+    before = probe.probe(library, "colour", table=table)
     (folder / "sub").mkdir()
     (folder / "sub" / "p00.png").write_bytes((folder / "p29.png").read_bytes())  # another picture of that name
     library.index(folder)
-    found = probe.probe(library.collection, "colour", table=table)
+    found = probe.probe(library, "colour", table=table)
     assert found.evaluation.items == before.evaluation.items - 1
     assert "'p00.png' may be files of several folders" in found.notes[0]
     (folder / "sub" / "p00.png").write_bytes((folder / "p00.png").read_bytes())  # the same picture: one row, one item
     library.index(folder)
-    assert probe.probe(library.collection, "colour", table=table).evaluation.items == before.evaluation.items
+    assert probe.probe(library, "colour", table=table).evaluation.items == before.evaluation.items
 
 
 def test_of_several_windows_their_mean_is_learnt(tmp_path: Path) -> None:

@@ -149,10 +149,10 @@ def named(library: analogon.Library, where: str) -> set[str]:
 
 
 def test_the_best_label_is_written_and_filters_find_it(library: analogon.Library) -> None:
-    found = tag.tag(library.collection, LABELS, templates=["{}"])
+    found = tag.tag(library, LABELS, templates=["{}"])
     assert library.collection.catalog.labels() == {}
     for _ in range(2):  # once more changes nothing
-        tag.write(library.collection, tag.tag(library.collection, LABELS, templates=["{}"]))
+        tag.write(library, tag.tag(library, LABELS, templates=["{}"]))
         assert [named(library, f"tag = '{label}'") for label in ("rain", "wind", "dog")] == [{"a", "c"}, {"b"}, {"d"}]
         assert named(library, "tag = 'rain' and tag_confidence > 0.5") == {"a", "c"}
     # The confidence is that of scores worked out here.
@@ -172,10 +172,10 @@ def test_the_best_label_is_written_and_filters_find_it(library: analogon.Library
 
 
 def test_what_is_no_longer_sure_enough_loses_its_label(library: analogon.Library) -> None:
-    everything = tag.tag(library.collection, LABELS)
-    tag.write(library.collection, everything)
+    everything = tag.tag(library, LABELS)
+    tag.write(library, everything)
     least = sorted(one.confidences[0] for one in everything.tagged)[2]
-    tag.write(library.collection, tag.tag(library.collection, LABELS, threshold=least))
+    tag.write(library, tag.tag(library, LABELS, threshold=least))
     sure = {Path(one.item.media.path or "").stem for one in everything.tagged if one.confidences[0] >= least}
     assert named(library, "tag is not null") == sure and len(sure) == 2
     assert len(library.collection.catalog.labels()) == 2
@@ -184,23 +184,23 @@ def test_what_is_no_longer_sure_enough_loses_its_label(library: analogon.Library
 def test_several_labels(library: analogon.Library, tmp_path: Path) -> None:
     (tmp_path / "texts" / "e.txt").write_text("rain rain wind wind")
     library.index(tmp_path / "texts")
-    found = tag.tag(library.collection, LABELS, templates=["{}"], multiple=True, threshold=0.5)
+    found = tag.tag(library, LABELS, templates=["{}"], multiple=True, threshold=0.5)
     given = {Path(one.item.media.path or "").stem: set(one.labels) for one in found.tagged}
     assert given == {"a": {"rain"}, "b": {"wind"}, "c": {"rain"}, "d": {"dog"}, "e": {"rain", "wind"}}
     rated = [pair for one in found.tagged for pair in zip(one.labels, one.confidences, strict=True)]
     sure = {label for label, rate in rated if rate > 0.9}
-    usual = tag.tag(library.collection, LABELS, templates=["{}"], multiple=True)
+    usual = tag.tag(library, LABELS, templates=["{}"], multiple=True)
     assert {label for one in usual.tagged for label in one.labels} == sure
     assert all(min(one.confidences, default=1.0) >= 0.9 for one in usual.tagged)
-    tag.write(library.collection, found)
+    tag.write(library, found)
     assert named(library, "tag contains 'wind'") == {"b", "e"}
     with pytest.raises(UsageError, match="cannot be balanced"):
-        tag.tag(library.collection, LABELS, multiple=True, balanced=True)
+        tag.tag(library, LABELS, multiple=True, balanced=True)
 
 
 def test_balanced_takes_off_what_a_label_has_of_everything(library: analogon.Library) -> None:
     labels = [Label("rain", ("rain",)), Label("dog", ("dog",))]
-    found = tag.tag(library.collection, labels, templates=["{}"], balanced=True)
+    found = tag.tag(library, labels, templates=["{}"], balanced=True)
     there = contents.read(library, library.collection.spaces[0], "text")
     scores = there.means() @ tag.label_vectors(load("toy:512"), labels, ["{}"]).T
     expected = (scores - scores.mean(axis=0)).argmax(axis=1)
@@ -218,9 +218,9 @@ def test_one_label_is_of_the_mean_of_windows_several_are_of_the_best(tmp_path: P
         bank = encode(load("toy:16"), [Media.from_text(one) for one in BANK], query=True).array
         single = tag.confidences(there.means() @ asked.T, there.means() @ bank.T)
         several = tag.confidences(there.best_scores(asked), there.best_scores(bank), multiple=True)
-        found = tag.tag(collection, LABELS, templates=["{}"])
+        found = tag.tag(made, LABELS, templates="{}")
         assert [one.confidences[0] for one in found.tagged] == pytest.approx(list(single.max(axis=1)), abs=1e-5)
-        found = tag.tag(collection, LABELS, templates=["{}"], multiple=True, threshold=0.0)
+        found = tag.tag(made, LABELS, templates=["{}"], multiple=True, threshold=0.0)
         assert len(there) == 6 and len(there.rows) > 6
         for one, row in zip(found.tagged, several, strict=True):
             assert sorted(one.confidences) == pytest.approx(sorted(row), abs=1e-5)
@@ -229,8 +229,8 @@ def test_one_label_is_of_the_mean_of_windows_several_are_of_the_best(tmp_path: P
 def test_a_column_of_a_persons_own_is_told(library: analogon.Library, tmp_path: Path) -> None:
     table = write(tmp_path / "side.csv", "file,tag\na.txt,thunder\n")
     library.index(tmp_path / "texts", metadata=table)
-    found = tag.tag(library.collection, LABELS)
-    tag.write(library.collection, found)
+    found = tag.tag(library, LABELS)
+    tag.write(library, found)
     assert found.overruled == 1 and named(library, "tag = 'thunder'") == {"a"}
 
 
@@ -242,26 +242,26 @@ def test_phrases_are_encoded_once_for_a_collection(library: analogon.Library, mo
         return {text: np.zeros(encoder.space.dim, np.float32) for text in texts}
 
     monkeypatch.setattr("analogon.search.background.phrase_vectors", recorded)
-    assert len(tag.tag(library.collection, LABELS).tagged) == 4 and not asked
+    assert len(tag.tag(library, LABELS).tagged) == 4 and not asked
     monkeypatch.setattr("analogon.phrases.bank", lambda modality: ("zephyr",))
     with pytest.raises(UsageError, match="toy:512 knows no word of the phrases"):
-        tag.tag(library.collection, LABELS)
+        tag.tag(library, LABELS)
     assert asked == ["zephyr"]
 
 
 def test_what_cannot_be_asked(library: analogon.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="from 0 to 1, not 90"):
-        tag.tag(library.collection, LABELS, threshold=90)
+        tag.tag(library, LABELS, threshold=90)
     with pytest.raises(UsageError, match="'path' is there already"):
-        tag.tag(library.collection, LABELS, field="path")
+        tag.tag(library, LABELS, field="path")
     with pytest.raises(UsageError, match="holds no audio"):
-        tag.tag(library.collection, LABELS, to="audio")
+        tag.tag(library, LABELS, to="audio")
     with pytest.raises(UsageError, match="no modality 'sound'"):
-        tag.tag(library.collection, LABELS, to="sound")
+        tag.tag(library, LABELS, to="sound")
     library.index(sounds.folder(tmp_path / "sounds", 2))
     with pytest.raises(UsageError, match="holds audio and text: say with `to`"):
-        tag.tag(library.collection, LABELS)
-    assert len(tag.tag(library.collection, LABELS, to="audio").tagged) == 2
+        tag.tag(library, LABELS)
+    assert len(tag.tag(library, LABELS, to="audio").tagged) == 2
 
 
 def test_an_encoder_without_texts_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_an_encoder_without_texts_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     with analogon.open(tmp_path / "collection", create=True) as made:
         made.index(sounds.folder(tmp_path / "sounds", 2), encoders=[deaf])
         with pytest.raises(UsageError, match="labels are texts, and toy:8 takes none"):
-            tag.tag(made.collection, LABELS)
+            tag.tag(made, LABELS)
 
 
 def test_the_command(
@@ -308,7 +308,7 @@ def test_real_recordings_get_the_names_of_their_folders(shared: Path, tmp_path: 
     with analogon.open(tmp_path / "esc10", create=True) as made:
         made.index(*clips, encoders=[encoder], name_encoder=encoder["text"])
         labels = tag.read_labels(write(tmp_path / "labels.txt", "\n".join(names)))
-        tag.write(made.collection, tag.tag(made.collection, labels))
+        tag.write(made, tag.tag(made, labels))
         right = 0
         for name in names:
             hits = made.search("a sound", where=f"tag = '{name}'", k=99, by="content")

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from analogon.analogies.candidates import EncoderSource
-from analogon.analogies.fit import fit
+from analogon.analogies.fit import fit_relation
 from analogon.settings.shelf import Shelf
 from analogon.transforms import relation as relations
 from analogon.transforms.relation import Pair, Relation, concentration, consistency
@@ -195,14 +195,18 @@ def table(path: Path, text: str) -> Path:
 def test_tables_with_and_without_a_header(tmp_path: Path) -> None:
     source = EncoderSource("toy:64")
     wanted = (Pair("man", "woman"), Pair("king, the", "queen"))
-    named = fit("x", source, table(tmp_path / "n.csv", 'n,B,a\n1,woman,man\n2,queen,"king, the"\n3,woman,man\n'))
+    named = fit_relation(
+        "x", source, table(tmp_path / "n.csv", 'n,B,a\n1,woman,man\n2,queen,"king, the"\n3,woman,man\n')
+    )
     assert named.relation.pairs == wanted  # the third comes a second time
     assert named.notes == ("2 pairs: OCS and PCS are not defined for fewer than 3",)
-    bare = fit("x", source, table(tmp_path / "b.tsv", "man\twoman\tignored\nking, the\tqueen\n"))
+    bare = fit_relation("x", source, table(tmp_path / "b.tsv", "man\twoman\tignored\nking, the\tqueen\n"))
     assert bare.relation.pairs == wanted and "its first row, man : woman, counts as a pair" in bare.notes[0]
-    chosen = fit("x", source, table(tmp_path / "c.csv", 'to,from\nwoman,man\nqueen,"king, the"\n'), ["from", "to"])
+    chosen = fit_relation(
+        "x", source, table(tmp_path / "c.csv", 'to,from\nwoman,man\nqueen,"king, the"\n'), ["from", "to"]
+    )
     assert chosen.relation.pairs == wanted
-    keys = fit(
+    keys = fit_relation(
         "x", source, table(tmp_path / "k.jsonl", '{"x": "man", "y": "woman"}\n{"x": "king, the", "y": "queen"}\n')
     )
     assert keys.relation.pairs == wanted
@@ -214,7 +218,7 @@ def test_tables_with_and_without_a_header(tmp_path: Path) -> None:
 def test_what_is_left_out(tmp_path: Path) -> None:
     write(tmp_path / "low.wav", 1)
     text = "a,b\n./low.wav,bright\n./gone.wav,x\nsame,same\n,empty\nlow.wav,id:3\nrain,wind\none,two\n1,2,3\n"
-    found = fit("x", EncoderSource("toy:64"), table(tmp_path / "t.csv", text))
+    found = fit_relation("x", EncoderSource("toy:64"), table(tmp_path / "t.csv", text))
     assert found.relation.pairs == (Pair("./low.wav", "bright"), Pair("rain", "wind"), Pair("one", "two"))
     left = [note.removeprefix(f"left out {tmp_path / 't.csv'}, row ") for note in found.notes]
     assert left[0].startswith("2, ./gone.wav : x: ") and "no such file" in left[0]
@@ -228,15 +232,15 @@ def test_what_is_left_out(tmp_path: Path) -> None:
 def test_tables_that_give_nothing(tmp_path: Path) -> None:
     source = EncoderSource("toy:64")
     with pytest.raises(UsageError, match="has no usable pair: .*both have the same vector"):
-        fit("x", source, table(tmp_path / "same.csv", "a,b\nx,x\n"))
+        fit_relation("x", source, table(tmp_path / "same.csv", "a,b\nx,x\n"))
     with pytest.raises(UsageError, match=r"has no usable pair: it has no rows"):
-        fit("x", source, table(tmp_path / "none.csv", "a,b\n"))
+        fit_relation("x", source, table(tmp_path / "none.csv", "a,b\n"))
     with pytest.raises(UsageError, match="no column 'c'; its columns: a, b"):
-        fit("x", source, tmp_path / "none.csv", ["a", "c"])
+        fit_relation("x", source, tmp_path / "none.csv", ["a", "c"])
     with pytest.raises(UsageError, match="a pair has two columns, not 1"):
-        fit("x", source, tmp_path / "none.csv", ["a"])
+        fit_relation("x", source, tmp_path / "none.csv", ["a"])
     with pytest.raises(UsageError, match="no two keys"):
-        fit("x", source, table(tmp_path / "one.jsonl", '{"x": "man"}\n'))
+        fit_relation("x", source, table(tmp_path / "one.jsonl", '{"x": "man"}\n'))
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
