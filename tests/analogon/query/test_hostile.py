@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
@@ -108,6 +109,16 @@ def check(count: int) -> None:
 
 def test_hostile_queries_are_read_or_refused_in_one_line() -> None:
     check(300)
+
+
+@pytest.mark.parametrize("piece", ["9", ".", "1.", "9e", "-", "\\", "without(", "no "])
+def test_a_book_of_one_piece_takes_no_longer_than_another(piece: str) -> None:
+    began = time.perf_counter()
+    for closed in ("", ":x", ")", " - a"):
+        with contextlib.suppress(UsageError):
+            asked = piece * (100_000 // len(piece)) + closed
+            q.hint(asked, as_query(asked))
+    assert time.perf_counter() - began < 10  # what looks back for each character takes minutes
 
 
 @pytest.mark.slow
