@@ -68,16 +68,6 @@ class FitBridge(Request):
         captions = _captions(self.texts, self.column, listener)
         means = self._means(library, [encoder for encoder, _ in sides])
         left_out: list[str] = []
-        seen = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal seen
-            if not seen:
-                listener.phase("texts", total)
-            listener.advance(done - seen)
-            seen = done
-            listener.check()
-
         made = bridges.fit(
             self.name or "--".join(_short(encoder.space.model) for encoder, _ in sides),
             sides[0],
@@ -87,7 +77,7 @@ class FitBridge(Request):
             held_out=self.held_out,
             means=means,
             skipped=lambda text, reason: left_out.append(f"skipped {text[:60]!r}: {reason}"),
-            progress=progress,
+            listener=listener,
         )
         few = f"{made.texts} texts are few for a bridge: with thousands, from many subjects, it carries more"
         made.save()

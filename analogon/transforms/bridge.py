@@ -30,6 +30,7 @@ from analogon.vectors.geometry import unit
 from analogon.vectors.measure import Interval, ranks, wilson
 from embed.encoder import Encoder
 from embed.errors import AnalogonError, UsageError
+from embed.listener import Listener
 from embed.media import Media, Modality
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space
@@ -38,7 +39,6 @@ __all__ = [
     "METHODS",
     "Bridge",
     "HeldOut",
-    "Progress",
     "asif_scores",
     "fit",
     "leading_to",
@@ -51,9 +51,6 @@ __all__ = [
 ]
 
 Rows = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
-"""Hears how many texts of how many are encoded."""
-
 METHODS: Final = ("ridge", "procrustes", "two-hops", "asif")
 SHELF: Final = Shelf("bridge")
 # These were chosen on folds of the texts that benchmarks/bridges.py fits through, some 7,000.
@@ -365,13 +362,13 @@ def fit(
     held_out: float = 0.1,
     means: Mapping[tuple[str, str], Rows] | None = None,
     skipped: Callable[[str, str], None] = lambda text, reason: None,
-    progress: Progress = lambda done, total: None,
+    listener: Listener | None = None,
 ) -> Bridge:
     """Fit a bridge through texts, and measure it on a share ``held_out`` of them, which it does not learn from.
 
     ``source`` and ``target`` are encoders of texts with their tables. ``means`` are unlabelled means of modalities, as
-    ``Bridge.means`` has them. ``skipped`` hears of texts that one of the encoders cannot encode. Raises ``UsageError``
-    where too few are left.
+    ``Bridge.means`` has them. ``skipped`` hears of texts that one of the encoders cannot encode, ``listener`` of
+    a phase, and may stop it. Raises ``UsageError`` where too few are left.
     """
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
@@ -385,8 +382,9 @@ def fit(
     learnt, asked = split(texts, held_out)
     asked = asked[:MEASURED]
     both = [*learnt, *asked]
-    here = _encoded(source[0], both, skipped, lambda done: progress(done, 2 * len(both)))
-    there = _encoded(target[0], both, skipped, lambda done: progress(len(both) + done, 2 * len(both)))
+    listener = listener or Listener()
+    listener.phase("texts", 2 * len(both))
+    here, there = (_encoded(encoder, both, skipped, listener) for encoder, _ in (source, target))
     known = np.asarray(here.any(axis=1) & there.any(axis=1), dtype=np.bool_)
     first, rest = known[: len(learnt)], known[len(learnt) :]
     x, y = here[: len(learnt)][first], there[: len(learnt)][first]
@@ -423,18 +421,15 @@ def _measured(bridge: Bridge, x: Rows, y: Rows) -> Bridge:
     return replace(bridge, held_out=HeldOut(len(x), first / len(x), ten / len(x), wilson(ten, len(x))))
 
 
-def _encoded(
-    encoder: Encoder, texts: Sequence[str], skipped: Callable[[str, str], None], progress: Callable[[int], None]
-) -> Rows:
+def _encoded(encoder: Encoder, texts: Sequence[str], skipped: Callable[[str, str], None], listener: Listener) -> Rows:
     """A unit row for each text, ``(n, dim)``; zeros for those that cannot be encoded."""
     sums = np.zeros((len(texts), encoder.space.dim))
-    done = 0
     for result in encode_stream(encoder, [Media.from_text(text) for text in texts]):
         if isinstance(result, Encoded):
             sums[result.index] += result.vector
             continue
-        done += 1
-        progress(done)
+        listener.advance()
+        listener.check()
         if result.error is not None and not result.parts:
             skipped(texts[result.index], result.error.reason)
     return unit(sums)

@@ -171,7 +171,7 @@ def test_the_rest_is_labelled_and_filters_find_it(library: analogon.Library, tmp
         assert len(library.collection.catalog.labels()) == 9
     # What gets a label of a person's own loses the prediction.
     probe.write(
-        library.collection,
+        library,
         probe.probe(library, "colour", table=labels(tmp_path / "more.csv", range(24))),
     )
     hits = library.search("a", where="colour_predicted is not null", k=99, by="content")
