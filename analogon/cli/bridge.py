@@ -10,7 +10,6 @@ import typer
 from analogon.cli.terminal import (
     CollectionOption,
     FormatOption,
-    bars,
     check_format,
     complain,
     model_name,
@@ -47,7 +46,7 @@ def fit(
 
     -c takes each modality's mean from a collection that was indexed with one of the two encoders, or both.
     """
-    from analogon.cli.progress import Screen
+    from analogon.cli.progress import late_progress
     from analogon.service.bridges import FitBridge
 
     request = FitBridge(
@@ -60,8 +59,8 @@ def fit(
         held_out=held_out,
         collection=collection,
     )
-    with bars() as shown:
-        made = request.run(listener=Screen(shown.console, shown))
+    with late_progress() as listener:
+        made = request.run(listener=listener)
     for line in made.left_out[:SKIPPED_SHOWN]:
         complain(line)
     if len(made.left_out) > SKIPPED_SHOWN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -19,13 +19,13 @@ from rich.progress import (
 from rich.progress import ProgressColumn as Column
 from rich.text import Text
 
-from analogon.cli.terminal import in_flags
+from analogon.cli.terminal import bars, in_flags
 from embed.errors import MachineError, printable
 from indexes.build import Listener
 from indexes.catalog import Failure, Note
 from indexes.run import Kept
 
-__all__ = ["Screen", "progress"]
+__all__ = ["Screen", "late_progress", "progress"]
 
 
 class _Rate(Column):
@@ -127,3 +127,23 @@ def progress(
         screen = Screen(console, bars, wording)
         yield screen
         screen.close()
+
+
+class _LateScreen(Screen):
+    """Begins to draw with its first phase."""
+
+    def __init__(self, until: ExitStack) -> None:
+        self._until, self._shown = until, bars()
+        super().__init__(self._shown.console, self._shown)
+
+    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+        if not self._shown.live.is_started:
+            self._until.enter_context(self._shown)
+        super().phase(name, total, seconds)
+
+
+@contextmanager
+def late_progress() -> Iterator[Screen]:
+    """A listener that draws bars on stderr from the first phase on: what is refused at once shows none."""
+    with ExitStack() as until:
+        yield _LateScreen(until)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -158,7 +159,7 @@ def _in_flags(found: re.Match[str]) -> str:
 def _argument(written: str) -> str:
     name, equals, value = written.partition("=")
     flag = FLAGS.get(name, "--" + name.replace("_", "-"))
-    return written if not equals else flag if value == "true" else f"{flag} {value}"
+    return written if not equals else flag if value == "true" else f"{flag} {shlex.quote(value)}"
 
 
 def write_json(*results: Result | Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from analogon.cli.progress import Screen
 from analogon.cli.terminal import (
     EncoderOption,
     FormatOption,
-    bars,
     check_format,
     complain,
     model_name,
@@ -57,6 +54,7 @@ def add(
     -e speaker (Resemblyzer, 256-d; the default) or -e xvector:FOLDER (WavLM, 512-d), or both. Ten seconds of speech in
     takes of some seconds each do well.
     """
+    from analogon.cli.progress import late_progress
     from analogon.service.voices import AddVoice
 
     request = AddVoice(
@@ -67,21 +65,9 @@ def add(
         more=more,
         replace=replace,
     )
-    with ExitStack() as until_heard:
-        made = request.run(_Hearing(until_heard))
+    with late_progress() as listener:
+        made = request.run(listener)
     _show_kept(made)
-
-
-class _Hearing(Screen):
-    """Shows a bar from the first phase on: what is refused at once shows none."""
-
-    def __init__(self, until: ExitStack) -> None:
-        self._until, self._shown = until, bars()
-        super().__init__(self._shown.console, self._shown)
-
-    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
-        self._until.enter_context(self._shown)
-        super().phase(name, total, seconds)
 
 
 @app.command(name="list")

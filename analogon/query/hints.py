@@ -25,6 +25,11 @@ DENIAL: Final = re.compile(
     r"(?:the\s+|an?\s+|el\s+|la\s+|los\s+|las\s+)?)(?=[^\s,;.])",
     re.IGNORECASE,
 )
+LEADING: Final = re.compile(
+    r"(?:(?:^|\s+)(?:that|which|who|there|is|are|was|were|has|have|does|do|que|es|est[aá]n?|hay|tiene))+\s*$",
+    re.IGNORECASE,
+)
+"""Words that led to a denial and say nothing without it: "a dog that is not barking"."""
 ENDS: Final = re.compile(r"\s*[,;]\s*")
 DASH: Final = re.compile(r"\s\N{EM DASH}\s")
 JSON: Final = re.compile(r'\s*[{\[]\s*["{\[]')
@@ -60,7 +65,7 @@ def hint(typed: str, query: Query) -> str | None:
         away.append(denied)
         end = one.end() + len(denied)
         kept += rest
-    wanted = ", ".join(words for one in kept if (words := one.strip(" \t\n,;.()")))
+    wanted = ", ".join(words for one in kept if (words := LEADING.sub("", one).strip(" \t\n,;.()")))
     unwanted = [words for one in away if (words := _bare(one))]
     if not unwanted:
         return None

@@ -86,7 +86,7 @@ class _InSpace(Request):
             name = kept.encoder
         if name is None:
             raise UsageError(
-                "say where to look: `words=FILE`, `encoder=NAME` with `candidates=LIST`, or `collection=NAME`"
+                "say where to look: `words=FILE`, `encoder=NAME` with `candidates=LIST`, or `collection=COLLECTION`"
             )
         source = EncoderSource(name, candidates)
         if kept is not None:

@@ -29,6 +29,8 @@ def forms(typed: str) -> list[Query]:
         ("lluvia sin el viento", "lluvia", "viento"),
         ("music without (drums)", "music", "drums"),
         ("Rain (no cars)", "Rain", "cars"),
+        ("a dog that is not barking", "a dog", "barking"),
+        ("un perro que no ladra", "un perro", "ladra"),
         ("a street, no cars, at night", "a street, at night", "cars"),
         ('rain without "heavy" 2:traffic', "rain", '"heavy" 2:traffic'),
     ],
