@@ -25,11 +25,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import quote
 
 from embed.errors import CollectionDamaged, CollectionError
 from embed.faults import machine_fault
@@ -223,24 +222,52 @@ class _Closed:
         """Nothing more to close."""
 
 
+class _Thread(threading.local):
+    """The connection that a thread's snapshot or transaction has."""
+
+    connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def using(self, connection: sqlite3.Connection) -> Iterator[None]:
+        before, self.connection = self.connection, connection
+        try:
+            yield
+        finally:
+            self.connection = before
+
+
+@contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
 class Catalog:
-    """One SQLite file. Readers see the last commit while a writer goes on (write-ahead log)."""
+    """One SQLite file. Readers see the last commit while a writer goes on (write-ahead log).
+
+    Several threads may use it: each snapshot has a connection of its own, all else one that they share in turns.
+    """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._thread = _Thread()
+        self._idle: list[sqlite3.Connection] = []  # connections of snapshots that are over
+        self._alone = False  # whether what the file lacks was made in the memory of the one connection
+        self._shared: sqlite3.Connection
         if not create and not path.is_file():
             raise CollectionDamaged(f"{path}: the catalog is gone; index again into a new collection")
         try:
             # A write-ahead log needs a file of shared memory beside it, which a read-only folder cannot take; a catalog
             # that was closed well has no log left and can be read as it stands.
             still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-            name = f"file:{quote(str(path.resolve()))}" + ("?immutable=1" if still else "")
-            self._db = sqlite3.connect(name, timeout=30.0, isolation_level=None, check_same_thread=False, uri=True)
+            self._uri = f"{path.resolve().as_uri()}" + ("?immutable=1" if still else "")
+            self._shared = self._connect()
             if create:
                 self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            install(self._db)
             version = self._version()
             if version == 0 and create:
                 self._db.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = 1;")
@@ -261,6 +288,16 @@ class Catalog:
         if version != VERSION:
             raise CollectionDamaged(f"{path}: not a catalog: version {version}; there are versions 1 to {VERSION}")
 
+    def _connect(self) -> sqlite3.Connection:
+        made = sqlite3.connect(self._uri, timeout=30.0, isolation_level=None, check_same_thread=False, uri=True)
+        made.execute("PRAGMA synchronous = FULL")
+        install(made)
+        return made
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._thread.connection or self._shared
+
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
@@ -279,6 +316,7 @@ class Catalog:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
                 raise
             self._upgrade("temp")
+            self._alone = True
             return VERSION
         return self._version()
 
@@ -295,19 +333,22 @@ class Catalog:
                 self._db.execute(f"PRAGMA main.user_version = {version}")
 
     def close(self) -> None:
-        """Close the connection; what is asked of the catalog afterwards raises ``CollectionError``."""
-        self._db.close()
-        self._db = cast(sqlite3.Connection, _Closed(self.path))
+        """Close the connections; what is asked of the catalog afterwards raises ``CollectionError``."""
+        with self._lock:
+            for one in (self._shared, *self._idle):
+                one.close()
+            self._idle.clear()
+            self._shared = cast(sqlite3.Connection, _Closed(self.path))
 
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return isinstance(self._db, _Closed)
+        return isinstance(self._shared, _Closed)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on disk when it returns."""
-        with self._lock:
+        with self._lock, self._thread.using(self._shared):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -319,32 +360,49 @@ class Catalog:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Everything read inside is of one moment, whatever a writer commits meanwhile."""
-        with self._lock:
-            if self._db.in_transaction:
+        """Everything that this thread reads inside is of one moment, whatever anybody commits meanwhile.
+
+        It holds up nobody: neither a writer nor another thread that reads.
+        """
+        if self._thread.connection is not None:
+            yield
+        elif self._alone:
+            with self._lock, self._thread.using(self._shared), _reading(self._shared):
                 yield
-                return
-            self._db.execute("BEGIN")
+        else:
+            with self._lock:
+                if self.closed:
+                    self._shared.execute  # noqa: B018  raises that it is closed
+                one = self._idle.pop() if self._idle else None
+            one = one or self._connect()
             try:
-                yield
+                with self._thread.using(one), _reading(one):
+                    yield
             finally:
-                self._db.execute("COMMIT")
+                with self._lock:
+                    if self.closed or one.in_transaction:
+                        one.close()
+                    else:
+                        self._idle.append(one)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a SELECT."""
-        with self._lock:
-            try:
-                return self._db.execute(sql, parameters).fetchall()
-            except sqlite3.DatabaseError as error:
-                if (fault := machine_fault(error, str(self.path))) is not None:
-                    raise fault from None
-                raise CollectionDamaged(f"{self.path}: {error}") from None
+        try:
+            if (own := self._thread.connection) is not None:
+                return own.execute(sql, parameters).fetchall()
+            with self._lock:
+                return self._shared.execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            if (fault := machine_fault(error, str(self.path))) is not None:
+                raise fault from None
+            raise CollectionDamaged(f"{self.path}: {error}") from None
 
     # -- what is there -------------------------------------------------------------------------------------------
 
-    def data_version(self) -> int:
-        """A number that changes when another connection commits."""
-        return int(self.query("PRAGMA data_version")[0][0])
+    def state(self) -> tuple[int, int, int]:
+        """What is another one whenever anything was committed, within a snapshot of this moment's; never comes back."""
+        with self._lock if self._thread.connection is None else nullcontext():
+            return id(self._db), int(self.query("PRAGMA data_version")[0][0]), self._db.total_changes
 
     def stores(self) -> list[Store]:
         """The vector files, in order of space and modality."""

@@ -12,14 +12,21 @@
 
 The vectors on disk are the truth. A batch is written to the vector file and flushed to disk first, then the catalog
 counts its rows in one transaction; a writer killed in between leaves rows that nobody counts.
+
+A reader takes no lock. It asks within a snapshot: the catalog as of one commit, the spaces, and the vector files that
+this commit names, mapped at its beginning. Counted rows of a file never change; rows that stay get other numbers only
+in a file of another name, which is never used twice. What a writer does meanwhile, deleting files included, is not
+seen: a file that is mapped can be read to the end.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +68,7 @@ Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
 RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
 NAMED: Final = 8  # collections that are named where another was meant
 READ: Final = 256  # rows whose items are read at a time
+SNAPSHOTS: Final = 100  # that are tried where writers delete the files of each before they could be opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +101,38 @@ class Namesakes:
     note: str | None = None
 
 
-class Collection:
-    """An open collection. Reading needs no lock and goes on while another process writes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """What a snapshot holds beside the catalog: the manifest, and vector files with their counted rows, mapped."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any], catalog: Catalog) -> None:
+    manifest: dict[str, Any]
+    stores: Mapping[tuple[str, str], Store]
+    vectors: Mapping[tuple[str, str], Rows]
+
+
+class _Thread(threading.local):
+    """The view of a thread's snapshot."""
+
+    view: _View | None = None
+
+
+class Collection:
+    """An open collection. Reading needs no lock and goes on while another process or thread writes.
+
+    Several threads may use it. Each method answers as of one moment; several of them do within one ``snapshot``.
+    """
+
+    def __init__(self, path: Path, catalog: Catalog) -> None:
         self.path = path
         self.catalog = catalog
-        self.manifest = manifest
+        self._thread = _Thread()
+        self._identity = _identity(catalog.path)
+        self._maps: dict[str, Rows] = {}
         self._adopted: dict[str, dict[str, Any]] = {}
         self._indexes: dict[tuple[str, str], Cached] = {}
+        self._counts: dict[tuple[str, str, int], tuple[object, int]] = {}
         self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
-        self._names: NameVectors | None = None
+        self._names: tuple[str, NameVectors] | None = None
 
     # -- create and open -----------------------------------------------------------------------------------------
 
@@ -136,10 +165,14 @@ class Collection:
             raise CollectionNotFound(
                 f"{path}: no collection there{_beside(path)}; `index(FOLDER, collection={path.name})` makes one"
             )
-        collection = cls(path, read_manifest(path), Catalog(path / "catalog.sqlite"))
-        for store in collection.catalog.stores():
-            collection._check(store)
-        return collection
+        read_manifest(path)
+        collection = cls(path, Catalog(path / "catalog.sqlite"))
+        try:
+            with collection.snapshot():
+                return collection
+        except BaseException:
+            collection.close()
+            raise
 
     def close(self) -> None:
         """Close the catalog."""
@@ -160,6 +193,74 @@ class Collection:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    # -- one moment ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that this thread asks inside is answered as of one moment: spaces, vectors, items, names.
+
+        It holds up no writer and no other thread. Raises ``CollectionNotFound`` where the collection was deleted
+        since it was opened, ``CollectionDamaged`` where its files do not fit the catalog.
+        """
+        if self._thread.view is not None:
+            yield
+            return
+        before: list[Store] | None = None
+        for _ in range(SNAPSHOTS):
+            with ExitStack() as stack:
+                stack.enter_context(self.catalog.snapshot())
+                stores = self.catalog.stores()
+                try:
+                    view = self._view(stores)
+                except CollectionDamaged:
+                    # Either writers came between that deleted a file, and then this was not the last state, or it is.
+                    if stores == before:
+                        raise
+                    before = stores
+                    continue
+                self._thread.view = view
+                try:
+                    yield
+                finally:
+                    self._thread.view = None
+                return
+        raise CollectionError(f"{self.name} is written so fast that it could not be read; try again")
+
+    def _view(self, stores: Sequence[Store]) -> _View:
+        if _identity(self.catalog.path) != self._identity:
+            raise CollectionNotFound(f"{self.path}: the collection was deleted since it was opened")
+        # After the catalog: a space is in the manifest before it has vectors, and leaves it after them.
+        manifest = read_manifest(self.path)
+        dims = {Space.from_json(one["space"]).id: Space.from_json(one["space"]).dim for one in manifest["spaces"]}
+        maps, maps_then = {}, self._maps
+        for store in stores:
+            held = maps_then.get(store.file)
+            if held is None or len(held) < store.rows:
+                held = self._map(store, dims.get(store.space, 0))
+            maps[store.file] = held
+        self._maps = maps
+        return _View(
+            manifest,
+            {(store.space, store.modality): store for store in stores},
+            {(store.space, store.modality): maps[store.file][: store.rows] for store in stores},
+        )
+
+    def _map(self, store: Store, dim: int) -> Rows:
+        """The counted rows of a vector file. Raises ``CollectionDamaged``."""
+        path = self._check(store, dim)
+        if not store.rows:
+            return np.zeros((0, dim), dtype=np.float32)
+        try:
+            return np.memmap(path, dtype=np.float32, mode="r", shape=(store.rows, dim))
+        except FileNotFoundError:
+            self._check(store, dim)  # gone since
+            raise
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest: within a snapshot that one's, else as it is now."""
+        return self._thread.view.manifest if self._thread.view is not None else read_manifest(self.path)
 
     # -- spaces and encoders -------------------------------------------------------------------------------------
 
@@ -212,35 +313,47 @@ class Collection:
 
     def modalities(self, space: Space) -> list[Modality]:
         """The modalities of which a space holds vectors here."""
-        return [store.modality for store in self.catalog.stores() if store.space == space.id and store.rows]
+        with self.snapshot():
+            assert self._thread.view is not None
+            return [
+                store.modality for store in self._thread.view.stores.values() if store.space == space.id and store.rows
+            ]
 
     # -- vectors and indexes -------------------------------------------------------------------------------------
 
     def vectors(self, space: Space, modality: Modality) -> npt.NDArray[np.float32]:
         """All counted rows of a vector file, float32 ``(rows, dim)``, memory-mapped; some may be dead."""
-        store = self.catalog.store(space.id, modality)
-        if store is None or store.rows == 0:
-            return np.zeros((0, space.dim), dtype=np.float32)
-        path = self._check(store, space.dim)
-        return np.memmap(path, dtype=np.float32, mode="r", shape=(store.rows, space.dim))
+        with self.snapshot():
+            assert self._thread.view is not None
+            found = self._thread.view.vectors.get((space.id, modality))
+            return np.zeros((0, space.dim), dtype=np.float32) if found is None else found
 
     def vector(self, space: Space, item: int) -> npt.NDArray[np.float32]:
         """An item's vector, float32 ``(dim,)``. Raises ``CollectionError`` where the space has none of it."""
-        found = self.catalog.row_of_item(space.id, item)
-        if found is None:
-            raise CollectionError(f"{self.name} has no item {item} in {space.model}")
-        modality, row = found
-        return np.array(self.vectors(space, modality)[row])
+        with self.snapshot():
+            found = self.catalog.row_of_item(space.id, item)
+            if found is None:
+                raise CollectionError(f"{self.name} has no item {item} in {space.model}")
+            modality, row = found
+            return np.array(self.vectors(space, modality)[row])
+
+    def file(self, space: Space, modality: Modality) -> tuple[str, int]:
+        """The name of a vector file and how many of its rows are counted: the same always means the same vectors."""
+        with self.snapshot():
+            assert self._thread.view is not None
+            store = self._thread.view.stores.get((space.id, modality))
+            return (store.file, store.rows) if store else ("", 0)
 
     def index(self, space: Space, modality: Modality) -> Cached:
         """The index over a space's vectors of one modality, brought up to date with the catalog."""
-        store = self.catalog.store(space.id, modality)
-        stamp = (store.file, store.rows) if store else ("", 0)
-        key = (space.id, modality)
-        if key not in self._indexes or self._indexes[key].stamp != stamp:
-            cache = self.path / "indexes" / f"{space.id}-{modality}.faiss"
-            self._indexes[key] = Cached.open(cache, self.vectors(space, modality), stamp)
-        return self._indexes[key]
+        with self.snapshot():
+            stamp = self.file(space, modality)
+            key = (space.id, modality)
+            found = self._indexes.get(key)
+            if found is None or found.stamp != stamp:
+                cache = self.path / "indexes" / f"{space.id}-{modality}.faiss"
+                found = self._indexes[key] = Cached.open(cache, self.vectors(space, modality), stamp)
+            return found
 
     def nearest(
         self,
@@ -261,7 +374,7 @@ class Collection:
         out. With ``where`` an item keeps only the sources that fulfil it. ``only`` is a mask over the rows: the others
         are not found. ``rescore`` orders the ``RESCORED`` rows of highest cosine anew.
         """
-        with self.catalog.snapshot():
+        with self.snapshot():
             index = self.index(space, modality)
             condition = filters.compile(where, column_of) if where is not None else None
             allowed = self._allowed(space, modality, index.size, condition)
@@ -312,7 +425,7 @@ class Collection:
 
         ``best`` leaves out what lies far behind the best.
         """
-        with self.catalog.snapshot():
+        with self.snapshot():
             condition = filters.compile(where, column_of) if where is not None else None
 
             def gather(found: Sequence[tuple[int, float]]) -> list[Neighbour]:
@@ -370,12 +483,17 @@ class Collection:
 
     def name_vectors(self, encoder: Encoder) -> NameVectors:
         """The vectors of what files are called as the catalog has it now; made here where the cache is behind."""
-        revision = self.catalog.names_revision()
-        if self._names is None or self._names.revision != revision:
-            self._names = NameVectors.read(self.names_file(encoder.space), encoder.space.dim)
-        if self._names is None or self._names.revision != revision:
-            self._names = NameVectors.make(revision, self.catalog.names(), encoder, self._names)
-        return self._names
+        with self.snapshot():
+            space, revision, held = encoder.space, self.catalog.names_revision(), self._names
+            found = held[1] if held is not None and held[0] == space.id else None
+            if found is None or found.revision != revision:
+                saved = NameVectors.read(self.names_file(space), space.dim)
+                if found is None or (saved is not None and saved.revision == revision):
+                    found = saved
+            if found is None or found.revision != revision:
+                found = NameVectors.make(revision, self.catalog.names(), encoder, found)
+            self._names = (space.id, found)
+            return found
 
     def names_file(self, space: Space) -> Path:
         """Where the vectors of names are kept, whether or not they are there."""
@@ -394,8 +512,9 @@ class Collection:
         return replace(neighbour, item=replace(item, sources=kept))
 
     def live(self, space: Space, modality: Modality) -> npt.NDArray[np.bool_]:
-        """Which rows of ``vectors`` count, bool ``(n,)``; ask for both within one snapshot of the catalog."""
-        return _mask(self.catalog.live_rows(space.id, modality), len(self.vectors(space, modality)))
+        """Which rows of ``vectors`` count, bool ``(n,)``; ask for both within one snapshot."""
+        with self.snapshot():
+            return _mask(self.catalog.live_rows(space.id, modality), len(self.vectors(space, modality)))
 
     def _allowed(
         self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
@@ -404,21 +523,24 @@ class Collection:
         if condition is not None:
             rows = self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)
             return _mask(rows, size)
-        key = (space.id, modality)
-        version = (self.catalog.data_version(), size)
-        if key not in self._rows or self._rows[key][0] != version:
-            whole = self.catalog.count_rows(space.id, modality) == size
-            self._rows[key] = (version, None if whole else _mask(self.catalog.live_rows(space.id, modality), size))
-        return self._rows[key][1]
+        key, state = (space.id, modality), self.catalog.state()
+        counted = self._counts.get((*key, state[0]))
+        if counted is None or counted[0] != state:
+            counted = self._counts[*key, state[0]] = (state, self.catalog.count_rows(space.id, modality))
+        # Rows never come back to life: as many dead of the same rows are the same dead.
+        version, whole = (self.file(space, modality), counted[1]), counted[1] == size
+        kept = self._rows.get(key)
+        if kept is None or kept[0] != version:
+            mask = None if whole else _mask(self.catalog.live_rows(space.id, modality), size)
+            kept = self._rows[key] = (version, mask)
+        return kept[1]
 
-    def forget_rows(self) -> None:
-        """Which rows count may be another set now: the catalog's own connection has changed it."""
-        self._rows.clear()
-
-    def _check(self, store: Store, dim: int | None = None) -> Path:
+    def _check(self, store: Store, dim: int) -> Path:
         path = self.path / "vectors" / store.file
-        dim = dim or next((k.space.dim for k in self.spaces if k.space.id == store.space), 0)
-        have = path.stat().st_size if path.is_file() else -1
+        try:
+            have = path.stat().st_size
+        except FileNotFoundError:
+            have = -1
         if not dim or have < store.rows * dim * 4:
             found = "is missing" if have < 0 else f"holds {have} bytes"
             raise CollectionDamaged(
@@ -434,9 +556,18 @@ def _mask(rows: Sequence[int], size: int) -> npt.NDArray[np.bool_]:
     return mask
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is that has a name now; none else can be taken for it while it is open."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _only_remains(path: Path) -> bool:
     """Whether a folder holds nothing but what a killed ``create`` leaves."""
-    ours = {"vectors", "indexes", "lock"}
+    ours = {"vectors", "indexes", "lock", "lock.holder"}
     return all(p.name in ours or p.name.startswith(("catalog.sqlite", "manifest.json.")) for p in path.iterdir())
 
 

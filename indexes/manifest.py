@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from embed.errors import CollectionDamaged, CollectionError
 from embed.space import Space
-from indexes.durable import write_atomically
+from indexes.durable import read_whole, write_atomically
 
 __all__ = ["FORMAT", "KnownSpace", "entry_of", "read_manifest", "write_manifest"]
 
@@ -36,7 +37,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     file = path / "manifest.json"
     try:
-        manifest = json.loads(file.read_text("utf-8"))
+        manifest = _parsed(read_whole(file))
         version, spaces = manifest["format"], [Space.from_json(s["space"]) for s in manifest["spaces"]]
         if manifest.get("names"):
             Space.from_json(manifest["names"]["space"])
@@ -51,6 +52,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if len({space.id for space in spaces}) != len(spaces):
         raise CollectionDamaged(f"{file}: names one space twice")
     return dict(manifest)
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(content: bytes) -> Any:
+    return json.loads(content)  # asked again for each question to a collection, and hardly ever another one
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

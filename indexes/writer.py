@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +21,10 @@ from embed.media import Media, Modality
 from embed.space import Space
 from indexes.catalog import Source, Store
 from indexes.collection import Collection
-from indexes.durable import replacing, sync_folder
+from indexes.durable import remove, replacing, sync_folder
 from indexes.faiss import choose
 from indexes.fields import check_field
-from indexes.manifest import KnownSpace, entry_of, read_manifest, write_manifest
+from indexes.manifest import KnownSpace, entry_of, write_manifest
 from indexes.names import NameVectors
 
 __all__ = ["Done", "Entry", "Writer", "remove_collection", "writing"]
@@ -64,23 +63,7 @@ def writing(collection: Collection) -> Iterator[Writer]:
     The lock is the operating system's: it is gone with the process that held it, however that ended. Where memory, disk
     or drive fail meanwhile, ``MachineError`` is raised and what was committed is kept.
     """
-    try:
-        file = (collection.path / "lock").open("a+")
-    except OSError as error:
-        raise CollectionError(f"{collection.path}: cannot be written: {error.strerror or error}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise CollectionLocked(
-                f"{collection.name} is being written by {holder}; searching it is fine meanwhile, writing must wait"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
-        file.flush()
-        collection.manifest = read_manifest(collection.path)
+    with _locked(collection):
         try:
             yield Writer(collection)
         except AnalogonError:
@@ -89,8 +72,42 @@ def writing(collection: Collection) -> Iterator[Writer]:
             if (fault := machine_fault(error, collection.name)) is not None:
                 raise fault from error
             raise
-        finally:
-            collection.forget_rows()
+
+
+@contextmanager
+def _locked(collection: Collection) -> Iterator[None]:
+    from filelock import FileLock, SoftFileLock, Timeout  # here: who only reads has no need of it
+
+    # Beside the lock, since Windows lets nobody else read a locked file.
+    told = collection.path / "lock.holder"
+    lock = FileLock(collection.path / "lock", thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise CollectionLocked(
+            f"{collection.name} is being written by {_holder(told)}; searching it is fine meanwhile, writing must wait"
+        ) from None
+    except OSError as error:
+        if (fault := machine_fault(error, str(collection.path))) is not None:
+            raise fault from error
+        raise CollectionError(f"{collection.path}: cannot be written: {error.strerror or error}") from None
+    try:
+        if isinstance(lock, SoftFileLock):  # what it takes where there are no locks would outlive a killed process
+            raise CollectionError(f"{collection.path}: its file system has no locks; put the collection on another one")
+        with suppress(OSError):  # who it is is said as a courtesy: a full disk has no room for it
+            told.write_text(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}", "utf-8")
+        yield
+        with suppress(OSError):
+            remove(told)
+    finally:
+        lock.release()
+
+
+def _holder(told: Path) -> str:
+    try:
+        return told.read_text("utf-8", "replace").strip() or "another process"
+    except OSError:
+        return "another process"
 
 
 class Writer:
@@ -106,9 +123,9 @@ class Writer:
         counted = {store.file for store in self.catalog.stores()}
         for path in (self.collection.path / "vectors").iterdir():
             if path.name not in counted:
-                path.unlink()
-        for path in (self.collection.path / "indexes").glob("*.tmp*"):
-            path.unlink()
+                remove(path)
+        for path in [*(self.collection.path / "indexes").glob("*.tmp"), *self.collection.path.glob("*.tmp")]:
+            remove(path)
 
     def add_space(self, space: Space, encoder: dict[str, Any]) -> KnownSpace:
         """Make a space known; of one that is known already, the name and the table given last are kept.
@@ -126,6 +143,11 @@ class Writer:
 
     def remove_space(self, space: Space) -> None:
         """Forget a space with all its vectors."""
+        # Should it come back, its files get other names: whoever has one mapped must not take another for it.
+        files = {store.modality: store.file for store in self.catalog.stores() if store.space == space.id}
+        last = {f"{space.id}-{modality}": _generation(file) for modality, file in files.items()}
+        if last:
+            self._save_manifest(generations=self.collection.manifest.get("generations", {}) | last)
         with self.catalog.transaction():
             self.catalog.remove_space(space.id)
         left = [entry_of(known) for known in self.collection.spaces if known.space != space]
@@ -147,7 +169,7 @@ class Writer:
                 vectors.save(temporary)
         for other in path.parent.glob("*-names.npz"):
             if other != path:
-                other.unlink()
+                remove(other)
 
     def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
         """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""
@@ -162,7 +184,7 @@ class Writer:
                         if not self.catalog.has_vector(space.id, item):
                             fresh[item] = entry.vector
                 if fresh:
-                    store = self.catalog.store(space.id, modality) or self._new_store(space, modality, 1)
+                    store = self.catalog.store(space.id, modality) or self._new_store(space, modality)
                     self._append(store, np.stack(list(fresh.values())))
                     for row, item in enumerate(fresh, start=store.rows):
                         self.catalog.put_vector(space.id, modality, row, item)
@@ -214,8 +236,7 @@ class Writer:
                 continue
             space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
             old = self.collection.vectors(space, store.modality)
-            generation = int(store.file.rsplit("-", 1)[1].split(".")[0]) + 1
-            new = self._new_store(space, store.modality, generation)
+            new = self._new_store(space, store.modality, _generation(store.file) + 1)
             for start in range(0, len(live), 65536):
                 block = Store(new.space, new.modality, new.file, start)
                 self._append(block, old[live[start : start + 65536]])
@@ -224,7 +245,6 @@ class Writer:
                 self.catalog.renumber(store.space, store.modality, numbers)
                 self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
             # The old file stays until the next writer comes: a reader may be about to open it.
-        self.collection.forget_rows()
 
     def build_index(
         self,
@@ -243,26 +263,32 @@ class Writer:
         index.build(memory, cross() if approximate else None)
 
     def _save_manifest(self, **entries: Any) -> None:
-        manifest = {**self.collection.manifest, **entries}
-        write_manifest(self.collection.path, manifest)
-        self.collection.manifest = manifest
+        write_manifest(self.collection.path, {**self.collection.manifest, **entries})
 
-    def _new_store(self, space: Space, modality: Modality, generation: int) -> Store:
+    def _new_store(self, space: Space, modality: Modality, generation: int | None = None) -> Store:
+        if generation is None:
+            generation = self.collection.manifest.get("generations", {}).get(f"{space.id}-{modality}", 0) + 1
         store = Store(space.id, modality, f"{space.id}-{modality}-{generation}.f32", 0)
         path = self.collection.path / "vectors" / store.file
-        path.open("wb").close()
+        path.open("ab").close()
         sync_folder(path.parent)
         return store
 
     def _append(self, store: Store, rows: npt.NDArray[np.float32]) -> None:
-        """Write rows behind the last counted one, over whatever a killed writer left there, and flush to disk."""
+        """Write rows behind the last counted one, over whatever a killed writer left there, and flush to disk.
+
+        What was left may reach beyond them: it is not cut off, since Windows cuts no file that a reader has mapped.
+        """
         path = self.collection.path / "vectors" / store.file
         with path.open("r+b") as file:
-            file.truncate(store.rows * rows.shape[1] * 4)
-            file.seek(0, os.SEEK_END)
+            file.seek(store.rows * rows.shape[1] * 4)
             file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
             file.flush()
             os.fsync(file.fileno())
+
+
+def _generation(file: str) -> int:
+    return int(file.rsplit("-", 1)[1].split(".")[0])
 
 
 def remove_collection(path: Path) -> None:
