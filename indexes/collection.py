@@ -22,6 +22,7 @@ seen: a file that is mapped can be read to the end.
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import threading
 import time
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -50,12 +51,13 @@ from embed.space import Space
 from indexes import where as filters
 from indexes.catalog import Catalog, Item, Named, Store
 from indexes.faiss import Cached
+from indexes.faiss.cache import saved_at
 from indexes.fields import COLUMNS, column_of
 from indexes.manifest import FORMAT, KnownSpace, read_manifest, write_manifest
 from indexes.names import NameVectors
 from indexes.words import content_words
 
-__all__ = ["Collection", "KnownSpace", "Namesakes", "Neighbour", "Rescore"]
+__all__ = ["Collection", "KnownSpace", "Namesakes", "Neighbour", "Rescore", "at_one_moment"]
 
 Rows = npt.NDArray[np.float32]
 # What a name must reach to be found by it. Chosen on Sonic Pi's samples and described recordings: long tails of weak
@@ -99,6 +101,21 @@ class Namesakes:
     meaning: list[Neighbour] | None
     cosines: Mapping[int, float]
     note: str | None = None
+
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+def at_one_moment(method: Callable[Concatenate[Any, Given], Answer]) -> Callable[Concatenate[Any, Given], Answer]:
+    """A method whose object has a ``collection``, within one snapshot of that."""
+
+    @functools.wraps(method)
+    def within(self: Any, /, *arguments: Given.args, **named: Given.kwargs) -> Answer:
+        with self.collection.snapshot():
+            return method(self, *arguments, **named)
+
+    return within
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -350,9 +367,9 @@ class Collection:
             stamp = self.file(space, modality)
             key = (space.id, modality)
             found = self._indexes.get(key)
-            if found is None or found.stamp != stamp:
-                cache = self.path / "indexes" / f"{space.id}-{modality}.faiss"
-                found = self._indexes[key] = Cached.open(cache, self.vectors(space, modality), stamp)
+            cache = self.path / "indexes" / f"{space.id}-{modality}.faiss"
+            if found is None or found.stamp != stamp or found.saved != saved_at(cache):
+                found = self._indexes[key] = Cached.open(cache, self.vectors(space, modality), stamp, found)
             return found
 
     def nearest(

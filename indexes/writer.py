@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -295,7 +296,12 @@ def remove_collection(path: Path) -> None:
     """Delete a collection's folder. Raises ``CollectionNotFound``, or ``CollectionLocked`` while it is written."""
     with Collection.open(path) as collection, writing(collection):
         (path / "manifest.json").unlink()  # first: what is left is no collection even if the rest fails
-    try:
-        shutil.rmtree(path)
-    except OSError as error:
-        raise CollectionError(f"{path}: cannot be removed: {error.strerror or error}") from None
+    for more in reversed(range(3)):
+        try:
+            shutil.rmtree(path)
+            return
+        except FileNotFoundError:
+            continue  # a reader has kept a cache meanwhile, or taken its temporary file away
+        except OSError as error:
+            if not more or error.errno != errno.ENOTEMPTY:
+                raise CollectionError(f"{path}: cannot be removed: {error.strerror or error}") from None

@@ -205,7 +205,7 @@ class CollectionSource(Source):
 
     def candidates(self) -> Candidates:
         catalog = self._library.collection.catalog
-        with catalog.snapshot():
+        with self._library.collection.snapshot():
             live = catalog.live_rows(self.space.id, self._modality)
             of_row = catalog.items_of_rows(self.space.id, self._modality, live)
             items = catalog.items(sorted(of_row.values()))

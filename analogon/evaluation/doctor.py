@@ -99,7 +99,8 @@ def examine(
             checks.append(_guarded(f"{modality} repeats", partial(_repeats, encoder, modality, some, rows)))
             checks.append(_guarded(f"{modality} speed", partial(_speed, encoder, modality, some, seconds, count)))
     if collection is not None:
-        checks += _fit(encoder, collection)
+        with collection.snapshot():
+            checks += _fit(encoder, collection)
     return Diagnosis(encoder.space, tuple(checks))
 
 

@@ -106,25 +106,26 @@ def evaluate_retrieval(
     collection = library.collection
     if to is not None and to not in MODALITIES:
         raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
-    pairs = list(_pairs(collection, table, to, skipped))
-    if not pairs:
-        raise UsageError(f"{table.path}: no row of it can be used with {collection.name}")
-    modality = pairs[0][1].media.modality
-    known = _space(collection, modality, {query.media.modality for query, _ in pairs}, several(spaces))
-    there = contents.read(library, known, modality)
-    place = {item.content: i for i, item in enumerate(there.items)}
-    found = [(query, target) for query, target in pairs if target.content in place]
-    for _, target in pairs:
-        if target.content not in place:
-            skipped(f"skipped {target.media.name}: {collection.name} has no vector of it in {known.space.model}")
-    vectors = _Vectors(collection, known, skipped)
-    parts = vectors.parts([query for query, _ in found])
-    asks = vectors.asks([thing for pair in found for thing in pair], parts)
-    usable = [
-        (query, target) for query, target in found if {query.key, target.key} <= asks.keys() and query.key in parts
-    ]
-    if not usable:
-        raise UsageError(f"{table.path}: no pair of it can be asked of {collection.name} in {known.space.model}")
+    with collection.snapshot():
+        pairs = list(_pairs(collection, table, to, skipped))
+        if not pairs:
+            raise UsageError(f"{table.path}: no row of it can be used with {collection.name}")
+        modality = pairs[0][1].media.modality
+        known = _space(collection, modality, {query.media.modality for query, _ in pairs}, several(spaces))
+        there = contents.read(library, known, modality)
+        place = {item.content: i for i, item in enumerate(there.items)}
+        found = [(query, target) for query, target in pairs if target.content in place]
+        for _, target in pairs:
+            if target.content not in place:
+                skipped(f"skipped {target.media.name}: {collection.name} has no vector of it in {known.space.model}")
+        vectors = _Vectors(collection, known, skipped)
+        parts = vectors.parts([query for query, _ in found])
+        asks = vectors.asks([thing for pair in found for thing in pair], parts)
+        usable = [
+            (query, target) for query, target in found if {query.key, target.key} <= asks.keys() and query.key in parts
+        ]
+        if not usable:
+            raise UsageError(f"{table.path}: no pair of it can be asked of {collection.name} in {known.space.model}")
 
     queries = list({query.key: query for query, _ in usable}.values())
     targets = list({target.key: target for _, target in usable}.values())

@@ -150,7 +150,8 @@ class Corpus:
         if guide is not None:
             self.guide(guide)  # one that cannot be used is told before anything is looked for
         notes: list[str] = []
-        candidates = self._candidates(text, guide, notes)
+        with self.library.collection.snapshot():
+            candidates = self._candidates(text, guide, notes)
         if not candidates:
             through = " that its filter lets through" if self.tuning.where else ""
             raise UsageError(f"{name} holds no recordings{through}")

@@ -461,8 +461,9 @@ def probe(
     field = field or column
     for name in (f"{field}_predicted", f"{field}_confidence"):
         check_label(name)
-    known, modality = contents.choose_space(library, to, spaces)
-    there = contents.read(library, known, modality)
+    with library.collection.snapshot():
+        known, modality = contents.choose_space(library, to, spaces)
+        there = contents.read(library, known, modality)
     said = known_labels(there.items, column, table=table, key=key, group=group)
     left_out = _too_small(said, folds, grouped=group is not None)
     used = [position for position, label in said.labels.items() if label not in left_out]

@@ -249,13 +249,14 @@ def tag(
         raise UsageError(f"the threshold is a confidence, from 0 to 1, not {threshold:g}")
     if balanced and multiple:
         raise UsageError("labels of which an item may have several cannot be balanced: each is judged for itself")
-    known, modality = contents.choose_space(library, to, spaces, asked_with_text=True)
-    encoder = library.collection.encoder(known)
-    asked = label_vectors(encoder, labels, several(templates) or TEMPLATES[modality])
-    background = library.background(known, modality)
-    if background is None:
-        raise UsageError(f"{known.space.model} knows no word of the phrases that labels are compared with")
-    there = contents.read(library, known, modality)
+    with library.collection.snapshot():
+        known, modality = contents.choose_space(library, to, spaces, asked_with_text=True)
+        encoder = library.collection.encoder(known)
+        asked = label_vectors(encoder, labels, several(templates) or TEMPLATES[modality])
+        background = library.background(known, modality)
+        if background is None:
+            raise UsageError(f"{known.space.model} knows no word of the phrases that labels are compared with")
+        there = contents.read(library, known, modality)
     pool = Contents.best_scores if multiple else Contents.mean_scores
     scored = np.concatenate([pool(block, asked) for block in there.blocks()])
     bias = scored.mean(axis=0) - scored.mean() if balanced else 0.0

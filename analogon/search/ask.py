@@ -23,7 +23,7 @@ from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
 from embed.space import Space, Vectors, unit
 from indexes import catalog
-from indexes.collection import Collection, KnownSpace
+from indexes.collection import Collection, KnownSpace, at_one_moment
 
 __all__ = ["QueryLike", "ResolvedQuery", "as_query", "media_of", "query_vector"]
 
@@ -153,10 +153,12 @@ class ResolvedQuery:
             raise UsageError(f"a vector of {dim} numbers may be of several spaces: choose one with spaces=, of {have}")
         raise UsageError(f"a vector of {dim} numbers is of none of the spaces that are searched: {have}")
 
+    @at_one_moment
     def missing_leaves(self, known: KnownSpace) -> list[Leaf]:
         """The leaves that a space has no vector of and that its encoder does not take."""
         return [leaf for leaf in self.media if not self._held(known.space, leaf) and not self._takes(known, leaf)]
 
+    @at_one_moment
     def reachable(self, known: KnownSpace) -> bool:
         """Whether a bridge carries what a space lacks."""
         lacking = {self.media[leaf].modality for leaf in self.missing_leaves(known)}
@@ -168,6 +170,7 @@ class ResolvedQuery:
                     break
         return not lacking or known.space.id in self.bridges_taken
 
+    @at_one_moment
     def vector(self, known: KnownSpace, to: Modality, query: Query | None = None) -> Row:
         """The query, or a part of it, as a unit vector of a space that asks for ``to``, float32 ``(dim,)``.
 

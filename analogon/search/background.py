@@ -14,7 +14,7 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,14 +27,13 @@ from analogon import phrases as banks
 from analogon.search import hubness
 from analogon.vectors.geometry import centre
 from embed.encoder import Encoder
-from embed.errors import CollectionError, UsageError
+from embed.errors import UsageError
 from embed.media import Media, Modality
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space
 from indexes.collection import Collection, KnownSpace
 from indexes.durable import replacing
 from indexes.faiss import fingerprint
-from indexes.writer import Writer, writing
 
 __all__ = ["Background", "BankStatistics", "Hubness", "phrase_vectors", "rescore"]
 
@@ -160,16 +159,15 @@ class Background:
         known: KnownSpace,
         modality: Modality,
         phrases: Sequence[str] | None = None,
-        *,
-        writer: Writer | None = None,
     ) -> Background | None:
         """The background of a (space, modality); None where its encoder takes no text or nothing is there to score.
 
         ``phrases`` are our own for the modality unless others are given. Their vectors come from the cache, or are
-        made, and saved if nobody else is writing; ``writer`` is given where this process holds the lock already.
+        made and saved.
         """
         space, texts = known.space, tuple(banks.bank(modality) if phrases is None else phrases)
-        with collection.catalog.snapshot():
+        with collection.snapshot():
+            stamp = collection.file(space, modality)
             vectors = collection.vectors(space, modality)
             live = collection.live(space, modality)
         file = _bank_file(collection, space)
@@ -181,16 +179,14 @@ class Background:
             vector_of |= phrase_vectors(encoder, missing)
             # Plain arrays: what numpy would have to pickle it could not read back safely.
             arrays = {"phrases": np.array(list(vector_of)), "vectors": np.stack(list(vector_of.values()))}
-            _save(collection, file, arrays, writer)
+            _save(file, arrays)
         # A phrase of which the encoder knows no word has zeros.
         texts = tuple(text for text in texts if vector_of[text].any())
         if not texts or not live.any():
             return None
         bank = np.stack([vector_of[text] for text in texts])
         cache = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
-        return cls(
-            space, modality, texts, bank, vectors, lambda: _table(collection, cache, bank, vectors, live, writer)
-        )
+        return cls(space, modality, texts, bank, vectors, lambda: _table(cache, stamp[0], bank, vectors, live))
 
     @classmethod
     def make(
@@ -199,11 +195,9 @@ class Background:
         known: KnownSpace,
         modality: Modality,
         phrases: Sequence[str] | None = None,
-        *,
-        writer: Writer | None = None,
     ) -> Background | None:
         """As ``open``, with all that needs a pass over the rows made and saved now: for the end of indexing."""
-        made = cls.open(collection, known, modality, phrases, writer=writer)
+        made = cls.open(collection, known, modality, phrases)
         if made is not None:
             made.table  # noqa: B018  made and saved where it is first looked at
         return made
@@ -227,7 +221,7 @@ class Background:
         ``own`` are ids of contents that are the query itself. None where there are fewer than ``FEWEST_ITEMS`` others.
         """
         space = known.space
-        with collection.catalog.snapshot():
+        with collection.snapshot():
             vectors, others = collection.vectors(space, modality), collection.vectors(space, asked)
             rows = collection.catalog.live_rows(space.id, asked)
             live = collection.live(space, modality)
@@ -263,7 +257,7 @@ class Background:
 
     @cached_property
     def table(self) -> BankStatistics:
-        """What the whole bank says of all rows; read, or made and saved if nobody else is writing.
+        """What the whole bank says of all rows; read, or made and saved.
 
         After ``without``, the rows' values are still the whole bank's: ``hubness`` gives those that are not.
         """
@@ -359,24 +353,22 @@ def _read_bank(path: Path, dim: int) -> dict[str, Rows]:
     return dict(zip(texts.tolist(), vectors.astype(np.float32), strict=True))
 
 
-def _table(
-    collection: Collection,
-    path: Path,
-    bank: Rows,
-    vectors: Rows,
-    live: npt.NDArray[np.bool_],
-    writer: Writer | None,
-) -> BankStatistics:
-    """The table of the rows as they are: the cached one, that brought up to newer rows, or a new one."""
+def _table(path: Path, file: str, bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_]) -> BankStatistics:
+    """The table of the rows of a vector file as they are: the cached one, that with newer rows added, or a new one."""
     queries = np.frombuffer(hashlib.blake2b(bank.tobytes(), digest_size=8).digest(), np.uint64)
     old: BankStatistics | None = None
+    newer = False
     saved = _read(path)
     try:
         rows, dead = (int(saved[key]) for key in ("rows", "dead"))
+        kept = saved["store"].item() if "store" in saved else file
+        asked = bool((saved["bank"] == queries).all())
         # Rows of a file never change and never come back to life: as many dead are the same dead.
-        same = (saved["bank"] == queries).all() and dead == int((~live[:rows]).sum()) and rows <= len(vectors)
+        same = kept == file and asked and rows <= len(vectors) and dead == int((~live[:rows]).sum())
         if same and saved["vectors"].item() == fingerprint(vectors[:rows]):
             old = BankStatistics.read(saved)
+        # What is asked here may be of a moment ago, and the table of one that came after.
+        newer = asked and (_generation(kept), rows) > (_generation(file), len(vectors))
     except (KeyError, ValueError, TypeError):
         old = None
     if old is not None and len(old.bias) == len(vectors):
@@ -384,12 +376,19 @@ def _table(
     made = BankStatistics.make(bank, vectors, live, old)
     stamp = {
         "bank": queries,
+        "store": np.array(file),
         "rows": np.int64(len(vectors)),
         "dead": np.int64((~live).sum()),
         "vectors": np.array(fingerprint(vectors)),
     }
-    _save(collection, path, stamp | made.arrays(), writer)
+    if not newer:
+        _save(path, stamp | made.arrays())
     return made
+
+
+def _generation(file: str) -> int:
+    """Which of the files that vectors were in, one after another: the number at the end of its name."""
+    return int(re.findall(r"\d+", file)[-1])
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -401,14 +400,14 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         return {}
 
 
-def _save(collection: Collection, path: Path, arrays: Mapping[str, Any], writer: Writer | None) -> None:
-    """Keep a cache, unless somebody else is writing or there is no place: it can be made again."""
-    try:
-        lock = nullcontext() if writer else writing(collection)
-        with lock, replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-    except (CollectionError, OSError):
-        return
+def _save(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Keep a cache where there is a place for it: it can be made again.
+
+    It takes no lock, which would turn away a run that begins just then: every cache says what it was made of, and takes
+    its place whole.
+    """
+    with suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def rescore(

@@ -100,7 +100,7 @@ def choose_space(
 def read(library: Library, known: KnownSpace, modality: Modality) -> Contents:
     """All contents of one (space, modality), at one moment, in order of content."""
     collection = library.collection
-    with collection.catalog.snapshot():
+    with collection.snapshot():
         live = collection.catalog.live_rows(known.space.id, modality)
         ids = collection.catalog.items_of_rows(known.space.id, modality, live)
         items = collection.catalog.items(sorted(ids.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from embed.media import Modality
@@ -54,29 +55,38 @@ class Description:
     @classmethod
     def of(cls, collection: Collection) -> Description:
         """Describe an open collection. Brings its indexes up to date, which may take a while after an import."""
-        counts = collection.catalog.counts()
-        spaces = []
-        for known in collection.spaces:
-            sides = {}
-            for modality in collection.modalities(known.space):
-                index = collection.index(known.space, modality)
-                sides[modality] = Side(index.size, index.description)
-            spaces.append(SpaceSummary(known.space.model, str(known.space), sides))
-        return cls(
-            collection.name,
-            str(collection.path),
-            counts["source"],
-            counts["content"],
-            counts["item"],
-            len(collection.catalog.failures()),
-            sum(file.stat().st_size for file in collection.path.rglob("*") if file.is_file()),
-            tuple(sorted(collection.catalog.fields())),
-            tuple(spaces),
-            collection.names.space.model if collection.names else None,
-            collection.catalog.unseen(),
-        )
+        with collection.snapshot():
+            counts = collection.catalog.counts()
+            spaces = []
+            for known in collection.spaces:
+                sides = {}
+                for modality in collection.modalities(known.space):
+                    index = collection.index(known.space, modality)
+                    sides[modality] = Side(index.size, index.description)
+                spaces.append(SpaceSummary(known.space.model, str(known.space), sides))
+            return cls(
+                collection.name,
+                str(collection.path),
+                counts["source"],
+                counts["content"],
+                counts["item"],
+                len(collection.catalog.failures()),
+                sum(map(_bytes, collection.path.rglob("*"))),
+                tuple(sorted(collection.catalog.fields())),
+                tuple(spaces),
+                collection.names.space.model if collection.names else None,
+                collection.catalog.unseen(),
+            )
 
     def to_json(self) -> dict[str, Any]:
         """All of it by name, as JSON's own types."""
         fields = asdict(self)
         return fields | {"fields": list(self.fields), "spaces": list(fields["spaces"])}
+
+
+def _bytes(path: Path) -> int:
+    """How long a file is; 0 for one that a writer takes away meanwhile, and for a folder."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0

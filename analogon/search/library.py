@@ -29,7 +29,7 @@ from embed.errors import CollectionNotFound, EncoderError, MediaError, Unsupport
 from embed.media import MODALITIES, Modality
 from embed.models import shared
 from indexes.build import Confirm, Listener, Plan, Report, SideTable, build
-from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore
+from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore, at_one_moment
 from indexes.where import Expression
 from indexes.words import split
 from indexes.writer import writing
@@ -191,6 +191,7 @@ class Library:
         return encoder, table
 
     @superseded_keywords(encoders="spaces")
+    @at_one_moment
     def search(
         self,
         query: QueryLike,
@@ -317,7 +318,7 @@ class Library:
         rescore: Rescore | None = None
         if background is not None and rerank != "none":
             rescore = partial(rescored, rerank, background, vector)
-        with collection.catalog.snapshot():
+        with collection.snapshot():
             only, notes = self._excluded(asked, known, modality)
             many = max(depth, VARIED) if variety else depth
             found = collection.nearest(

@@ -70,7 +70,7 @@ class _InSpace(Request):
                 raise UsageError("a collection has its own encoders: `spaces` chooses among them, not `encoder`")
             if candidates is not None:
                 raise UsageError("a collection's own items answer: leave out `candidates`, or `collection`")
-            with opened(self.collection, library) as found:
+            with opened(self.collection, library) as found, found.collection.snapshot():
                 source: Source = CollectionSource(found, self.to, self.spaces)
                 if kept is not None:
                     kept.within(source.space)

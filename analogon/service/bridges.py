@@ -90,7 +90,7 @@ class FitBridge(Request):
         if library is None and self.collection is None:
             return {}
         means = {}
-        with opened(self.collection, library) as found:
+        with opened(self.collection, library) as found, found.collection.snapshot():
             collection = found.collection
             for side, encoder in zip(("source", "target"), encoders, strict=True):
                 for modality in collection.modalities(encoder.space):

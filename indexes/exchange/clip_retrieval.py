@@ -60,6 +60,11 @@ def export_clip_retrieval(collection: Collection, folder: Path, *, space: Space 
     Memory stays bounded, and the folder appears whole or not at all. Raises ``UsageError`` as ``export_parquet``
     does, or where the folder holds something.
     """
+    with collection.snapshot():
+        return _export(collection, folder, space)
+
+
+def _export(collection: Collection, folder: Path, space: Space | None) -> int:
     import pyarrow as pa
 
     known = chosen_space(collection, space)
@@ -101,7 +106,7 @@ class _RowOut:
 def _rows_out(collection: Collection, space: Space) -> Iterator[_RowOut]:
     """The rows of the metadata: texts first, a caption together with its picture, then all other media."""
     shown = np.zeros(len(collection.vectors(space, "image")), dtype=np.bool_)
-    with collection.catalog.snapshot():
+    with collection.snapshot():
         for block in stored_blocks(collection, space, "text"):
             for text in block:
                 picture = _picture_of(collection, space, text.item)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.errors import UsageError
+from embed.faults import machine_fault
 from embed.media import MODALITIES, Modality
 from embed.space import Space
 from indexes.catalog import Item
@@ -61,7 +62,7 @@ def chosen_space(collection: Collection, space: Space | None) -> KnownSpace:
 def stored_blocks(collection: Collection, space: Space, *modalities: Modality) -> Iterator[list[Stored]]:
     """What a space holds, by modality, in the order of the vector files; all that one call gives is of one moment."""
     catalog = collection.catalog
-    with catalog.snapshot():
+    with collection.snapshot():
         for store in catalog.stores():
             if store.space != space.id or store.modality not in (modalities or MODALITIES):
                 continue
@@ -77,8 +78,10 @@ def stored_blocks(collection: Collection, space: Space, *modalities: Modality) -
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn an ``OSError`` of the block into a ``UsageError`` that names the target."""
+    """Turn an ``OSError`` of the block into a ``UsageError`` that names the target, or a ``MachineError``."""
     try:
         yield
     except OSError as error:
+        if (fault := machine_fault(error, str(target))) is not None:
+            raise fault from error
         raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from None

@@ -57,7 +57,7 @@ def export_parquet(collection: Collection, target: Path, *, space: Space | None 
     count = 0
     target = target.expanduser()
     encoded = ["path", "modality", "metadata", "facts", "hash"]
-    with writing(target), table_writer(target, schema, use_dictionary=encoded) as writer:
+    with writing(target), collection.snapshot(), table_writer(target, schema, use_dictionary=encoded) as writer:
         for block in stored_blocks(collection, known.space):
             table = pa.Table.from_pylist([_fields(stored) for stored in block], schema=pa.schema(columns))
             flat = pa.array(np.concatenate([stored.vector for stored in block]))

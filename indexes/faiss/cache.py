@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from embed.errors import CollectionError
+from indexes.durable import in_use
 from indexes.faiss.build import fit
 from indexes.faiss.file import IndexDamaged
 from indexes.faiss.index import FaissIndex, read
@@ -13,19 +16,31 @@ from indexes.faiss.library import Float32, Mask
 from indexes.faiss.measure import Measured
 from indexes.index import ExactIndex, Index, Neighbours, WithTail
 
-__all__ = ["Cached"]
+__all__ = ["Cached", "saved_at"]
 
 TAIL_BYTES: Final = 16 << 20  # newer vectors that an index may leave to a scan before it is built again
+Stamp = tuple[str, int]
+Saved = tuple[int, int, int] | None
+
+
+def saved_at(path: Path) -> Saved:
+    """Which file there is at a path now; None for none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class Cached:
     """The index of a growing array of vectors: what a file covers, and an exact scan of the rows since then.
 
-    ``stamp`` is the caller's, to know for which state of its vectors this was opened.
+    ``stamp`` is the caller's, to know for which state of its vectors this was opened: their file and how many.
+    ``saved`` is which index file was looked at.
     """
 
-    def __init__(self, path: Path, vectors: Float32, stamp: object, head: FaissIndex | None) -> None:
-        self._path, self._vectors, self.stamp = path, vectors, stamp
+    def __init__(self, path: Path, vectors: Float32, stamp: Stamp, head: FaissIndex | None, saved: Saved) -> None:
+        self._path, self._vectors, self.stamp, self.saved = path, vectors, stamp, saved
         self.size, self.dim = vectors.shape
         self._use(head)
 
@@ -36,12 +51,19 @@ class Cached:
             self._index = WithTail(head, ExactIndex(self._vectors[head.size :]))
 
     @classmethod
-    def open(cls, path: Path, vectors: Float32, stamp: object = None) -> Cached:
-        """Open the index file at ``path``; exact where it is missing, damaged or of others."""
-        try:
-            return cls(path, vectors, stamp, read(path, vectors))
-        except (OSError, IndexDamaged):
-            return cls(path, vectors, stamp, None)
+    def open(cls, path: Path, vectors: Float32, stamp: Stamp = ("", 0), before: Cached | None = None) -> Cached:
+        """Open the index file at ``path``; exact where it is missing, damaged or of others.
+
+        ``before`` is what was opened last: of the same file of vectors its index is of use still.
+        """
+        saved = saved_at(path)
+        head = before.head if before is not None and before.stamp[0] == stamp[0] != "" else None
+        if head is not None and head.size > len(vectors):
+            head = None
+        if head is None or before is None or before.saved != saved:
+            with suppress(OSError, IndexDamaged):
+                head = read(path, vectors)
+        return cls(path, vectors, stamp, head, saved)
 
     @property
     def description(self) -> str:
@@ -69,6 +91,12 @@ class Cached:
             if budget == head.plan.budget and not grown:
                 return False
         index = fit(self._vectors, budget, cross=cross)
-        index.save(self._path)
+        try:
+            index.save(self._path)
+        except CollectionError as error:
+            # On Windows somebody may have it open. It is a cache: the next run writes it.
+            if not isinstance(error.__cause__, OSError) or not in_use(error.__cause__):
+                raise
         self._use(index)
+        self.saved = saved_at(self._path)
         return True

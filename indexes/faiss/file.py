@@ -6,17 +6,21 @@ import hashlib
 import json
 import os
 import struct
+import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
 from embed.errors import CollectionDamaged, CollectionError
+from embed.faults import machine_fault
+from indexes.durable import REPLACES_MAPPED, replace
 from indexes.faiss.library import BLOCK_BYTES, Float32, library
 
-__all__ = ["IndexDamaged", "fingerprint", "read_body", "read_header", "save"]
+__all__ = ["IndexDamaged", "fingerprint", "reading", "save"]
 
 MAGIC: Final = b"ANALOGN1"
 TRAILER: Final = struct.Struct("<QQI8s")  # bytes of the FAISS index, bytes of JSON, crc32 of both, MAGIC
@@ -31,7 +35,7 @@ def save(path: Path, index: Any, header: Mapping[str, Any]) -> None:
 
     Raises ``CollectionError`` where that cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:
             crc = _write_body(index, file)
@@ -39,9 +43,11 @@ def save(path: Path, index: Any, header: Mapping[str, Any]) -> None:
             file.write(text + TRAILER.pack(body, len(text), zlib.crc32(text, crc), MAGIC))
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
+        if (fault := machine_fault(error, str(path))) is not None:
+            raise fault from error
         raise CollectionError(f"{path}: the index cannot be written: {error.strerror or error}") from error
 
 
@@ -60,35 +66,50 @@ def _write_body(index: Any, file: IO[bytes]) -> int:
     return crc
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The JSON of an index file whose every byte was checked: FAISS itself may crash on a damaged one."""
+@contextmanager
+def reading(path: Path) -> Iterator[tuple[dict[str, Any], Callable[[], Any]]]:
+    """The header of an index file, and what gives the FAISS index of that very file; both raise ``IndexDamaged``.
+
+    Another file may take its place at any instant. Every byte was checked: FAISS itself may crash on a damaged one.
+    """
     with path.open("rb") as file:
-        length = file.seek(0, os.SEEK_END)
-        if length < TRAILER.size:
-            raise IndexDamaged(f"{path}: cut short after {length} bytes; build it again")
-        file.seek(-TRAILER.size, os.SEEK_END)
-        body, text, crc, magic = TRAILER.unpack(file.read())
-        if magic != MAGIC or body + text + TRAILER.size != length:
-            raise IndexDamaged(f"{path}: damaged or cut short ({length} bytes); build it again")
-        file.seek(0)
-        found, left, block = 0, body + text, b""
-        while left:
-            block = file.read(min(left, BLOCK_BYTES))
-            found, left = zlib.crc32(block, found), left - len(block)
-        if found != crc:
-            raise IndexDamaged(f"{path}: damaged (checksum {found:08x}, it was {crc:08x}); build it again")
-        file.seek(body)
-        header: dict[str, Any] = json.loads(file.read(text))
-        return header
+        yield _header(path, file), lambda: _body(path, file)
 
 
-def read_body(path: Path) -> Any:
-    """The FAISS index of a file whose header was read, mapped into memory. Raises ``IndexDamaged``."""
+def _header(path: Path, file: IO[bytes]) -> dict[str, Any]:
+    length = file.seek(0, os.SEEK_END)
+    if length < TRAILER.size:
+        raise IndexDamaged(f"{path}: cut short after {length} bytes; build it again")
+    file.seek(-TRAILER.size, os.SEEK_END)
+    body, text, crc, magic = TRAILER.unpack(file.read())
+    if magic != MAGIC or body + text + TRAILER.size != length:
+        raise IndexDamaged(f"{path}: damaged or cut short ({length} bytes); build it again")
+    file.seek(0)
+    found, left, block = 0, body + text, b""
+    while left:
+        block = file.read(min(left, BLOCK_BYTES))
+        found, left = zlib.crc32(block, found), left - len(block)
+    if found != crc:
+        raise IndexDamaged(f"{path}: damaged (checksum {found:08x}, it was {crc:08x}); build it again")
+    file.seek(body)
+    header: dict[str, Any] = json.loads(file.read(text))
+    return header
+
+
+def _body(path: Path, file: IO[bytes]) -> Any:
+    """The FAISS index of an open file, mapped into memory where that keeps nobody from replacing it."""
     faiss = library()
     try:
-        return faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP))
+        if not REPLACES_MAPPED:
+            file.seek(0)
+            return faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP))
     except RuntimeError as error:
         raise IndexDamaged(f"{path}: written by a FAISS that this one cannot read; build it again") from error
+    # FAISS opens by name. While a file is open no other one can be taken for it.
+    if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+        raise IndexDamaged(f"{path}: was written anew while it was read")
+    return index
 
 
 def fingerprint(vectors: Float32) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from indexes.faiss.file import IndexDamaged, fingerprint, read_body, read_header, save
+from indexes.faiss.file import IndexDamaged, fingerprint, reading, save
 from indexes.faiss.library import Float32, Mask, library
 from indexes.faiss.measure import NEIGHBOURS, Measured, Probe
 from indexes.faiss.plan import Plan
@@ -131,18 +131,17 @@ def read(path: Path, vectors: Float32) -> FaissIndex:
     Raises ``IndexDamaged`` where the file is damaged, cut short, or was made of other vectors; ``FileNotFoundError``
     where there is none.
     """
-    header = read_header(path)
-    size, dim = header["size"], header["dim"]
-    if dim != vectors.shape[1] or size > len(vectors):
-        raise IndexDamaged(f"{path}: an index of {size} x {dim} vectors; there are {len(vectors)} x {vectors.shape[1]}")
-    vectors = vectors[:size]
-    if header["vectors"] != fingerprint(vectors):
-        raise IndexDamaged(f"{path}: an index of other vectors than those that are there; build it again")
-    plan, measured = Plan(**header["plan"]), header["measured"]
-    if measured:
-        probes = tuple(Probe(**probe) for probe in measured.pop("probes"))
-        measured = Measured(probes=probes, **measured)
-    index = None
-    if plan.kind != "exact":
-        index = read_body(path)
-    return FaissIndex(vectors, plan, index, header["settings"], measured)
+    with reading(path) as (header, body):
+        size, dim = header["size"], header["dim"]
+        if dim != vectors.shape[1] or size > len(vectors):
+            have = f"{len(vectors)} x {vectors.shape[1]}"
+            raise IndexDamaged(f"{path}: an index of {size} x {dim} vectors; there are {have}")
+        vectors = vectors[:size]
+        if header["vectors"] != fingerprint(vectors):
+            raise IndexDamaged(f"{path}: an index of other vectors than those that are there; build it again")
+        plan, measured = Plan(**header["plan"]), header["measured"]
+        if measured:
+            probes = tuple(Probe(**probe) for probe in measured.pop("probes"))
+            measured = Measured(probes=probes, **measured)
+        index = body() if plan.kind != "exact" else None
+        return FaissIndex(vectors, plan, index, header["settings"], measured)

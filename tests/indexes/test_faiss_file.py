@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embed.errors import CollectionError
+from embed.errors import MachineError
 from indexes.faiss.build import build
 from indexes.faiss.file import IndexDamaged
 from indexes.faiss.index import FaissIndex, read
@@ -73,6 +73,6 @@ def test_what_cannot_be_written_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(CollectionError, match=r"x\.faiss.*No space left"):
+    with pytest.raises(MachineError, match=r"x\.faiss: the disk is full.*No space left"):
         index.save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1

@@ -53,7 +53,9 @@ class MosaicGenerator(Generator):
     @property
     def identity(self) -> Mapping[str, Any]:
         collection = self.library.collection
-        vectors = {known.space.id: fingerprint(collection.vectors(known.space, "audio")) for known in collection.spaces}
+        with collection.snapshot():
+            sides = [(known.space.id, collection.vectors(known.space, "audio")) for known in collection.spaces]
+        vectors = {space: fingerprint(rows) for space, rows in sides}
         return {"family": "mosaic", "collection": collection.name, "vectors": vectors, **asdict(self.tuning)}
 
     def made_of(self) -> Sequence[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,15 +179,43 @@ def test_our_own_phrases_are_the_modalitys(library: Library) -> None:
     assert _open(library, phrases=None).phrases == banks.bank("audio")
 
 
-def test_who_cannot_save_uses_it_unsaved(library: Library) -> None:
-    other = Collection.open(library.collection.path)
-    with writing(other) as writer:
-        assert len(_open(library).best) == len(PHRASES)
-        assert not [name for name in _files(library) if "bank" in name or "background" in name]
-        known = other.spaces[0]
-        Background.make(other, known, "audio", PHRASES, writer=writer)
-        assert len([name for name in _files(library) if "bank" in name or "background" in name]) == 2
+def test_who_cannot_save_uses_it_unsaved(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.savez", full)
+        unsaved = _open(library).best
+    assert len(unsaved) == len(PHRASES)
+    assert not [name for name in _files(library) if "bank" in name or "background" in name or "tmp" in name]
+    assert np.array_equal(_open(library).best, unsaved)
+    assert len([name for name in _files(library) if "bank" in name or "background" in name]) == 2
+
+
+def test_what_a_search_keeps_turns_no_writer_away(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, saved = Collection.open(library.collection.path), np.savez
+    wrote = []
+
+    def meanwhile(*arguments: Any, **arrays: Any) -> None:
+        with writing(other) as writer:
+            wrote.append(writer.remove([]))
+        saved(*arguments, **arrays)
+
+    monkeypatch.setattr("numpy.savez", meanwhile)
+    assert len(_open(library).best) == len(PHRASES) and len(wrote) == 2
     other.close()
+
+
+def test_a_table_of_a_moment_ago_does_not_take_the_place_of_a_newer_one(library: Library) -> None:
+    collection = library.collection
+    with collection.snapshot():
+        before = _open(library)  # of now, with its table unmade
+    sounds.write(collection.path.parent / "sounds" / "new.wav", 99)
+    _index(library, collection.path.parent / "sounds")
+    rows = len(_open(library).table.bias)
+    files = _files(library)
+    assert len(before.table.bias) == len(before.vectors) == rows - 1
+    assert _files(library) == files and len(_open(library).table.bias) == rows
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK no zip", None])
