@@ -196,11 +196,11 @@ def respelled(old: str, new: str) -> bool:
     try:
         if not os.path.samestat(os.lstat(old), os.lstat(new)):
             return False
-        apart = next(i for i, (a, b) in enumerate(zip(old.split("/"), new.split("/"), strict=False)) if a != b)
-        names = os.listdir("/".join(new.split("/")[:apart]) or "/")
+        apart = next(i for i, (a, b) in enumerate(zip(old.split(os.sep), new.split(os.sep), strict=False)) if a != b)
+        names = os.listdir(os.sep.join([*new.split(os.sep)[:apart], ""]))
     except (OSError, StopIteration):
         return False
-    return old.split("/")[apart] not in names and new.split("/")[apart] in names
+    return old.split(os.sep)[apart] not in names and new.split(os.sep)[apart] in names
 
 
 def folded(path: str) -> str:

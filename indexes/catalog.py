@@ -14,7 +14,7 @@
     label    what a model said of a content: field -> value; no indexing run touches it
 
 A row of a vector file counts only when the catalog says so; what lies behind the last counted row is what a killed
-writer left, and is cut off by the next one.
+writer left, and is written over by the next one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from indexes.words import words_of
 
 __all__ = ["Catalog", "Failure", "Item", "Named", "Note", "Pending", "Source", "Store"]
 
-AFTER_SLASH: Final = chr(ord("/") + 1)  # SQLite compares the bytes of UTF-8: below it lie all paths in a folder
 SCHEMA: Final = """
 CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
 CREATE TABLE source (
@@ -261,10 +260,7 @@ class Catalog:
         if not create and not path.is_file():
             raise CollectionDamaged(f"{path}: the catalog is gone; index again into a new collection")
         try:
-            # A write-ahead log needs a file of shared memory beside it, which a read-only folder cannot take; a catalog
-            # that was closed well has no log left and can be read as it stands.
-            still = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-            self._uri = f"{path.resolve().as_uri()}" + ("?immutable=1" if still else "")
+            self._closed_well = self._stands()
             self._shared = self._connect()
             if create:
                 self._db.execute("PRAGMA journal_mode = WAL")
@@ -288,8 +284,20 @@ class Catalog:
         if version != VERSION:
             raise CollectionDamaged(f"{path}: not a catalog: version {version}; there are versions 1 to {VERSION}")
 
+    def _stands(self) -> tuple[int, int] | None:
+        """When a catalog that can be read as it stands was written, and how long it is; None for any other.
+
+        A write-ahead log needs a file of shared memory beside it, which a read-only folder cannot take; a catalog that
+        was closed well has no log left, until somebody else writes who may.
+        """
+        if os.access(self.path.parent, os.W_OK) or self.path.with_name(f"{self.path.name}-wal").exists():
+            return None
+        status = self.path.stat()
+        return status.st_mtime_ns, status.st_size
+
     def _connect(self) -> sqlite3.Connection:
-        made = sqlite3.connect(self._uri, timeout=30.0, isolation_level=None, check_same_thread=False, uri=True)
+        uri = self.path.resolve().as_uri() + ("?immutable=1" if self._closed_well else "")
+        made = sqlite3.connect(uri, timeout=30.0, isolation_level=None, check_same_thread=False, uri=True)
         made.execute("PRAGMA synchronous = FULL")
         install(made)
         return made
@@ -370,11 +378,7 @@ class Catalog:
             with self._lock, self._thread.using(self._shared), _reading(self._shared):
                 yield
         else:
-            with self._lock:
-                if self.closed:
-                    self._shared.execute  # noqa: B018  raises that it is closed
-                one = self._idle.pop() if self._idle else None
-            one = one or self._connect()
+            one = self._take()
             try:
                 with self._thread.using(one), _reading(one):
                     yield
@@ -385,6 +389,25 @@ class Catalog:
                     else:
                         self._idle.append(one)
 
+    def _take(self) -> sqlite3.Connection:
+        """A connection for a snapshot. Raises ``CollectionError`` and ``MachineError``."""
+        with self._lock:
+            if self.closed:
+                self._shared.execute  # noqa: B018  raises that it is closed
+            try:
+                if self._closed_well and self._closed_well != (now := self._stands()):
+                    self._closed_well = now
+                    for one in (self._shared, *self._idle):
+                        one.close()
+                    self._idle.clear()
+                    self._shared = self._connect()
+                return self._idle.pop() if self._idle else self._connect()
+            except (sqlite3.DatabaseError, OSError) as error:
+                raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> Exception:
+        return machine_fault(error, str(self.path)) or CollectionDamaged(f"{self.path}: {error}")
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a SELECT."""
         try:
@@ -393,9 +416,7 @@ class Catalog:
             with self._lock:
                 return self._shared.execute(sql, parameters).fetchall()
         except sqlite3.DatabaseError as error:
-            if (fault := machine_fault(error, str(self.path))) is not None:
-                raise fault from None
-            raise CollectionDamaged(f"{self.path}: {error}") from None
+            raise self._failure(error) from None
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -660,7 +681,7 @@ class Catalog:
             (f" {modality} ", space, modality),
         )
         # Not in SQL: a shell's *.wav may name more paths than a statement can hold.
-        named = {root.rstrip("/") or "/" for root in roots}
+        named = {str(Path(root)) for root in roots}
         found: dict[int, Pending] = {}
         for content, text, facts, path, row, size, mtime in rows:
             if content not in found and (path in named or any(str(folder) in named for folder in Path(path).parents)):
@@ -883,9 +904,14 @@ def _place(path: str, row: int | None) -> str:
     return path if row is None else f"{path}, row {row + 1}"
 
 
-def _below(root: str) -> tuple[str, str, str]:
-    prefix = root.rstrip("/")
-    return root, f"{prefix}/", f"{prefix}{AFTER_SLASH}"
+def _below(root: str, separator: str = os.sep) -> tuple[str, str, str]:
+    r"""A path, and the texts between which all paths below it lie, as SQLite compares the bytes of UTF-8.
+
+    >>> _below("/a"), _below("C:\\", "\\")
+    (('/a', '/a/', '/a0'), ('C:\\', 'C:\\', 'C:]'))
+    """
+    prefix = root.rstrip(separator)
+    return root, f"{prefix}{separator}", f"{prefix}{chr(ord(separator) + 1)}"
 
 
 # Collections of earlier versions may hold numbers that JSON has not.

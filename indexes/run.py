@@ -280,7 +280,7 @@ class Run:
 
 def _spelled(name: str) -> str:
     """A path as it is compared: with slashes, without detours, in composed letters (macOS takes them apart)."""
-    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/")))
+    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/")).replace(os.sep, "/"))
 
 
 def _endings(path: str) -> Iterator[str]:
