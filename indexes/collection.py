@@ -192,8 +192,10 @@ class Collection:
             raise
 
     def close(self) -> None:
-        """Close the catalog."""
+        """Close the catalog, and let go of the files that were mapped: Windows deletes none that are."""
         self.catalog.close()
+        self._maps = {}
+        self._indexes.clear()
 
     @property
     def closed(self) -> bool:

@@ -443,7 +443,7 @@ class Asking:
 def read(library: Library, folder: Path, seed: int, until: float, told: list[dict[str, Any]], journal: Journal) -> None:
     one = Asking(library, journal, folder, seed)
     failures = []
-    while time.monotonic() < until and len(failures) < 3:
+    while time.monotonic() < until and len(failures) < 3 and not (folder / "stop").exists():
         try:
             one.ask()
         except Exception:
