@@ -30,6 +30,8 @@ own words.
 
 from __future__ import annotations
 
+import unicodedata
+
 __all__ = [
     "AnalogonError",
     "Cancelled",
@@ -51,6 +53,7 @@ __all__ = [
     "UnknownGenerator",
     "UnsupportedModality",
     "UsageError",
+    "escaped",
     "one_line",
     "printable",
 ]
@@ -185,6 +188,21 @@ def one_line(error: BaseException, *, named: bool = False) -> str:
     if not text:
         return type(error).__name__
     return f"{type(error).__name__}: {text}" if named else text
+
+
+def escaped(text: str) -> str:
+    r"""A text on one line, with whatever a terminal would obey or break a line at written out.
+
+    >>> escaped("a\x1b[31m\nb\u202ec, d\u00e9j\u00e0 vu")
+    'a\\x1b[31m\\nb\\u202ec, d\u00e9j\u00e0 vu'
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else _written_out(one) for one in text)
+
+
+def _written_out(one: str) -> str:
+    return one.encode("unicode_escape").decode("ascii")
 
 
 def printable(text: str) -> str:

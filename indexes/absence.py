@@ -13,6 +13,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from embed.errors import escaped
+
 __all__ = ["GONE", "Absence", "Kept", "Sight", "changed_at", "folded", "respelled"]
 
 
@@ -51,7 +53,7 @@ class Kept:
     doubtful: bool
 
     def __str__(self) -> str:
-        place = self.place.replace("\n", "\\n")
+        place = escaped(self.place)
         return f"{place}: {self.reason}; {len(self.paths)} of {self.total} indexed there are kept"
 
 

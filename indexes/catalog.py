@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from embed.errors import CollectionDamaged, CollectionError
+from embed.errors import CollectionDamaged, CollectionError, escaped
 from embed.faults import machine_fault
 from embed.media import Media, Modality, Span
 from indexes.where import Condition, install, json_path
@@ -154,7 +154,7 @@ class Failure:
     partly: bool = False
 
     def __str__(self) -> str:
-        return f"{'partly indexed' if self.partly else 'skipped'} {_place(self.path, self.row)}: {self.reason}"
+        return escaped(f"{'partly indexed' if self.partly else 'skipped'} {_place(self.path, self.row)}: {self.reason}")
 
     def to_json(self) -> dict[str, Any]:
         """Every field by its name."""
@@ -170,7 +170,7 @@ class Note:
     row: int | None = None
 
     def __str__(self) -> str:
-        return f"{_place(self.path, self.row)}: {self.reason}"
+        return escaped(f"{_place(self.path, self.row)}: {self.reason}")
 
     def to_json(self) -> dict[str, Any]:
         """Every field by its name."""
@@ -900,7 +900,6 @@ class Catalog:
 
 
 def _place(path: str, row: int | None) -> str:
-    path = path.replace("\n", "\\n")  # one line, whatever a file is called
     return path if row is None else f"{path}, row {row + 1}"
 
 

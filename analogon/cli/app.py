@@ -19,6 +19,7 @@ import typer
 
 from analogon.cli import analogy, bridge, evaluate, generate, label, prompts, train, voice
 from analogon.cli.examples import show_examples
+from analogon.cli.streams import finish, prepare, write_path
 from analogon.cli.terminal import (
     CollectionOption,
     EncoderOption,
@@ -197,7 +198,10 @@ def search(
         stdout().print(show.hits_table(hits))
     else:
         for line in show.lines(hits, form):
-            sys.stdout.write(line + "\n")
+            if form == "paths":
+                write_path(line)
+            else:
+                sys.stdout.write(line + "\n")
 
 
 @app.command()
@@ -371,8 +375,12 @@ def main() -> None:
     """The entry point: every error a person can meet becomes one line and an exit code."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly, as it does other tools
+    prepare()
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            finish()
     except UsageError as error:
         complain(str(error))
         sys.exit(2)

@@ -20,7 +20,7 @@ from rich.progress import ProgressColumn as Column
 from rich.text import Text
 
 from analogon.cli.terminal import bars, in_flags
-from embed.errors import MachineError, printable
+from embed.errors import MachineError, escaped, printable
 from indexes.build import Listener
 from indexes.catalog import Failure, Note
 from indexes.run import Kept
@@ -73,7 +73,7 @@ class Screen(Listener):
             self._bars.update(self._task, advance=count, heard=self._heard)
 
     def skipped(self, name: str, reason: str) -> None:
-        self._console.print(f"skipped {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(escaped(f"skipped {name}: {reason}"), markup=False, highlight=False, soft_wrap=True)
 
     def remark(self, text: str) -> None:
         self._console.print(
@@ -81,7 +81,9 @@ class Screen(Listener):
         )
 
     def postponed(self, fault: MachineError) -> None:
-        self._console.print(f"{fault}: left for the next run", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"{escaped(str(fault))}: left for the next run", markup=False, highlight=False, soft_wrap=True
+        )
 
     def confirm(self, kept: Kept) -> bool:
         """Ask on the terminal whether files that are not found are to be removed from the collection."""

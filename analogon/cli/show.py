@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from analogon.search.hits import Hit, place
 from analogon.settings.defaults import LOOKS_AT
-from embed.errors import printable
+from embed.errors import escaped, printable
 from embed.media import Modality
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
 
 FEW: Final = 5  # files that are told by name
 FORMATS: Final = ("table", "json", "tsv", "paths")
+CONTROLS: Final = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # which JSON may hold, and terminals obey
 TSV_COLUMNS: Final = ("rank", "score", "path", "modality", "start", "end", "id", "by")
 
 
@@ -135,7 +137,7 @@ def _percentile(hit: Hit) -> str:
 
 def _description(hit: Hit) -> Text:
     text = Text()
-    where = place(hit)
+    where = escaped(place(hit))
     if hit.media.text is not None:
         words = " ".join(hit.media.text.split())
         text.append((words if len(words) <= 100 else words[:97] + "...") + "  ")
@@ -147,18 +149,22 @@ def _description(hit: Hit) -> Text:
     return text
 
 
+def _as_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
 def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
     """Hits as lines for other programs: ``json`` (an object a line), ``tsv`` (with a header), ``paths``."""
     if form == "json":
         for hit in hits:
-            yield json.dumps(hit.to_json(), ensure_ascii=False)
+            yield CONTROLS.sub(_as_json, json.dumps(hit.to_json(), ensure_ascii=False))
     elif form == "tsv":
         yield "\t".join(TSV_COLUMNS)
         for hit in hits:
             record = hit.to_json()
             record["by"] = " ".join(hit.reasons)
             cells = ("" if record[name] is None else str(record[name]) for name in TSV_COLUMNS)
-            yield "\t".join(" ".join(cell.split("\t")).replace("\n", " ") for cell in cells)
+            yield "\t".join(map(escaped, cells))
     else:
         yield from dict.fromkeys(path for hit in hits for path in hit.paths if path not in hit.missing)
 

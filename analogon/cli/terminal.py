@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from analogon.cli.show import model_name
+from analogon.cli.streams import EscapingConsole
 from analogon.settings import config
 from embed.errors import UsageError, printable
 
@@ -125,12 +126,12 @@ def stdout() -> Console:
     """Where results go."""
     # Away from a terminal nothing may be cut to 80 columns: the lines are for files and other programs.
     terminal = sys.stdout.isatty()
-    return Console(width=None if terminal else 400, highlight=False, soft_wrap=not terminal, emoji=False)
+    return EscapingConsole(width=None if terminal else 400, highlight=False, soft_wrap=not terminal, emoji=False)
 
 
 def stderr() -> Console:
     """Where progress and remarks go."""
-    return Console(stderr=True, highlight=False, emoji=False)  # "a:x: " in a file's name is no emoji
+    return EscapingConsole(stderr=True, highlight=False, emoji=False)  # "a:x: " in a file's name is no emoji
 
 
 def complain(text: str) -> None:
@@ -192,6 +193,6 @@ def bars(*, transient: bool = False) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=stderr(),
         transient=transient,
     )

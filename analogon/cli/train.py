@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from analogon.cli.streams import EscapingConsole
 from analogon.cli.terminal import bars, families
 
 __all__ = ["app"]
@@ -45,7 +45,7 @@ def static(
     )
     with bars() as shown:
         made = request.run(Screen(shown.console, shown))
-    console = Console(highlight=False, soft_wrap=True)
+    console = EscapingConsole(highlight=False, soft_wrap=True)
     console.print(
         f"{made.output}: {made.tokens:,} tokens in {made.dim} dimensions, {made.bytes / 1e6:.1f} MB, "
         f"{made.variance:.1%} of the teacher's variance",
@@ -75,7 +75,7 @@ def student(
     request = TeachStudent(teacher=teacher, media=media, output=output, mixtures=mixtures, steps=steps, seed=seed)
     with bars() as shown:
         made = request.run(Screen(shown.console, shown))
-    console = Console(highlight=False, soft_wrap=True)
+    console = EscapingConsole(highlight=False, soft_wrap=True)
     console.print(
         f"{made.output}: {made.bytes / 1e6:.1f} MB, {made.faster:.1f} times as fast as its teacher", markup=False
     )
