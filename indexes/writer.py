@@ -208,7 +208,6 @@ class Writer:
         """Forget what a space has of a content: its vectors become dead rows, and the next run encodes it."""
         with self.catalog.transaction():
             self.catalog.remove_vectors(space.id, modality, content)
-        self.collection.forget_rows()
 
     def put_labels(self, labels: Mapping[int, Mapping[str, Any]]) -> None:
         """Say something of contents, all of it or nothing: content -> field -> value; None takes a field away.
