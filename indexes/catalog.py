@@ -252,7 +252,8 @@ class Catalog:
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of the connection that all share; whoever writes holds it for long
+        self._pool = threading.Lock()  # of those of snapshots; none is taken while it is held
         self._thread = _Thread()
         self._idle: list[sqlite3.Connection] = []  # connections of snapshots that are over
         self._alone = False  # whether what the file lacks was made in the memory of the one connection
@@ -342,7 +343,7 @@ class Catalog:
 
     def close(self) -> None:
         """Close the connections; what is asked of the catalog afterwards raises ``CollectionError``."""
-        with self._lock:
+        with self._lock, self._pool:
             for one in (self._shared, *self._idle):
                 one.close()
             self._idle.clear()
@@ -383,7 +384,7 @@ class Catalog:
                 with self._thread.using(one), _reading(one):
                     yield
             finally:
-                with self._lock:
+                with self._pool:
                     if self.closed or one.in_transaction:
                         one.close()
                     else:
@@ -391,17 +392,26 @@ class Catalog:
 
     def _take(self) -> sqlite3.Connection:
         """A connection for a snapshot. Raises ``CollectionError`` and ``MachineError``."""
-        with self._lock:
+        if self._closed_well is not None:
+            self._look_again()
+        with self._pool:
             if self.closed:
                 self._shared.execute  # noqa: B018  raises that it is closed
             try:
-                if self._closed_well and self._closed_well != (now := self._stands()):
+                return self._idle.pop() if self._idle else self._connect()
+            except (sqlite3.DatabaseError, OSError) as error:
+                raise self._failure(error) from None
+
+    def _look_again(self) -> None:
+        """Open a catalog that was read as it stood anew, where somebody has written it since."""
+        with self._lock, self._pool:
+            try:
+                if not self.closed and self._closed_well != (now := self._stands()):
                     self._closed_well = now
                     for one in (self._shared, *self._idle):
                         one.close()
                     self._idle.clear()
                     self._shared = self._connect()
-                return self._idle.pop() if self._idle else self._connect()
             except (sqlite3.DatabaseError, OSError) as error:
                 raise self._failure(error) from None
 
