@@ -411,7 +411,7 @@ class Asking:
     def describe(self) -> int:
         with self.library.collection.snapshot():
             number = self.number()
-            said = self.library.describe()
+            said = self.library.describe().to_json()
         state = self.journal.state(number)
         contents = {content for content, _ in state["files"].values()}
         same("sources", said["sources"], len(state["files"]))

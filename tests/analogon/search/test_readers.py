@@ -45,7 +45,9 @@ def commits(folder: Path) -> int:
     return sum('"items"' in line for line in (folder / "journal").read_text().splitlines())
 
 
-def in_processes(folder: Path, seconds: float, readers: int, least: int = 0) -> tuple[int, int, list[dict[str, Any]]]:
+def in_processes(
+    folder: Path, seconds: float, readers: int, least: int = 0, life: float = 4.0
+) -> tuple[int, int, list[dict[str, Any]]]:
     """Writers, each killed after a moment, beside readers with two threads each: commits, kills, what readers told.
 
     It goes on until there are ``least`` commits, for five minutes more at most.
@@ -55,7 +57,7 @@ def in_processes(folder: Path, seconds: float, readers: int, least: int = 0) -> 
     reading = [start("read", folder, seed, seconds + 300, 2) for seed in range(readers)]
     while time.monotonic() < until or (commits(folder) < least and time.monotonic() < until + 300):
         writer = start("write", folder, kills, 10_000)
-        time.sleep(chance.uniform(1.5, 4.0))
+        time.sleep(chance.uniform(1.5, life))
         assert writer.poll() is None, writer.communicate()[1]
         writer.kill()
         writer.communicate()
@@ -101,9 +103,9 @@ def test_threads_read_from_the_library_that_another_thread_writes(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_for_minutes(tmp_path: Path) -> None:
-    wrote, kills, told = in_processes(tmp_path / "processes", 60, 3, 2000)
+    wrote, kills, told = in_processes(tmp_path / "processes", 60, 3, 2000, 20.0)
     print(json.dumps({"commits": wrote, "kills": kills, "read": told}))  # shown with -s
-    assert wrote >= 2000 and kills > 15
+    assert wrote >= 2000 and kills > 5
     right(told, 200)
     ended(start("make", tmp_path / "threads"))
     both = ended(start("both", tmp_path / "threads", 3, 90, 4))
