@@ -214,7 +214,7 @@ def fit(
             }
             partial = checkpoint.with_suffix(".partial")
             torch.save(state, partial)
-            partial.rename(checkpoint)
+            partial.replace(checkpoint)
     result = averaged.module
     assert isinstance(result, Student)
     return result.eval()

@@ -35,7 +35,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield partial
         for path in partial.rglob("*"):
             if path.is_file():
-                with path.open("rb") as file:
+                with path.open("r+b") as file:  # Windows brings to disk only what is open for writing
                     os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:
