@@ -41,7 +41,7 @@ def answers(earlier: Path) -> dict[str, Any]:
 
 def asked(library: analogon.Library, queries: list[dict[str, Any]]) -> dict[str, Any]:
     """What make.py asked, in the words of today."""
-    facts = {key: value for key, value in library.describe().items() if key not in ("path", "bytes", "name")}
+    facts = {key: value for key, value in library.describe().to_json().items() if key not in ("path", "bytes", "name")}
     hits = []
     for query in queries:
         options = query | ({"by": "content"} if query["by"] == "sound" else {})

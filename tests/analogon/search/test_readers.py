@@ -57,13 +57,15 @@ def in_processes(
     reading = [start("read", folder, seed, seconds + 300, 2) for seed in range(readers)]
     while time.monotonic() < until or (commits(folder) < least and time.monotonic() < until + 300):
         writer = start("write", folder, kills, 10_000)
+        beside = [start("read", folder, kills, 10_000, 1)] if life > 4 else []  # one that is killed as well
         time.sleep(chance.uniform(1.5, life))
         assert writer.poll() is None, writer.communicate()[1]
-        writer.kill()
-        writer.communicate()
+        for process in (writer, *beside):
+            process.kill()
+            process.communicate()
         kills += 1
     (folder / "stop").touch()
-    told = [one for process in reading for one in ended(process)]
+    told = [one for each in reading for one in ended(each)]
     whole(folder)
     return commits(folder), kills, told
 
