@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A CPU build of torch is enough; pinning it first keeps an unpinned dependency from bringing gigabytes of GPU libraries.
 TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 
-.PHONY: demo test lint format clean
+.PHONY: demo test slow lint format rooms clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -23,10 +23,19 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/rooms.py --check
 
 # One worker a core, each with one thread: small models gain nothing from more, and wait for each other.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+# The long forms: thousands of odd files and documents, readers beside writers, kills.
+slow: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow --timeout 1800
+
+# The drawing and the lists of docs/architecture.md, from the imports that the code has.
+rooms: .venv/ready
+	$(BIN)/python docs/rooms.py
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
