@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embed import Media, Span, encode, load
-from embed.errors import CollectionError, MediaError, SpaceMismatch, UsageError
+from embed.errors import CollectionError, MachineError, MediaError, SpaceMismatch, UsageError
 from embed.media import Modality, content_hash
 from embed.space import Space, unit
 from indexes.build import Plan, build
@@ -215,7 +215,7 @@ def test_a_failed_export_leaves_the_old_file(full: Collection, tmp_path: Path, m
 
     monkeypatch.setattr(full.catalog, "hashes", broken)
     for export, path in ((export_parquet, target), (export_clip_retrieval, tmp_path / "folder")):
-        with pytest.raises(UsageError, match="No space left"):
+        with pytest.raises(MachineError, match="the disk is full.*No space left"):
             export(full, path)
     assert target.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.parquet", "folder", "full"]
