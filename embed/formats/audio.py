@@ -32,14 +32,18 @@ Samples = npt.NDArray[np.float32]
 
 BLOCK: Final = 1 << 16  # frames that are read at once
 LEAD_IN: Final = 1.0  # seconds decoded before a span, so that the resampler's filter (about 0.05 s) has settled
+PACKET: Final = 4096  # samples, of ALAC's packets; those of MPEG audio are shorter
 SLACK: Final = 0.1  # seconds by which a lossy file's stated duration may exceed its sound
 REMAINDER: Final = 0.01  # the part of a window that may stay uncovered at the end of a recording
 RATES: Final = (50, 4_000_000)  # Hz; beyond these a header is damaged
 HEADROOM: Final = 4.0  # up to so many times full scale, floats are loud, not integers
 BEYOND: Final = 2.0**32  # no scale has such samples: they are damaged
 LEAST_ABOVE: Final = 0.01
+FAINT: Final = 2.0**-15  # the least sample of 16 bits: sound below it was scaled down once too often
 PROBES: Final = 64  # blocks in which the peak of a long file of floats is looked for
 CANCELLED: Final = 0.1
+WHOLLY: Final = 0.01
+STRETCH: Final = 0.05  # seconds
 QUIET: Final = 1e-8  # a mean square, -80 dB of full scale
 RAMP: Final = 512
 DTYPES: Final = frozenset(map(np.dtype, ("float16", "float32", "float64", "int8", "uint8", "int16", "int32")))
@@ -308,12 +312,16 @@ class _Mixer:
     the one that was taken before stays while it has a quarter of the strongest one's power. Powers are about the
     block's mean, so that an offset does not count as sound, and below ``QUIET`` nothing is decided. Weights change over
     ``RAMP`` samples, without a click.
+
+    A channel may be inverted for a part of a block only. So each ``STRETCH`` is looked at too, by the stricter
+    ``WHOLLY`` (a correlation below -0.99), as in so short a time channels are now and then opposed by chance.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._before: int | None = None  # the channel that was taken, None for the mean
         self._width = 0
+        self._begun = False
         self._all = self._lost = 0
         self._taken: set[int] = set()
 
@@ -323,10 +331,37 @@ class _Mixer:
         self._all += count
         if width == 1:
             return block[:, 0].astype(np.float32, copy=False)
-        mean: Samples = block.mean(axis=1, dtype=np.float64 if block.dtype == np.float64 else np.float32)
-        mean = mean.astype(np.float32, copy=False)
         if width != self._width:
             self._width, self._before = width, None
+        edges = [0, *self._turns(block), count]
+        if len(edges) > 2:
+            return np.concatenate([self._piece(block[a:b]) for a, b in itertools.pairwise(edges)])
+        return self._piece(block)
+
+    def _turns(self, block: npt.NDArray[Any]) -> list[int]:
+        """Where within a block channels begin or cease to cancel out."""
+        count, width = block.shape
+        length = max(1, round(STRETCH * self._rate))
+        whole = count // length
+        if whole < 2:
+            return []
+        pieces = block[: whole * length].reshape(whole, length * width)
+        total = sum((block[: whole * length, channel] for channel in range(1, width)), block[: whole * length, 0])
+        total = total.reshape(whole, length)
+        # Powers with their offsets, which can only hide a cancellation.
+        powers = np.einsum("ij,ij->i", pieces, pieces) / length
+        together = np.einsum("ij,ij->i", total, total) / length
+        opposed = (together < WHOLLY * powers) & (powers > QUIET)
+        # Silence goes with what was before it.
+        known = np.maximum.accumulate(np.where(powers > QUIET, np.arange(whole), 0))
+        opposed = opposed[known]
+        return [int(at) * length for at in np.flatnonzero(opposed[1:] != opposed[:-1]) + 1]
+
+    def _piece(self, block: npt.NDArray[Any]) -> Samples:
+        """Mono of a block (n, channels) throughout which the channels go together in one way."""
+        count, width = block.shape
+        mean: Samples = block.mean(axis=1, dtype=np.float64 if block.dtype == np.float64 else np.float32)
+        mean = mean.astype(np.float32, copy=False)
         before = self._before
         products = (block.T @ block).astype(np.float64) / count  # all that is asked of the block, in one pass over it
         offsets = block.mean(axis=0, dtype=np.float64)
@@ -341,6 +376,7 @@ class _Mixer:
         else:
             now = int((powers >= 0.8 * powers.max()).argmax())
         self._before = now
+        begun, self._begun = self._begun, True
         if now is None and before is None:
             return mean
         if now is not None:
@@ -351,7 +387,7 @@ class _Mixer:
             return mean if channel is None else block[:, channel].astype(np.float32, copy=False)
 
         mono = taken(now)
-        if before != now and self._all > count:
+        if before != now and begun:
             ramp = np.linspace(0.0, 1.0, min(RAMP, count), dtype=np.float32)
             mono = mono.copy()
             mono[: len(ramp)] += (1 - ramp) * (taken(before)[: len(ramp)] - mono[: len(ramp)])
@@ -458,6 +494,8 @@ class _Oddities:
             )
         elif self.peak > HEADROOM:
             remarks.note(f"its samples reach {20 * math.log10(self.peak):.0f} dB beyond full scale")
+        elif 0 < self.peak < FAINT:
+            remarks.note(f"its loudest sample lies {-20 * math.log10(self.peak):.0f} dB below full scale")
 
 
 def _checked(
@@ -513,7 +551,8 @@ def _checked(
     seconds = count / rate
     promised = fault.of if fault is not None and fault.of is not None else opened.promised
     if wrong and opened.exact and promised is not None and seconds >= promised > 0:
-        wrong = ""  # what comes behind the last sample
+        odd.notes.append("what lies behind its last sample was passed over")
+        wrong = ""
     if not wrong and (fault is None and (promised is None or seconds >= promised - opened.slack)):
         return
     seconds += offset
@@ -558,7 +597,10 @@ def _open_soundfile(media: Media, file: BinaryIO, alone: bool) -> _Opened | None
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise MediaError(media.name, one_line(error)) from None
 
-    return _Opened(sound.samplerate, blocks(), begin, sound.frames / sound.samplerate, scale=scale)
+    promised = sound.frames / sound.samplerate
+    # These are counted in whole packets, and what an encoder added at both ends is not taken off.
+    slack = max(SLACK, PACKET / sound.samplerate) if sound.subtype.startswith(("MPEG", "ALAC")) else 0.0
+    return _Opened(sound.samplerate, blocks(), begin, promised, slack, scale=scale)
 
 
 def _scale_of(sound: Any) -> float:
@@ -662,7 +704,8 @@ def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
 
     flac = kind == "flac"
     pictures = any(not one.disposition & Disposition.attached_pic for one in container.streams.video)
-    return _Opened(rate or 0, blocks(), 0, promised, slack=0.0 if flac else SLACK, exact=flac, pictures=pictures)
+    slack = 0.0 if flac else max(SLACK, PACKET / (rate or 1)) if kind == "caf" else SLACK
+    return _Opened(rate or 0, blocks(), 0, promised, slack, exact=flac, pictures=pictures)
 
 
 def _frame_samples(frame: Any) -> npt.NDArray[Any]:

@@ -159,6 +159,10 @@ def decoder_reason(error: BaseException, under_way: bool = False) -> str:
         return "unsupported: a variant of its coding that is not read here"
     if isinstance(error, av.EOFError):
         return "it ends before its contents begin"
+    if isinstance(
+        error, av.FFmpegError
+    ):  # "input/output error", "invalid argument", and numbers, say nothing of a file
+        return "what follows cannot be decoded" if under_way else "its contents are damaged, or of no known format"
     return one_line(error)
 
 

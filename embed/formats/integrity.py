@@ -25,12 +25,15 @@ __all__ = [
     "VIDEOS",
     "Fault",
     "Parser",
+    "au_end",
+    "caf_end",
     "check",
     "id3_length",
     "kind_of",
     "modalities_in",
     "parser",
     "placeholder",
+    "w64_end",
 ]
 
 PICTURES: Final = frozenset(kind for kind, modalities, _ in KINDS if modalities == ("image",))
@@ -75,6 +78,8 @@ ADTS_RATES: Final = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 160
 TRANSPORT: Final = re.compile(rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G", re.DOTALL)
 VIDEO_STREAM: Final = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")  # in the header of an ASF file
 ASF_HEADER: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+
+BACK: Final = 0.5  # seconds by which the positions of Ogg pages may go back, as where an end is trimmed
 
 Frame = tuple[int, int, int]  # bytes, samples, Hz
 Parser = Callable[[bytes], Frame | None]
@@ -263,6 +268,9 @@ def check(file: BinaryIO, kind: str | None) -> Fault | None:
                 return _matroska(file, size)
             case "wma":
                 return _asf(file, size)
+            case "au" | "caf" | "w64":
+                end = {"au": au_end(file, 0), "caf": caf_end(file, 0, size), "w64": w64_end(file, 0)}[kind]
+                return Fault(cut=True) if end is not None and end > size else None
             case "ogg":
                 return _ogg(file)
             case "mp3" | "aac":
@@ -299,6 +307,33 @@ def _chunks(file: BinaryIO, size: int) -> Fault | None:
 def _at(file: BinaryIO, offset: int, length: int) -> bytes:
     file.seek(offset)
     return file.read(length)
+
+
+def au_end(file: BinaryIO, start: int) -> int | None:
+    """Where a Sun AU file's header says that its samples end; None where it does not say."""
+    offset, length = struct.unpack(">II", _at(file, start + 4, 8))
+    return None if placeholder(length) else start + offset + length
+
+
+def caf_end(file: BinaryIO, start: int, size: int) -> int | None:
+    """Where the last chunk of a CAF file ends, behind ``size`` where it is cut short; None where no size is given."""
+    here, end = start + 8, None
+    while here + 12 <= size:
+        name, length = struct.unpack(">4sq", _at(file, here, 12))
+        if not all(32 <= byte < 127 for byte in name) or (end is not None and not 0 <= length <= size - here):
+            return end
+        if length < 0:
+            return None
+        here += 12 + length
+        if name == b"data" or end is not None:
+            end = here
+    return here if end is None and here > size else end
+
+
+def w64_end(file: BinaryIO, start: int) -> int | None:
+    """Where a Wave64 file's header says that it ends; None where it does not say."""
+    (length,) = struct.unpack("<Q", _at(file, start + 16, 8))
+    return start + length if 40 < length < 1 << 62 else None
 
 
 def _boxes(file: BinaryIO, size: int) -> Fault | None:
@@ -412,6 +447,8 @@ def _ogg(file: BinaryIO) -> Fault | None:
             rates[serial] = (48000, struct.unpack_from("<H", body, 10)[0])
         if serial in rates and granule > 0:
             rate, before = rates[serial]
+            if (granule - before) / rate < reached - BACK and len(rates) == 1:  # decoders would end there
+                return Fault(False, reached)
             reached = max(0.0, (granule - before) / rate)
     return None if last & 4 else Fault(True, reached)
 

@@ -120,6 +120,16 @@ def lay_out(file: BinaryIO) -> Layout:
                 found = _up_to(file, start, size, _end_of_riff(file, start, size))
             case "wma":
                 found = _up_to(file, start, size, _end_of_objects(file, start, size))
+            case "au":
+                found = _up_to(file, start, size, integrity.au_end(file, start))
+            case "caf":
+                found = _up_to(file, start, size, integrity.caf_end(file, start, size))
+            case "w64":
+                found = _up_to(file, start, size, integrity.w64_end(file, start))
+            case "tta":
+                found = _up_to(file, start, size, _end_of_tta(file, start))
+            case "ac3" | "amr" | "ape":
+                found = _up_to(file, start, size, _tail(file, start, size))
             case _:
                 found = None
     except (struct.error, ValueError):
@@ -145,10 +155,34 @@ def _up_to(file: BinaryIO, start: int, size: int, end: int | None) -> Layout | N
 
 def _notes_of_rest(file: BinaryIO, end: int, size: int) -> list[str]:
     """What to say of the bytes from ``end`` on: nothing where they are tags or zeros."""
-    rest = _at(file, end, min(size - end, NEAR))
-    if _tail(file, end, size) == end or not rest.strip(b"\0") or rest.startswith(TAGS):
+    behind = _past_tags(file, end, size)
+    if behind >= size or _tail(file, behind, size) <= behind:
         return []
     return [_passed_over(size - end)]
+
+
+def _past_tags(file: BinaryIO, here: int, end: int) -> int:
+    """Where the tags, and zeros, that begin at ``here`` end."""
+    while here < end:
+        head = _at(file, here, 32)
+        rest = _at(file, here, NEAR) if not head.strip(b"\0") else b""
+        if length := _tag(head[:10]):
+            here += length
+        elif head[:3] == b"TAG":
+            here += 128
+        elif head[:8] == b"APETAGEX" and len(head) == 32:
+            here += 32 + struct.unpack_from("<I", head, 12)[0]
+        elif head[:11] == b"LYRICSBEGIN":
+            text = _at(file, here, NEAR)
+            ends = [at + 9 for mark in (b"LYRICS200", b"LYRICSEND") if (at := text.find(mark)) >= 0]
+            if not ends:
+                break
+            here += min(ends)
+        elif rest:
+            here += len(rest) - len(rest.lstrip(b"\0")) or len(rest)
+        else:
+            break
+    return here
 
 
 ASF_LOCKS: Final = tuple(
@@ -191,13 +225,22 @@ def _tag(head: bytes) -> int:
 
 
 def _behind_tags(file: BinaryIO, size: int) -> int:
-    """Where the ID3v2 tags at the beginning end, with zeros that pad them."""
+    """Where the ID3v2 and APEv2 tags at the beginning end, with zeros that pad them."""
     here = 0
-    while length := _tag(_at(file, here, 10)):
+    while True:
+        head = _at(file, here, 32)
+        length = _tag(head[:10])
+        if head[:8] == b"APETAGEX" and len(head) == 32 and head[23] & 0x20:  # a header, not a footer
+            length = 32 + struct.unpack_from("<I", head, 12)[0]
+        if not length:
+            break
         here += length
     if here:
         rest = _at(file, here, NEAR)
-        here += len(rest) - len(rest.lstrip(b"\0"))
+        zeros = len(rest) - len(rest.lstrip(b"\0"))
+        # An MP4 or MPEG begins with zeros of its own.
+        own = next((n for n in range(min(zeros, 3) + 1) if integrity.kind_of(rest[zeros - n :][:64])), 0)
+        here += zeros - own
     return here if here < size else 0
 
 
@@ -210,7 +253,9 @@ def _tail(file: BinaryIO, start: int, end: int) -> int:
             length = 128
         elif foot[-32:-24] == b"APETAGEX":
             size, _, flags = struct.unpack("<III", foot[-20:-8])
-            length = size + (32 if flags >> 31 else 0)
+            length = size
+            if flags >> 31 and _at(file, end - size - 32, 8) == b"APETAGEX":  # some say so and have no header
+                length += 32
         elif foot[-9:] == b"LYRICS200" and foot[-15:-9].isdigit():
             length = int(foot[-15:-9]) + 15
         elif foot[-9:] == b"LYRICSEND":
@@ -293,6 +338,9 @@ def _wave(file: BinaryIO, start: int, size: int) -> _Wave | None:
             form = _at(file, body, min(length, 1 << 16))
         elif name == b"ds64":
             (wide,) = struct.unpack(order + "Q", _at(file, body + 8, 8))
+        elif name == b"data" and wave is not None and length and body + length <= size + 1:
+            wave.usual = False
+            wave.notes.append(f"has another chunk of samples ({length:,} bytes), which was passed over")
         elif name == b"data" and wave is None:
             if not form:
                 return None
@@ -324,7 +372,7 @@ def _wave(file: BinaryIO, start: int, size: int) -> _Wave | None:
             return wave
         end = body + length + (length & 1)
     if wave is not None:
-        wave.usual = usual and end >= size
+        wave.usual = wave.usual and usual and end >= size
         wave.notes += _notes_of_rest(file, end, size) if end < size else []
     return wave
 
@@ -412,7 +460,7 @@ def _flacs(file: BinaryIO, start: int, size: int) -> Layout | None:
     """FLAC files, one behind the other, each perhaps with an ID3v2 tag in front."""
     end = _tail(file, start, size)
     starts = [start, *_positions(file, FLAC_START, start + 8, end)]
-    if start == 0 and end == size and len(starts) == 1:
+    if start == 0 and end == size and len(starts) == 1 and _sound_of_flac(file, start)[0] == start:
         return None
     found = Layout("flac", [])
     for here, after in zip(starts, [*starts[1:], end], strict=True):
@@ -424,8 +472,24 @@ def _flacs(file: BinaryIO, start: int, size: int) -> Layout | None:
                     after -= len(near) - at
                     break
             after = _tail(file, here, after)
-        found.links.append(Link(_view(file, here, after)))
+        first, header = _sound_of_flac(file, here)
+        found.links.append(Link(_view(file, first, max(first, after), header)))
     return found
+
+
+def _sound_of_flac(file: BinaryIO, start: int) -> tuple[int, bytes]:
+    """Where to read a FLAC file on behind a header that leaves out its cover pictures, over which decoders stumble.
+
+    Its beginning and nothing where it has none.
+    """
+    here, pictured = start + 4, False
+    while len(head := _at(file, here, 4)) == 4:
+        pictured = pictured or head[0] & 127 == 6
+        here += 4 + int.from_bytes(head[1:], "big")
+        if head[0] & 128:
+            info = _at(file, start, 42)
+            return (here, info[:4] + b"\x80" + info[5:]) if pictured else (start, b"")
+    return start, b""
 
 
 def _oggs(file: BinaryIO, start: int, size: int) -> Layout | None:
@@ -528,26 +592,7 @@ def _behind_frames(
     file: BinaryIO, start: int, before: int, here: int, end: int, parse: integrity.Parser, seconds: float
 ) -> tuple[Link, int | None, int]:
     """What follows a run of frames that ends at ``here``, its last frame at ``before``."""
-    after = here
-    while after < end:  # tags, and zeros, one after another
-        head = _at(file, after, 32)
-        rest = _at(file, after, NEAR) if not head.strip(b"\0") else b""
-        if length := _tag(head[:10]):
-            after += length
-        elif head[:3] == b"TAG":
-            after += 128
-        elif head[:8] == b"APETAGEX" and len(head) == 32:
-            after += 32 + struct.unpack_from("<I", head, 12)[0]
-        elif head[:11] == b"LYRICSBEGIN":
-            text = _at(file, after, NEAR)
-            ends = [at + 9 for mark in (b"LYRICS200", b"LYRICSEND") if (at := text.find(mark)) >= 0]
-            if not ends:
-                break
-            after += min(ends)
-        elif rest:
-            after += len(rest) - len(rest.lstrip(b"\0")) or len(rest)
-        else:
-            break
+    after = _past_tags(file, here, end)
     if after >= end:
         return Link(_view(file, start, here), seconds), None, 0
     if after > here and _is_run(file, after, end, parse):
@@ -592,6 +637,8 @@ def _end_of_boxes(file: BinaryIO, start: int, size: int) -> int | None:
         whole = {b"moov", b"mdat"} <= met
         if length == 0 and _is_name(name):
             return None
+        if name == b"ftyp" and whole:  # another file
+            return here
         if not _is_name(name) or length < 8:
             return here if whole else None
         if here + length > size:
@@ -630,3 +677,14 @@ def _end_of_objects(file: BinaryIO, start: int, size: int) -> int | None:
         data = data or head[:16] == ASF_DATA
         here += length
     return here if data else None
+
+
+def _end_of_tta(file: BinaryIO, start: int) -> int | None:
+    """Where a TTA ends, by its header and the sizes of its frames (True Audio, format 1)."""
+    _, _, _, rate, samples, _ = struct.unpack("<HHHIII", _at(file, start + 4, 18))
+    count = -(-samples // (rate * 256 // 245)) if rate else 0
+    table = _at(file, start + 22, 4 * count)
+    if len(table) < 4 * count or not count:
+        return None
+    sizes: tuple[int, ...] = struct.unpack(f"<{count}I", table)
+    return start + 26 + 4 * count + sum(sizes)
