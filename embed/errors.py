@@ -56,6 +56,7 @@ __all__ = [
     "escaped",
     "one_line",
     "printable",
+    "spelled_out",
 ]
 
 
@@ -203,6 +204,15 @@ def escaped(text: str) -> str:
 
 def _written_out(one: str) -> str:
     return one.encode("unicode_escape").decode("ascii")
+
+
+def spelled_out(path: str) -> str:
+    """A path with the bytes of it that are not UTF-8 spelled out, such as ``\\xff``; any other as it is."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return path
 
 
 def printable(text: str) -> str:

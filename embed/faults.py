@@ -88,7 +88,9 @@ def _meaning(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return MEMORY
     if isinstance(error, OSError):
-        return ERRNOS.get(error.errno or 0)
+        # A library that speaks with a server raises these without a number.
+        known = AWAY if isinstance(error, TimeoutError | ConnectionError) else None
+        return ERRNOS.get(error.errno or 0, known)
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None) or 0
         return None if code == sqlite3.SQLITE_IOERR_SHORT_READ else SQLITE.get(code & 0xFF)  # a file cut short

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from embed.errors import CollectionDamaged, CollectionError, escaped
+from embed.errors import CollectionDamaged, CollectionError, escaped, spelled_out
 from embed.faults import machine_fault
 from embed.media import Media, Modality, Span
 from indexes.where import Condition, install, json_path
@@ -919,6 +919,7 @@ def _below(root: str, separator: str = os.sep) -> tuple[str, str, str]:
     >>> _below("/a"), _below("C:\\", "\\")
     (('/a', '/a/', '/a0'), ('C:\\', 'C:\\', 'C:]'))
     """
+    root = spelled_out(root)  # as paths that are not UTF-8 never stand here, but may be asked for
     prefix = root.rstrip(separator)
     return root, f"{prefix}{separator}", f"{prefix}{chr(ord(separator) + 1)}"
 

@@ -16,6 +16,7 @@ from embed.several import several
 from indexes.absence import Kept
 from indexes.catalog import Failure, Note
 from indexes.collection import Collection
+from indexes.fields import COLUMNS, MEASURED
 from indexes.writer import Entry, Writer
 
 __all__ = ["PATIENCE", "Confirm", "Kept", "Listener", "Matches", "Plan", "Report", "Run", "SideTable"]
@@ -67,6 +68,10 @@ class SideTable:
         for name in rows:
             if (other := spelled.setdefault(_spelled(name), name)) != name:
                 raise UsageError(f"{path}: {key} {other!r} and {name!r} are one file's; keys must differ")
+        known = (MEASURED | COLUMNS.keys()) - {"text"}  # a caption may well be called text
+        if hiding := sorted({column for row in rows.values() for column in row if column in known}):
+            columns, count = ("the columns", "count") if len(hiding) > 1 else ("the column", "counts")
+            notes.append(f"{columns} {', '.join(hiding)} {count} for --where instead of what the files themselves tell")
         return cls(path, key, rows, tuple(notes))
 
     def match(self, files: Iterable[str], same: Mapping[str, int] | None = None) -> Matches:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from embed import decode, tables
-from embed.errors import MachineError, MediaError, UsageError
+from embed.errors import MachineError, MediaError, UsageError, spelled_out
 from embed.faults import machine_fault
 from embed.formats.files import modalities_within
 from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
@@ -158,9 +158,7 @@ class Scan:
                 try:
                     path.encode("utf-8")
                 except UnicodeEncodeError:
-                    self.run.fail(
-                        os.fsencode(path).decode("utf-8", "backslashreplace"), "its name is not UTF-8; rename it"
-                    )
+                    self.run.fail(spelled_out(path), "its name is not UTF-8; rename it")
                     continue
                 holds = modalities_of(path) if path != root or _is_table(path) else self._named(path)
                 kinds = tuple(m for m in holds if m in wanted)

@@ -189,8 +189,9 @@ def search(
         stderr().print(f"asked: {printable(hits.query)}", markup=False, soft_wrap=True)
     for note in hits.notes:
         complain(note)
-    if line := show.missing_line(hits, form):
-        complain(line)
+    for line in (show.missing_line(hits, form), show.split_line(hits, form)):
+        if line:
+            complain(line)
     if not hits:
         stderr().print("nothing found" + (" that fulfils the filter" if where else ""))
         raise typer.Exit(1)

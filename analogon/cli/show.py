@@ -37,6 +37,7 @@ __all__ = [
     "lines",
     "missing_line",
     "model_name",
+    "split_line",
     "takes_lines",
     "takes_table",
     "unseen_lines",
@@ -166,7 +167,9 @@ def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
             cells = ("" if record[name] is None else str(record[name]) for name in TSV_COLUMNS)
             yield "\t".join(map(escaped, cells))
     else:
-        yield from dict.fromkeys(path for hit in hits for path in hit.paths if path not in hit.missing)
+        yield from dict.fromkeys(
+            path for hit in hits for path in hit.paths if path not in hit.missing and "\n" not in path
+        )
 
 
 def missing_line(hits: Sequence[Hit], form: str) -> str | None:
@@ -177,6 +180,15 @@ def missing_line(hits: Sequence[Hit], form: str) -> str | None:
     more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
     left_out = ", left out" if form == "paths" else ""
     return f"no longer there{left_out}: {gone[0]}{more}; analogon index FOLDER --prune forgets what is gone"
+
+
+def split_line(hits: Sequence[Hit], form: str) -> str | None:
+    """What to say of paths that take more than one line, which ``paths`` cannot give; None where there is none."""
+    split = list(dict.fromkeys(path for hit in hits for path in hit.paths if "\n" in path and path not in hit.missing))
+    if form != "paths" or not split:
+        return None
+    more = f" and {len(split) - 1} more" if len(split) > 1 else ""
+    return f"left out, as there is a line break in its name: {escaped(split[0])}{more}; -f json gives it"
 
 
 def few(paths: Sequence[str]) -> str:
