@@ -30,6 +30,9 @@ SILENCE: Final = logging.NullHandler()  # without one, what Pillow logs would be
 # Tags of TIFF and EXIF.
 ORIENTATION: Final = 0x112
 NEW_SUBFILE_TYPE: Final = 0xFE
+REDUCED: Final = 1
+MASK: Final = 4
+PAGES: Final = 1000  # that are counted
 SUB_IFDS: Final = 0x14A
 DNG_VERSION: Final = 0xC612
 SIDEWAYS: Final = (5, 6, 7, 8)
@@ -147,10 +150,50 @@ def _pixels(media: Media, note: Callable[[str], None]) -> npt.NDArray[np.uint8]:
             if whole is None:
                 raise MediaError(media.name, _reason(error, kind, file)) from None
             picture = whole
+        if kind == "jpeg" and _ends_grey(picture) and _lacks_data(file, picture):
+            raise MediaError(media.name, "is cut short: pixels at its end are missing")
+        if len(pages := _pages(file) if kind == "tiff" else []) > 1:
+            note(f"has {len(pages)} pages; only the first was read")
+        if kind in ("gif", "webp", "avif") and getattr(picture, "is_animated", False):
+            note(salvage.ANIMATED)
         try:
             return np.asarray(_to_rgb(_upright(picture)))
         except Exception as error:
             raise MediaError(media.name, _reason(error, kind, file)) from None
+
+
+def _ends_grey(picture: Image) -> bool:
+    """Whether the last pixel is of the grey that a decoder of JPEG gives to what is not there."""
+    last = picture.getpixel((picture.width - 1, picture.height - 1))
+    values = last if isinstance(last, tuple) else (last,)
+    return all(value is not None and 127 <= value <= 128 for value in values)
+
+
+def _lacks_data(file: BinaryIO, picture: Image) -> bool:
+    """Whether a JPEG with an end mark has less data than pixels, which libjpeg fills up without a word to Pillow."""
+    from PIL import JpegImagePlugin
+
+    with contextlib.suppress(Exception):
+        return any(
+            JpegImagePlugin.JpegImageFile(io.BytesIO(content)).tobytes() != picture.tobytes()
+            for content in salvage.jpeg_with_more(file)
+        )
+    return False
+
+
+def _pages(file: BinaryIO) -> list[int]:
+    """Which pictures of a TIFF are pages, and neither smaller versions nor masks of others."""
+    from PIL import TiffImagePlugin
+
+    found: list[int] = []
+    with contextlib.suppress(Exception):  # of which an end is one
+        file.seek(0)
+        tiff = TiffImagePlugin.TiffImageFile(file, "")
+        for page in range(PAGES):
+            tiff.seek(page)
+            if not tiff.tag_v2.get(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK):
+                found.append(page)
+    return found
 
 
 def _without_end(file: BinaryIO) -> Image | None:

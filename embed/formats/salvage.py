@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, BinaryIO, Final, cast
 
-__all__ = ["Salvaged", "jpeg_coding", "jpeg_endings", "jpeg_without_metadata", "salvaged"]
+__all__ = ["ANIMATED", "Salvaged", "jpeg_coding", "jpeg_endings", "jpeg_with_more", "jpeg_without_metadata", "salvaged"]
 
 METADATA_BYTES: Final = 1 << 24  # of one block of metadata, inflated; larger ones say nothing
 TAIL: Final = 4096
 BOXES: Final = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"uuid", b"styp"})
 WEBP_CHUNKS: Final = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"ICCP", b"EXIF", b"XMP "})
+ANIMATED: Final = "is animated; only its first picture was read"
 NO_END: Final = "ends without its end mark; all of its pixels are there"
 
 Note = Callable[[str], None]
@@ -147,6 +148,8 @@ def _png(file: BinaryIO, size: int, note: Note) -> Salvaged:
             return Salvaged(file, unsupported="a PNG picture in Apple's own variety (CgBI)")
         if name == b"IHDR" and len(body) == 13:
             colour = body[9]
+        if name == b"acTL" and len(body) == 8 and 1 < int.from_bytes(body[:4], "big") < 1 << 16:
+            note(ANIMATED)
         if name == b"IEND":
             ended = True
         elif not name[0] & 0x20:
@@ -343,6 +346,23 @@ def jpeg_coding(file: BinaryIO) -> str:
     return f"a JPEG of {found.bits} bits" if found.frame is not None and found.bits in (12, 16) else ""
 
 
+FILLERS: Final = (b"", b"\xaa\x55\x33\xcc" * 16, b"\x00\x12\xed\x7f\x80" * 16)
+
+
+def jpeg_with_more(file: BinaryIO) -> list[bytes]:
+    """The bytes of a JPEG, with more in front of its end mark, in several ways; none where it has no such mark.
+
+    A decoder makes the same picture of all of them if and only if it had all that it needs.
+    """
+    file.seek(0)
+    content = file.read()
+    found = _jpeg_walk(content)
+    if found.end is None:
+        return []
+    body = content[: found.end - 2].rstrip(b"\xff")
+    return [body + filler + b"\xff\xd9" for filler in FILLERS if filler]
+
+
 def jpeg_endings(file: BinaryIO) -> list[bytes]:
     """The bytes of a JPEG that has no end mark, completed in several ways; none where a scan is missing.
 
@@ -355,8 +375,7 @@ def jpeg_endings(file: BinaryIO) -> list[bytes]:
     if found.end is not None or found.cut or not found.whole:
         return []
     content = content.rstrip(b"\xff")
-    fillers = (b"", b"\xaa\x55\x33\xcc" * 16, b"\x00\x12\xed\x7f\x80" * 16)
-    return [content + filler + b"\xff\xd9" for filler in fillers]
+    return [content + filler + b"\xff\xd9" for filler in FILLERS]
 
 
 # -- GIF
