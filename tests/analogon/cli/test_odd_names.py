@@ -72,13 +72,13 @@ def test_a_name_of_two_lines_is_one_row_and_no_two_paths(
         return out.splitlines(), err
 
     rows, _ = search("table")
-    assert len(rows) == 4 and sum("two lines.wav" in row for row in rows) == 1
+    assert len(rows) == 4 and sum(r"two\nlines.wav" in row for row in rows) == 1
     assert "\u202e" not in "".join(rows)
     paths, err = search("paths")
     assert sorted(paths) == sorted(f"{here}/lib/{name}" for name in ("turned\u202ename.wav", "plain.wav"))
     told = [line for line in err.splitlines() if "line break" in line]
     assert told == [
-        f"analogon: left out, as there is a line break in its name: {here}/lib/two lines.wav; -f json gives it"
+        rf"analogon: left out, as there is a line break in its name: {here}/lib/two\nlines.wav; -f json gives it"
     ]
     lines, _ = search("json")
     assert f"{here}/lib/two\nlines.wav" in [json.loads(line)["path"] for line in lines]
