@@ -71,7 +71,7 @@ class SideTable:
         known = (MEASURED | COLUMNS.keys()) - {"text"}  # a caption may well be called text
         if hiding := sorted({column for row in rows.values() for column in row if column in known}):
             columns, count = ("the columns", "count") if len(hiding) > 1 else ("the column", "counts")
-            notes.append(f"{columns} {', '.join(hiding)} {count} for --where instead of what the files themselves tell")
+            notes.append(f"{columns} {', '.join(hiding)} {count} in filters instead of what the files themselves tell")
         return cls(path, key, rows, tuple(notes))
 
     def match(self, files: Iterable[str], same: Mapping[str, int] | None = None) -> Matches:

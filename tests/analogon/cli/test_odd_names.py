@@ -101,4 +101,4 @@ def test_columns_that_hide_what_files_tell_are_told(
         "index", "lib", "-e", "toy", "-c", "c", "--metadata", "t.csv", monkeypatch=monkeypatch, capsys=capsys
     )
     lines = [line for line in err.splitlines() if "t.csv" in line]
-    assert lines == ([f"t.csv: {told} for --where instead of what the files themselves tell"] if told else [])
+    assert lines == ([f"t.csv: {told} in filters instead of what the files themselves tell"] if told else [])
