@@ -10,6 +10,8 @@
     failure  a path that could not even be read
     store    which file holds the vectors of (space, modality), and how many of its rows count
     names    the words that each source is called by, for SQLite's full-text search (FTS5)
+    called   what a source's file is called, in one form for all spellings; parts has its groups of three letters (FTS5)
+    tally    how many rows there are of a kind, so that nobody has to count them
     revision another number whenever any of these words change
     label    what a model said of a content: field -> value; no indexing run touches it
 
@@ -33,8 +35,9 @@ from typing import Any, Final, cast
 from embed.errors import CollectionDamaged, CollectionError, escaped, spelled_out
 from embed.faults import machine_fault
 from embed.media import Media, Modality, Span
+from indexes.asking import ID, ByParts, ByWords, Narrowing, by_parts, by_words
 from indexes.where import Condition, install, json_path
-from indexes.words import words_of
+from indexes.words import file_name, folded, words_of
 
 __all__ = ["Catalog", "Failure", "Item", "Named", "Note", "Pending", "Source", "Store"]
 
@@ -74,20 +77,77 @@ STANDING: Final = """
 ALTER TABLE {schema}.source ADD COLUMN ctime INTEGER;
 ALTER TABLE {schema}.source ADD COLUMN device INTEGER;
 """
+# detail=none and columnsize=0: a third of what an index with positions takes; what it proposes is compared with the
+# name itself. Triggers keep the tally, so that no way to write can forget it; none where INSERT OR REPLACE is used,
+# whose deletions SQLite tells only where recursive triggers are on.
+CALLED: Final = """
+CREATE TABLE {schema}.called (id INTEGER PRIMARY KEY, stem TEXT NOT NULL, suffix TEXT NOT NULL);
+CREATE INDEX {schema}.called_stem ON called (stem);
+CREATE VIRTUAL TABLE {schema}.parts USING fts5(
+    stem, content = 'called', content_rowid = 'id', tokenize = 'trigram case_sensitive 1', detail = none,
+    columnsize = 0);
+"""
+TALLY: Final = """
+CREATE TABLE {schema}.tally (kind TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO {schema}.tally SELECT 'content', count(*) FROM content;
+INSERT INTO {schema}.tally SELECT 'item', count(*) FROM item;
+INSERT INTO {schema}.tally SELECT 'source', count(*) FROM source;
+INSERT INTO {schema}.tally SELECT 'source ' || modalities, count(*) FROM source GROUP BY modalities;
+INSERT INTO {schema}.tally SELECT 'vector ' || space || ' ' || modality, count(*) FROM vector GROUP BY space, modality;
+INSERT INTO {schema}.tally SELECT 'unseen ' || modality, count(*) FROM item WHERE start = -1.0
+    AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.item = item.id) GROUP BY modality;
+"""
+_COUNTED: Final = """
+CREATE TRIGGER {table}_counted AFTER INSERT ON {table} BEGIN
+    INSERT INTO tally VALUES ({kind}, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1; END;
+CREATE TRIGGER {table}_gone AFTER DELETE ON {table} BEGIN
+    UPDATE tally SET count = count - 1 WHERE kind = {kind}; END;
+"""
+KEPT: Final = (
+    _COUNTED.format(table="content", kind="'content'")
+    + _COUNTED.format(table="item", kind="'item'")
+    + _COUNTED.format(table="source", kind="'source'")
+    + """
+CREATE TRIGGER source_kind_counted AFTER INSERT ON source BEGIN
+    INSERT INTO tally VALUES ('source ' || new.modalities, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1; END;
+CREATE TRIGGER source_kind_gone AFTER DELETE ON source BEGIN
+    UPDATE tally SET count = count - 1 WHERE kind = 'source ' || old.modalities; END;
+CREATE TRIGGER source_kind_other AFTER UPDATE OF modalities ON source WHEN old.modalities <> new.modalities BEGIN
+    UPDATE tally SET count = count - 1 WHERE kind = 'source ' || old.modalities;
+    INSERT INTO tally VALUES ('source ' || new.modalities, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1; END;
+CREATE TRIGGER vector_counted AFTER INSERT ON vector BEGIN
+    INSERT INTO tally VALUES ('vector ' || new.space || ' ' || new.modality, 1)
+        ON CONFLICT (kind) DO UPDATE SET count = count + 1;
+    UPDATE tally SET count = count - 1 WHERE kind = (
+        SELECT 'unseen ' || modality FROM item WHERE id = new.item AND start = -1.0
+        AND 1 = (SELECT count(*) FROM vector WHERE item = new.item)); END;
+CREATE TRIGGER vector_gone AFTER DELETE ON vector BEGIN
+    UPDATE tally SET count = count - 1 WHERE kind = 'vector ' || old.space || ' ' || old.modality;
+    UPDATE tally SET count = count + 1 WHERE kind = (
+        SELECT 'unseen ' || modality FROM item WHERE id = old.item AND start = -1.0
+        AND NOT EXISTS (SELECT 1 FROM vector WHERE item = old.item)); END;
+CREATE TRIGGER item_unseen AFTER INSERT ON item WHEN new.start = -1.0 BEGIN
+    INSERT INTO tally VALUES ('unseen ' || new.modality, 1) ON CONFLICT (kind) DO UPDATE SET count = count + 1; END;
+CREATE TRIGGER item_unseen_gone AFTER DELETE ON item WHEN old.start = -1.0 BEGIN
+    UPDATE tally SET count = count - 1 WHERE kind = 'unseen ' || old.modality
+        AND NOT EXISTS (SELECT 1 FROM vector WHERE item = old.id); END;
+CREATE INDEX done_error ON done (content) WHERE error IS NOT NULL;
+"""
+)
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
-ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING}
+ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING, 5: CALLED + TALLY + KEPT}
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
     4: "CREATE VIEW {schema}.source AS SELECT *, NULL AS ctime, NULL AS device FROM main.source;",
+    5: CALLED + TALLY,
 }
-VERSION: Final = 4
+VERSION: Final = 5
 # The contents as a filter sees them: what a model said of one comes before what the medium knows of itself. A scalar
 # subquery, since SQLite takes a join for the right side of another one only by reading all of it.
 CONTENT: Final = (
     "(SELECT k.id, k.text, ifnull(json_patch(k.facts, (SELECT l.fields FROM label l WHERE l.content = k.id)), k.facts) "
     "AS facts FROM content k)"
 )
-WEIGHTS: Final = "4.0, 1.0, 4.0"  # of a word in a file's name, in its folders' names, in its captions
 # Of a path: is it this one, or below it? A range, which the index on paths answers: a run has a root for each file that
 # a shell's *.wav names.
 BELOW: Final = "(path = ? OR (path > ? AND path < ?))"
@@ -333,13 +393,23 @@ class Catalog:
         """Add what the catalog's version has not yet, in its file or ("temp") in memory."""
         for version in range(self._version() + 1, VERSION + 1):  # none, where another process came first
             added = IN_MEMORY.get(version, ADDED[version]) if schema == "temp" else ADDED[version]
-            for statement in added.format(schema=schema).split(";")[:-1]:
+            for statement in _statements(added.format(schema=schema)):
                 self._db.execute(statement)
             if ADDED[version] == NAMES:
                 for (source,) in self._db.execute("SELECT id FROM source").fetchall():
                     self._put_words(source)
+            if version == 5:
+                self._call_all()
             if schema == "main":
                 self._db.execute(f"PRAGMA main.user_version = {version}")
+
+    def _call_all(self) -> None:
+        for number, name in enumerate(("stem", "suffix")):
+            self._db.create_function(f"called_{name}", 1, lambda path, part=number: file_name(path)[part])
+        self._db.execute(
+            "INSERT INTO called SELECT id, called_stem(path), called_suffix(path) FROM source WHERE row = ?", (NO_ROW,)
+        )
+        self._db.execute("INSERT INTO parts (parts) VALUES ('rebuild')")
 
     def close(self) -> None:
         """Close the connections; what is asked of the catalog afterwards raises ``CollectionError``."""
@@ -557,8 +627,8 @@ class Catalog:
 
     def count_rows(self, space: str, modality: Modality) -> int:
         """How many rows count."""
-        sql = "SELECT count(*) FROM vector WHERE space = ? AND modality = ?"
-        return int(self.query(sql, (space, modality))[0][0])
+        found = self.query("SELECT count FROM tally WHERE kind = ?", (f"vector {space} {modality}",))
+        return int(found[0][0]) if found else 0
 
     def matching_rows(self, space: str, modality: Modality, condition: str, parameters: Sequence[Any]) -> list[int]:
         """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem."""
@@ -578,7 +648,12 @@ class Catalog:
 
     def kinds(self) -> set[Modality]:
         """The modalities of the files that are here, whether or not there are vectors of them."""
-        return {kind for (kinds,) in self.query("SELECT DISTINCT modalities FROM source") for kind in kinds.split()}
+        return cast(set[Modality], {kind for kinds in self._tallied("source") for kind in kinds.split()})
+
+    def _tallied(self, kind: str) -> dict[str, int]:
+        """How many rows of a kind there are, by what else tells them apart."""
+        sql = "SELECT substr(kind, ?), count FROM tally WHERE kind > ? AND kind < ? AND count > 0 ORDER BY kind"
+        return dict(self.query(sql, (len(kind) + 2, f"{kind} ", f"{kind}!")))
 
     def names_revision(self) -> int:
         """A number that is another one whenever any source's words are."""
@@ -588,17 +663,62 @@ class Catalog:
         """Every source's id, the words of its name and of its folders, and its captions, one a line."""
         return self.query("SELECT rowid, name, folder, captions FROM names ORDER BY rowid")
 
-    def sources_with_words(self, words: Sequence[str], *, every: bool = False) -> list[tuple[int, float]]:
-        """Ids of the sources that any of the words, or another form of it, names, best first, with their BM25 score.
+    def sources_with_words(
+        self, words: Sequence[str], modalities: Sequence[Modality] = (), condition: Condition | None = None
+    ) -> ByWords:
+        """The sources that any, and that all, of the words name, or other forms of them, best first.
 
-        ``every`` asks for those that all of the words name.
-
-        Robertson and Zaragoza, "The probabilistic relevance framework: BM25 and beyond" (2009), as SQLite's FTS5
-        computes it, with k1 = 1.2 and b = 0.75; higher is better here.
+        Those of some ``modalities`` that fulfil a condition are looked for among the names of words that very many have
+        alone: what is found may hold others as well.
         """
-        quoted = (" AND " if every else " OR ").join(f'"{word}"' for word in words if '"' not in word)
-        sql = f"SELECT rowid, -bm25(names, {WEIGHTS}) FROM names WHERE names MATCH ? ORDER BY 2 DESC, 1"
-        return self.query(sql, (quoted,)) if quoted else []
+        return by_words(self.query, words, self._narrowing(modalities, condition))
+
+    def sources_with_part(
+        self, part: str, modalities: Sequence[Modality] = (), condition: Condition | None = None
+    ) -> ByParts:
+        """The sources whose file's name has a part in it, in any case and normal form; the extension may be there."""
+        stem, suffix = file_name(part)
+        found = by_parts(self.query, folded(part), None, self._narrowing(modalities, condition))
+        if not suffix:
+            return found
+        more = by_parts(self.query, stem, suffix, self._narrowing(modalities, condition))
+        return ByParts(
+            [*more.found, *(one for one in found.found if one not in more.found)], found.whole and more.whole
+        )
+
+    def sources_called(
+        self, name: str, modalities: Sequence[Modality] = (), condition: Condition | None = None, *, limit: int
+    ) -> list[int]:
+        """The first sources whose file's name is this, in any case and normal form, with its extension or without."""
+        stem, suffix = file_name(name)
+        narrowing = self._narrowing(modalities, condition)
+        sql = "SELECT d.id FROM called d WHERE d.stem = ? AND {test} AND {narrowing} ORDER BY d.id LIMIT ?"
+        narrowed = narrowing.of("d.id")
+        asked = [(folded(name), "1", ())] + ([(stem, "d.suffix = ?", (suffix,))] if suffix else [])
+        found: dict[int, None] = {}
+        for whole, test, more in asked:
+            parameters = (whole, *more, *narrowing.parameters, limit)
+            found |= dict.fromkeys(
+                i for (i,) in self.query(sql.format(test=test, narrowing=narrowed), parameters) if whole
+            )
+        return list(found)[:limit]
+
+    def _narrowing(self, modalities: Sequence[Modality], condition: Condition | None) -> Narrowing:
+        tests, parameters = [], list[Any]()
+        if modalities and not self.kinds() <= set(modalities):
+            tests.append(f"i.modality IN ({','.join('?' * len(modalities))})")
+            parameters += modalities
+        if condition is not None:
+            tests.append(f"({condition.sql})")
+            parameters += condition.parameters
+        if not tests:
+            return Narrowing()
+        # A correlated subquery, not a join: a source may hold several items.
+        sql = (
+            f"EXISTS (SELECT 1 FROM source s CROSS JOIN {CONTENT} c ON c.id = s.content "
+            f"CROSS JOIN item i ON i.content = c.id WHERE s.id = {ID} AND {' AND '.join(tests)})"
+        )
+        return Narrowing(sql, parameters)
 
     def named(
         self, sources: Sequence[int], modalities: Sequence[Modality], condition: Condition | None = None
@@ -627,13 +747,7 @@ class Catalog:
 
     def unseen(self) -> dict[Modality, int]:
         """How many contents of each modality are here by name alone, as no space holds a vector of them."""
-        return dict(
-            self.query(
-                "SELECT modality, count(*) FROM item WHERE start = ? AND NOT EXISTS "
-                "(SELECT 1 FROM vector v WHERE v.item = item.id) GROUP BY modality ORDER BY modality",
-                (NO_SPAN,),
-            )
-        )
+        return cast(dict[Modality, int], self._tallied("unseen"))
 
     def all_items(self) -> Iterator[Item]:
         """Every item that has a source, in order of id, a thousand at a time."""
@@ -652,7 +766,8 @@ class Catalog:
 
     def counts(self) -> dict[str, int]:
         """How many sources, contents and items there are."""
-        return {name: int(self.query(f"SELECT count(*) FROM {name}")[0][0]) for name in ("source", "content", "item")}
+        counts = dict(self.query("SELECT kind, count FROM tally WHERE kind IN ('source', 'content', 'item')"))
+        return {name: counts.get(name, 0) for name in ("source", "content", "item")}
 
     def failures(self) -> list[Failure]:
         """All that could not be indexed, wholly or partly, by path."""
@@ -755,7 +870,10 @@ class Catalog:
             "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
             (*key, content, " ".join(modalities), size, mtime, _json(metadata), ctime, device),
         )
-        self._put_words(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
+        source = int(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
+        if row is None:
+            self._put_called(source, path)
+        self._put_words(source)
 
     def put_standing(self, source: int, ctime: int | None, device: int | None) -> None:
         """A file that is what it was lies on this device now, and changed last at this time."""
@@ -765,6 +883,7 @@ class Catalog:
         """A file was found under another name."""
         sql = "UPDATE source SET path = ?, size = ?, mtime = ?, ctime = NULL, device = NULL WHERE id = ?"
         self._db.execute(sql, (path, size, mtime, source))
+        self._put_called(source, path)
         self._put_words(source)
 
     def _put_words(self, source: int) -> None:
@@ -779,6 +898,21 @@ class Catalog:
         self._db.execute("DELETE FROM names WHERE rowid = ?", (source,))
         self._db.execute("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", (source, *now))
         self._names_changed()
+
+    def _put_called(self, source: int, path: str) -> None:
+        now = file_name(path)
+        before = self._db.execute("SELECT stem, suffix FROM called WHERE id = ?", (source,)).fetchone()
+        if now == before:
+            return
+        self._forget_called([source] if before else [])
+        self._db.execute("INSERT INTO called (id, stem, suffix) VALUES (?, ?, ?)", (source, *now))
+        self._db.execute("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (source, now[0]))
+
+    def _forget_called(self, sources: Sequence[int]) -> None:
+        ids = [(i,) for i in sources]
+        forget = "INSERT INTO parts (parts, rowid, stem) SELECT 'delete', id, stem FROM called WHERE id = ?"
+        self._db.executemany(forget, ids)  # the index holds no texts: it has to be told what it forgets
+        self._db.executemany("DELETE FROM called WHERE id = ?", ids)
 
     def _names_changed(self) -> None:
         # By chance, not by counting: a cache left by another catalog in the same folder must not seem to fit this one.
@@ -884,19 +1018,31 @@ class Catalog:
 
     def remove_sources(self, ids: Sequence[int]) -> int:
         """Forget sources, and every content, item and vector that no source holds any more; gives how many items."""
+        held = set[int]()
+        for start in range(0, len(ids), 500):
+            some = ids[start : start + 500]
+            sql = f"SELECT content FROM source WHERE id IN ({','.join('?' * len(some))})"
+            held |= {content for (content,) in self._db.execute(sql, some)}
+        self._forget_called(ids)
         self._db.executemany("DELETE FROM source WHERE id = ?", [(i,) for i in ids])
         self._db.executemany("DELETE FROM names WHERE rowid = ?", [(i,) for i in ids])
         self._names_changed()
-        return self.sweep()
+        return self._sweep(sorted(held))
 
     def sweep(self) -> int:
         """Forget contents without a source, with their items and vectors; gives how many items went."""
-        orphans = "SELECT id FROM content WHERE id NOT IN (SELECT content FROM source)"
-        self._db.execute(f"DELETE FROM vector WHERE item IN (SELECT id FROM item WHERE content IN ({orphans}))")
-        gone = self._db.execute(f"DELETE FROM item WHERE content IN ({orphans})").rowcount
-        self._db.execute(f"DELETE FROM done WHERE content IN ({orphans})")
-        self._db.execute(f"DELETE FROM label WHERE content IN ({orphans})")
-        self._db.execute(f"DELETE FROM content WHERE id IN ({orphans})")
+        sql = "SELECT id FROM content WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.content = content.id)"
+        return self._sweep([content for (content,) in self._db.execute(sql)])
+
+    def _sweep(self, contents: Sequence[int]) -> int:
+        """Forget those of some contents that no source holds."""
+        alone = "SELECT 1 FROM source WHERE content = ?"
+        orphans = [(one,) for one in contents if self._db.execute(alone, (one,)).fetchone() is None]
+        self._db.executemany("DELETE FROM vector WHERE item IN (SELECT id FROM item WHERE content = ?)", orphans)
+        gone = self._db.executemany("DELETE FROM item WHERE content = ?", orphans).rowcount if orphans else 0
+        self._db.executemany("DELETE FROM done WHERE content = ?", orphans)
+        self._db.executemany("DELETE FROM label WHERE content = ?", orphans)
+        self._db.executemany("DELETE FROM content WHERE id = ?", orphans)
         return gone
 
     def remove_space(self, space: str) -> None:
@@ -907,6 +1053,16 @@ class Catalog:
     def _note_fields(self, columns: Mapping[str, Any]) -> None:
         names = _read_json(_json(list(columns)))
         self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger's own do not end it."""
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _place(path: str, row: int | None) -> str:

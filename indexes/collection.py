@@ -49,6 +49,7 @@ from embed.models import shared
 from embed.pipeline import encode
 from embed.space import Space
 from indexes import where as filters
+from indexes.asking import ByParts, ByWords
 from indexes.catalog import Catalog, Item, Named, Store
 from indexes.faiss import Cached
 from indexes.faiss.cache import saved_at
@@ -69,6 +70,7 @@ Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
 """New scores ``(n,)`` for rows ``(n,)`` of a vector file and their cosines ``(n,)``."""
 RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
 NAMED: Final = 8  # collections that are named where another was meant
+CALLED: Final = 256  # files of one name that are looked at, at least
 READ: Final = 256  # rows whose items are read at a time
 SNAPSHOTS: Final = 100  # that are tried where writers delete the files of each before they could be opened
 
@@ -91,9 +93,11 @@ class Neighbour:
 class Namesakes:
     """What was found by name, best first, each item a whole file with the source of that name first.
 
-    ``words`` share words with the question, their scores are BM25; ``whole`` share all of its words. ``meaning`` are
-    near to it in the names' space, their scores are cosines; None where there is no such space. ``cosines`` has
-    those of all named sources by id. ``note`` says why a space that is recorded did not answer.
+    ``exact`` are called just what was asked for, with the extension or without. ``parts`` have it in their file's name,
+    their scores are its share of that. ``words`` share words with the question, their scores are BM25; ``whole`` share
+    all of its words. ``meaning`` are near to it in the names' space, their scores are cosines; None where there is no
+    such space. ``cosines`` has those of all named sources by id. ``note`` says why a space that is recorded did not
+    answer, ``common`` of which words only some names were looked at.
     """
 
     words: list[Neighbour]
@@ -101,6 +105,9 @@ class Namesakes:
     meaning: list[Neighbour] | None
     cosines: Mapping[int, float]
     note: str | None = None
+    exact: Sequence[Neighbour] = ()
+    parts: Sequence[Neighbour] = ()
+    common: str | None = None
 
 
 Given = ParamSpec("Given")
@@ -451,23 +458,32 @@ class Collection:
                 return self._gather(found, modalities, k, condition, without)
 
             asked = content_words(question)
-            words = gather(self.catalog.sources_with_words(asked))
+            called = self.catalog.sources_called(question, modalities, condition, limit=CALLED + k + len(without))
+            exact = gather([(source, 1.0) for source in called])
+            by_words = self.catalog.sources_with_words(asked, modalities, condition)
+            words = gather(by_words.some)
             words = [one for one in words if not best or one.score >= WORDS_BEHIND * words[0].score]
-            whole = gather(self.catalog.sources_with_words(asked, every=True)) if len(asked) > 1 else words
+            whole = gather(by_words.all) if len(asked) > 1 else words
+            parts = ByParts([])
+            if not (best and words):  # of what is far behind the best
+                parts = self.catalog.sources_with_part(question, modalities, condition)
+            found = Namesakes(
+                words, whole, None, {}, None, exact, gather(parts.found), _common(by_words, parts, question)
+            )
             if self.names is None:
-                return Namesakes(words, whole, None, {})
+                return found
             try:
                 encoder = self.encoder(self.names)
             except (EncoderError, SpaceMismatch) as error:
-                return Namesakes(words, whole, None, {}, f"names were compared by their words alone: {error}")
+                return replace(found, note=f"names were compared by their words alone: {error}")
             try:
                 query = encode(encoder, [Media.from_text(question)], query=True).array[0]
             except MediaError:  # no word of it means anything to the encoder
-                return Namesakes(words, whole, [], {})
+                return replace(found, meaning=[])
             cosines = self.name_vectors(encoder).search(query)
             meaning = gather([one for one in cosines if one[1] >= NAME_LEAST])
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
-            return Namesakes(words, whole, meaning, dict(cosines))
+            return replace(found, meaning=meaning, cosines=dict(cosines))
 
     def _gather(
         self,
@@ -567,6 +583,14 @@ class Collection:
                 f"({store.rows * dim * 4} bytes). Restore it from a copy, or index again into a new collection"
             )
         return path
+
+
+def _common(by_words: ByWords, by_parts: ByParts, question: str) -> str | None:
+    """What is to be said of names that were not looked at."""
+    if by_words.common:
+        said = ", ".join(map(repr, by_words.common[:NAMED])) + (" and more" if len(by_words.common) > NAMED else "")
+        return f"very many names have {said}: only some of those were looked at"
+    return None if by_parts.whole else f"very many names have the letters of {question!r}: only some were looked at"
 
 
 def _mask(rows: Sequence[int], size: int) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from embed.media import modalities_of
 
-__all__ = ["Words", "content_words", "split", "words_of"]
+__all__ = ["Words", "content_words", "file_name", "folded", "split", "words_of"]
 
 FOLDERS: Final = 2  # how many of the folders above a file name it; what lies further up is rarely about it
 LONGEST: Final = 4000  # characters of a caption that count
@@ -45,6 +45,7 @@ _MEDIUM: Final = """
     sound sounds audio recording recordings sample samples clip clips file files picture pictures photo photos
     photograph photographs image images video videos
 """
+ACCENTS: Final = frozenset(map(chr, range(0x300, 0x370)))  # Unicode's combining diacritical marks
 STOPWORDS: Final = frozenset(_STOPWORDS.split())
 MEDIUM: Final = frozenset(_MEDIUM.split())
 """What a question says of the medium that it asks for; it counts only where nothing else is said."""
@@ -105,6 +106,31 @@ def content_words(question: str) -> list[str]:
     words = list(dict.fromkeys(word.lower() for word in WORD.findall(BREAKS.sub(" ", _clean(question)))))
     said = [word for word in words if word not in STOPWORDS]
     return [word for word in said if word not in MEDIUM] or said or words
+
+
+def folded(text: str) -> str:
+    """A name in the form in which names are compared letter by letter.
+
+    Compatibility forms, case and the accents of Latin, Greek and Cyrillic letters make no difference.
+
+    >>> folded("Crème_BRÛLÉE-01"), folded("ﬁlm Straße")
+    ('creme_brulee-01', 'film strasse')
+    """
+    text = unicodedata.normalize("NFKC", text.encode("utf-8", "ignore").decode("utf-8")).casefold()
+    letters = (letter for letter in unicodedata.normalize("NFKD", text) if letter not in ACCENTS)
+    return unicodedata.normalize("NFC", "".join(letters)).strip()
+
+
+def file_name(path: str) -> tuple[str, str]:
+    """What a file is called, folded, and its extension where that is one of a medium.
+
+    >>> file_name("/rec/ZOOM5381_1-21189-A.WAV"), file_name("/rec/vol. 2"), file_name("Déjà.vu.png")
+    (('zoom5381_1-21189-a', '.wav'), ('vol. 2', ''), ('deja.vu', '.png'))
+    """
+    pure = PurePath(path)
+    if not modalities_of(path):
+        return folded(pure.name), ""
+    return folded(pure.stem), pure.suffix.casefold()
 
 
 def _says_something(number: str) -> bool:

@@ -24,10 +24,11 @@ class Hit:
 
     ``reasons`` say by what it was found: "content", whatever its modality; "name", what it is called.
     ``space_name`` is the model in whose space the score was taken: the content's cosine where the content is a reason,
-    else the name's; "BM25" stands there, and such a score, where names could be compared by their words alone.
-    ``fused`` is the sum of reciprocal ranks by which several lists were joined. ``percentile`` says for
-    how many of a hundred other queries, of a bank of them, this very item scores less than for this one; None where
-    there is no such bank. ``paths`` are all places where this content lies.
+    else the name's; "BM25" stands there, and such a score, where names could be compared by their words alone,
+    and "letters", with a share of the name's, where it is only part of a name. ``fused`` is the sum of reciprocal ranks
+    by which several lists were joined; what is called just what was asked for comes first all the same. ``percentile``
+    says for how many of a hundred other queries, of a bank of them, this very item scores less than for this one; None
+    where there is no such bank. ``paths`` are all places where this content lies.
     """
 
     rank: int

@@ -27,11 +27,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateList:
-    """One list of answers, best first: why they were found, and how much the list counts."""
+    """One list of answers, best first: why they were found, and how much the list counts.
+
+    What is in a list that comes ``first`` stands before all that is not, whatever it adds up to.
+    """
 
     reason: Reason
     found: Sequence[Candidate]
     weight: float = 1.0
+    first: bool = False
 
 
 def joined(lists: Sequence[CandidateList], parts: bool) -> list[Hit]:
@@ -62,7 +66,9 @@ def joined(lists: Sequence[CandidateList], parts: bool) -> list[Hit]:
         for rank, (key, candidate) in enumerate(pairs):
             seen.setdefault(key, {}).setdefault(one.reason, []).append((rank, number, candidate))
     hits = []
-    for rank, (key, fused) in enumerate(fuse(ranked).items(), start=1):
+    foremost = {key for one in lists if one.first for found in one.found for key in keys(one.reason, found)}
+    merged = sorted(fuse(ranked).items(), key=lambda pair: pair[0] not in foremost)
+    for rank, (key, fused) in enumerate(merged, start=1):
         reasons = tuple(reason for reason in get_args(Reason) if reason in seen[key])
         first = {reason: min(seen[key][reason], key=lambda found: found[:2])[2] for reason in reasons}
         hits.append(_hit(rank, first[reasons[0]], first[reasons[-1]].item.sources, reasons, fused))

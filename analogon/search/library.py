@@ -39,6 +39,7 @@ __all__ = ["Library"]
 WAYS: Final = ("content", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
 VARIED: Final = 100  # hits that variety chooses from
+TRIFLE: Final = 1e-6  # what a part of a name gets where words were found: enough to come after them
 WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
 
 
@@ -290,7 +291,7 @@ class Library:
             called = self.collection.namesakes(
                 question, kinds, depth, where=expression, without=without, best=by == "both"
             )
-            notes += [called.note] if called.note else []
+            notes += [note for note in (called.note, called.common) if note]
             lists += self._by_name(called)
             if unasked is not None and not heard:
                 if not any(one.found for one in lists):
@@ -404,18 +405,27 @@ class Library:
         return [modality for modality in MODALITIES if modality == to]
 
     def _by_name(self, called: Namesakes) -> list[CandidateList]:
-        """What was found by words and by meaning as lists that together count about as much as one space does."""
+        """What was found by words and by meaning as lists that together count about as much as one space does.
+
+        What is called just so comes first. Parts of names count where no word was found, and else come last.
+        """
         model = self.collection.names.space.model if self.collection.names else ""
+        scored = {one.item.content: one.score for one in called.words}
 
         def candidate(one: Neighbour) -> Candidate:
             cosine = called.cosines.get(one.item.sources[0].id)
-            if cosine is None:
-                return Candidate(one.item, one.score, one.score, "BM25")
-            return Candidate(one.item, one.score, cosine, model)
+            if cosine is not None:
+                return Candidate(one.item, one.score, cosine, model)
+            if one.item.content in scored:
+                return Candidate(one.item, one.score, scored[one.item.content], "BM25")
+            return Candidate(one.item, one.score, one.score, "letters")
 
-        lists = [called.words] if called.meaning is None else [called.meaning, called.words]
-        weighted = [(found, 1 / len(lists)) for found in lists] + [(called.whole, WHOLE)]
-        return [CandidateList("name", [candidate(one) for one in found], weight) for found, weight in weighted]
+        told = [called.words] if called.meaning is None else [called.meaning, called.words]
+        weighted: list[tuple[Sequence[Neighbour], float]] = [(found, 1 / len(told)) for found in told]
+        weighted.append((called.whole, WHOLE))
+        weighted.append((called.parts, TRIFLE if called.words else 1.0))
+        lists = [CandidateList("name", [candidate(one) for one in found], weight) for found, weight in weighted]
+        return [*lists, CandidateList("name", [candidate(one) for one in called.exact], 0.0, first=True)]
 
     def resolve(self, query: QueryLike, *, bridge: str | None = None) -> ResolvedQuery:
         """A query with its files read and its items looked up, which gives its vector in each space.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,16 @@ from embed import Encoder, Media, load
 from embed.pipeline import Encoded, encode_stream
 from indexes.build import Plan, Report, build
 from indexes.collection import Collection
+
+
+def back_to_4(database: sqlite3.Connection) -> None:
+    """Take from a catalog what its fifth version has."""
+    for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        database.execute(f"DROP TRIGGER {trigger}")
+    database.execute("DROP INDEX done_error")
+    for table in ("parts", "called", "tally"):
+        database.execute(f"DROP TABLE {table}")
+    database.execute("PRAGMA user_version = 4")
 
 
 class Counting(Encoder):

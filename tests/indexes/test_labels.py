@@ -16,11 +16,12 @@ import pytest
 import analogon
 from embed.errors import FilterError, UsageError
 from indexes import exchange
-from indexes.catalog import Catalog, Item
+from indexes.catalog import VERSION, Catalog, Item
 from indexes.collection import Collection
 from indexes.fields import check_label
 from indexes.writer import writing
 from tests import sounds
+from tests.indexes.runs import back_to_4
 
 TOY = "toy:16"
 EVERY_NAME = " ".join([*(f"f{n:03}" for n in range(10)), "moved", "twin"])
@@ -179,6 +180,7 @@ def as_before(collection: Collection) -> Path:
     """Take a collection back to the catalog's second version."""
     collection.close()
     with sqlite3.connect(collection.path / "catalog.sqlite") as database:
+        back_to_4(database)
         database.execute("DROP TABLE label")
         database.execute("ALTER TABLE source DROP COLUMN ctime")
         database.execute("ALTER TABLE source DROP COLUMN device")
@@ -192,7 +194,7 @@ def test_a_catalog_of_the_second_version_takes_labels(library: analogon.Library)
     assert len(names) == 10
     path = as_before(library.collection)
     with analogon.open(path) as opened:
-        assert opened.collection.catalog.query("PRAGMA user_version") == [(4,)]
+        assert opened.collection.catalog.query("PRAGMA user_version") == [(VERSION,)]
         assert opened.collection.catalog.names() == names
         label(opened, f001={"tag": "rain"})
     with analogon.open(path) as again:

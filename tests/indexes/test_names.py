@@ -15,11 +15,12 @@ from PIL import Image
 from embed import Encoder, Media, encode, load
 from embed.errors import CollectionError
 from indexes.build import Plan, Report, SideTable, build
-from indexes.catalog import Catalog
+from indexes.catalog import VERSION, Catalog
 from indexes.collection import Collection, Namesakes
 from indexes.names import NameVectors
 from indexes.writer import writing
 from tests import sounds
+from tests.indexes.runs import back_to_4
 
 TOY = {"family": "toy", "model": "16"}
 NAMES = {"family": "toy", "model": "64"}
@@ -311,6 +312,7 @@ def as_before(collection: Collection) -> None:
     """Take a collection back to the catalog's first version."""
     collection.close()
     with sqlite3.connect(collection.path / "catalog.sqlite") as database:
+        back_to_4(database)
         database.execute("DROP TABLE names")
         database.execute("DROP TABLE revision")
         database.execute("DROP TABLE label")
@@ -343,7 +345,7 @@ def test_a_catalog_of_the_first_version_gets_its_names_once(
     for _ in range(2):
         with Collection.open(collection.path) as opened:
             assert words(opened.namesakes("a crow and a dog", ["audio"], 9)) == before
-            assert opened.catalog.query("PRAGMA user_version") == [(4,)]
+            assert opened.catalog.query("PRAGMA user_version") == [(VERSION,)]
             assert opened.catalog.query("PRAGMA integrity_check") == [("ok",)]
 
 
@@ -360,9 +362,10 @@ def test_one_that_cannot_be_written_has_names_while_it_is_open(
 def test_a_later_version_is_refused(collection: Collection) -> None:
     collection.close()
     with sqlite3.connect(collection.path / "catalog.sqlite") as database:
-        database.execute("PRAGMA user_version = 5")
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
     database.close()
-    with pytest.raises(CollectionError, match="made by a newer analogon.* version 5; .*versions 1 to 4: update"):
+    wanted = f"made by a newer analogon.* version {VERSION + 1}; .*versions 1 to {VERSION}: update"
+    with pytest.raises(CollectionError, match=wanted):
         Collection.open(collection.path)
 
 
