@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py [--sizes 10000,100000] [--keep FOLDER] [--repeat 9] [--no-index]
 
-Items are sounds that were never there: unit vectors of 64 components in clusters of some 50, each with a name of its own,
-a folder, fields; they are imported block by block, as a table of other people's vectors is. Half of the names are a
-recorder's ("ZOOM0000042_1-21189-A.wav"), the others three words; one word stands in one name, one in a thousand, one in
-a tenth of all. A hundredth of what is imported is removed again, so that there are dead rows. Searches are timed in
+Items are sounds that were never there: unit vectors of 64 components in clusters of some 50, each with a name of its
+own, a folder, fields; they are imported block by block, as a table of other people's vectors is. Half of the names are
+a recorder's ("ZOOM0000042_1-21189-A.wav"), the others three words; one word stands in one name, one in a thousand, one
+in a tenth of all. A hundredth of what is imported is removed again, so that there are dead rows. Searches are timed in
 processes of their own: the first after the start, then medians. Seeded; ``--keep`` makes no collection twice.
 """
 

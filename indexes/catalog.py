@@ -10,6 +10,8 @@
     failure  a path that could not even be read
     store    which file holds the vectors of (space, modality), and how many of its rows count
     names    the words that each source is called by, for SQLite's full-text search (FTS5)
+    text     a different name, folder or caption, by a hash; said: which sources are called by it, how much it counts
+    meant    which file holds the vectors of texts in a space, and how many of its rows count
     called   what a source's file is called, in one form for all spellings; parts has its groups of three letters (FTS5)
     tally    how many rows there are of a kind, so that nobody has to count them
     revision another number whenever any of these words change
@@ -37,7 +39,7 @@ from embed.faults import machine_fault
 from embed.media import Media, Modality, Span
 from indexes.asking import ID, ByParts, ByWords, Narrowing, by_parts, by_words
 from indexes.where import Condition, install, json_path
-from indexes.words import file_name, folded, words_of
+from indexes.words import file_name, folded, key_of, texts_of, words_of
 
 __all__ = ["Catalog", "Failure", "Item", "Named", "Note", "Pending", "Source", "Store"]
 
@@ -87,6 +89,13 @@ CREATE VIRTUAL TABLE {schema}.parts USING fts5(
     stem, content = 'called', content_rowid = 'id', tokenize = 'trigram case_sensitive 1', detail = none,
     columnsize = 0);
 """
+# Ids of texts are never used twice: each has a row of its own in the file of vectors.
+MEANING: Final = """
+CREATE TABLE {schema}.text (id INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE);
+CREATE TABLE {schema}.said (
+    text INTEGER NOT NULL, source INTEGER NOT NULL, weight REAL NOT NULL, PRIMARY KEY (text, source)) WITHOUT ROWID;
+CREATE TABLE {schema}.meant (space TEXT PRIMARY KEY, file TEXT NOT NULL, rows INTEGER NOT NULL) WITHOUT ROWID;
+"""
 TALLY: Final = """
 CREATE TABLE {schema}.tally (kind TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO {schema}.tally SELECT 'content', count(*) FROM content;
@@ -135,11 +144,11 @@ CREATE INDEX done_error ON done (content) WHERE error IS NOT NULL;
 """
 )
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
-ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING, 5: CALLED + TALLY + KEPT}
+ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING, 5: CALLED + MEANING + TALLY + KEPT}
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
     4: "CREATE VIEW {schema}.source AS SELECT *, NULL AS ctime, NULL AS device FROM main.source;",
-    5: CALLED + TALLY,
+    5: CALLED + MEANING + TALLY,
 }
 VERSION: Final = 5
 # The contents as a filter sees them: what a model said of one comes before what the medium knows of itself. A scalar
@@ -318,6 +327,7 @@ class Catalog:
         self._idle: list[sqlite3.Connection] = []  # connections of snapshots that are over
         self._alone = False  # whether what the file lacks was made in the memory of the one connection
         self._shared: sqlite3.Connection
+        self._means = True  # whether there are texts yet: not in an earlier version that is being brought up
         if not create and not path.is_file():
             raise CollectionDamaged(f"{path}: the catalog is gone; index again into a new collection")
         try:
@@ -396,8 +406,10 @@ class Catalog:
             for statement in _statements(added.format(schema=schema)):
                 self._db.execute(statement)
             if ADDED[version] == NAMES:
+                self._means = False
                 for (source,) in self._db.execute("SELECT id FROM source").fetchall():
                     self._put_words(source)
+                self._means = True
             if version == 5:
                 self._call_all()
             if schema == "main":
@@ -410,6 +422,13 @@ class Catalog:
             "INSERT INTO called SELECT id, called_stem(path), called_suffix(path) FROM source WHERE row = ?", (NO_ROW,)
         )
         self._db.execute("INSERT INTO parts (parts) VALUES ('rebuild')")
+        self._db.create_function(
+            "texts_of", 3, lambda *words: json.dumps([(key_of(t), w) for t, w in texts_of(*words)])
+        )
+        called = "FROM names n, json_each(texts_of(n.name, n.folder, n.captions)) j"
+        key, weight = "json_extract(j.value, '$[0]')", "json_extract(j.value, '$[1]')"
+        self._db.execute(f"INSERT INTO text (key) SELECT {key} {called} GROUP BY 1 ORDER BY min(n.rowid), min(j.key)")
+        self._db.execute(f"INSERT INTO said SELECT t.id, n.rowid, {weight} {called} CROSS JOIN text t ON t.key = {key}")
 
     def close(self) -> None:
         """Close the connections; what is asked of the catalog afterwards raises ``CollectionError``."""
@@ -573,6 +592,9 @@ class Catalog:
         for start in range(0, len(ids), 500):
             some = [int(i) for i in ids[start : start + 500]]
             marks = ",".join("?" * len(some))
+            contents = f"SELECT content FROM item WHERE id IN ({marks})"
+            missing = [c for (c,) in self.query(f"{contents} GROUP BY content", some) if c not in held]
+            held |= self._sources_of(missing)
             for row in self.query(
                 "SELECT i.id, i.content, i.modality, i.start, i.end, coalesce(i.text, c.text), c.facts, l.fields "
                 "FROM item i JOIN content c ON c.id = i.content LEFT JOIN label l ON l.content = c.id "
@@ -580,13 +602,17 @@ class Catalog:
                 some,
             ):
                 identity, content, modality, first, last, text, facts, labels = row
-                if content not in held:
-                    held[content] = tuple(self.sources_of_content(content))
-                if sources := held[content]:
+                if sources := held.get(content):
                     span = None if first == NO_SPAN else Span(first, last)
                     known, said = _read_json(facts), _read_json(labels or "{}")
                     items[identity] = Item(identity, content, modality, span, text, sources, known, said)
         return items
+
+    def _sources_of(self, contents: Sequence[int]) -> dict[int, tuple[Source, ...]]:
+        found: dict[int, list[Source]] = {}
+        for source in self._sources(f"content IN ({','.join('?' * len(contents))})", contents):
+            found.setdefault(source.content, []).append(source)
+        return {content: tuple(sources) for content, sources in found.items()}
 
     def items_of_rows(self, space: str, modality: Modality, rows: Sequence[int]) -> dict[int, int]:
         """Row of a vector file -> item id, for rows that count."""
@@ -671,17 +697,17 @@ class Catalog:
         Those of some ``modalities`` that fulfil a condition are looked for among the names of words that very many have
         alone: what is found may hold others as well.
         """
-        return by_words(self.query, words, self._narrowing(modalities, condition))
+        return by_words(self.query, words, self.narrowing(modalities, condition))
 
     def sources_with_part(
         self, part: str, modalities: Sequence[Modality] = (), condition: Condition | None = None
     ) -> ByParts:
         """The sources whose file's name has a part in it, in any case and normal form; the extension may be there."""
         stem, suffix = file_name(part)
-        found = by_parts(self.query, folded(part), None, self._narrowing(modalities, condition))
+        found = by_parts(self.query, folded(part), None, self.narrowing(modalities, condition))
         if not suffix:
             return found
-        more = by_parts(self.query, stem, suffix, self._narrowing(modalities, condition))
+        more = by_parts(self.query, stem, suffix, self.narrowing(modalities, condition))
         return ByParts(
             [*more.found, *(one for one in found.found if one not in more.found)], found.whole and more.whole
         )
@@ -691,7 +717,7 @@ class Catalog:
     ) -> list[int]:
         """The first sources whose file's name is this, in any case and normal form, with its extension or without."""
         stem, suffix = file_name(name)
-        narrowing = self._narrowing(modalities, condition)
+        narrowing = self.narrowing(modalities, condition)
         sql = "SELECT d.id FROM called d WHERE d.stem = ? AND {test} AND {narrowing} ORDER BY d.id LIMIT ?"
         narrowed = narrowing.of("d.id")
         asked = [(folded(name), "1", ())] + ([(stem, "d.suffix = ?", (suffix,))] if suffix else [])
@@ -703,7 +729,48 @@ class Catalog:
             )
         return list(found)[:limit]
 
-    def _narrowing(self, modalities: Sequence[Modality], condition: Condition | None) -> Narrowing:
+    def names_file(self, space: str) -> tuple[str, int] | None:
+        """Which file holds the vectors of texts in a space, and how many of its rows count."""
+        found = self.query("SELECT file, rows FROM meant WHERE space = ?", (space,))
+        return (found[0][0], found[0][1]) if found else None
+
+    def texts_after(self, text: int, limit: int) -> list[tuple[int, str]]:
+        """The next texts in order of their ids, and what they say."""
+        rows = self.query(
+            "SELECT t.id, t.key, n.name, n.folder, n.captions FROM (SELECT id, key FROM text WHERE id > ? ORDER BY id "
+            "LIMIT ?) t CROSS JOIN names n ON n.rowid = (SELECT source FROM said WHERE text = t.id LIMIT 1) "
+            "ORDER BY t.id",
+            (text, limit),
+        )
+        found = []
+        for i, key, *words in rows:
+            found += [(i, said) for said, _ in texts_of(*words) if key_of(said) == key]
+        return found
+
+    def sources_saying(self, text: int, narrowing: Narrowing, limit: int) -> list[tuple[int, float]]:
+        """The first sources that are called by a text and fulfil a condition, with how much it counts for each."""
+        sql = f"SELECT d.source, d.weight FROM said d WHERE d.text = ? AND {narrowing.of('d.source')} LIMIT ?"
+        return self.query(sql, (text, *narrowing.parameters, limit))
+
+    def texts_of(self, sources: Sequence[int]) -> dict[int, list[tuple[int, float]]]:
+        """The ids of the texts that some sources are called by, with how much each counts."""
+        said: dict[int, list[tuple[int, float]]] = {}
+        for start in range(0, len(sources), 500):
+            some = sources[start : start + 500]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT rowid, name, folder, captions FROM names WHERE rowid IN ({marks})"
+            said |= {
+                source: [(key_of(text), weight) for text, weight in texts_of(*words)]
+                for source, *words in self.query(sql, some)
+            }
+        keys = sorted({key for texts in said.values() for key, _ in texts})
+        ids: dict[int, int] = {}
+        for start in range(0, len(keys), 500):
+            more = keys[start : start + 500]
+            ids |= dict(self.query(f"SELECT key, id FROM text WHERE key IN ({','.join('?' * len(more))})", more))
+        return {i: [(ids[key], weight) for key, weight in texts if key in ids] for i, texts in said.items()}
+
+    def narrowing(self, modalities: Sequence[Modality], condition: Condition | None) -> Narrowing:
         tests, parameters = [], list[Any]()
         if modalities and not self.kinds() <= set(modalities):
             tests.append(f"i.modality IN ({','.join('?' * len(modalities))})")
@@ -893,11 +960,32 @@ class Catalog:
         ).fetchone()
         words = words_of(path, None if row == NO_ROW else row, _read_json(metadata))
         now = (words.name, words.folder, "\n".join(words.captions))
-        if now == self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone():
+        before = self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone()
+        if now == before:
             return
+        if self._means:
+            self._put_texts(source, texts_of(*before) if before else [], texts_of(*now))
         self._db.execute("DELETE FROM names WHERE rowid = ?", (source,))
         self._db.execute("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", (source, *now))
         self._names_changed()
+
+    def _put_texts(self, source: int, before: list[tuple[str, float]], now: list[tuple[str, float]]) -> None:
+        """Say what a source is called by; a text that nothing is called by any more is forgotten."""
+        for one in before:
+            if one not in now:
+                key = key_of(one[0])
+                known = self._db.execute("SELECT id FROM text WHERE key = ?", (key,)).fetchone()
+                self._db.execute("DELETE FROM said WHERE text = ? AND source = ?", (known[0], source))
+                unsaid = "DELETE FROM text WHERE id = ? AND NOT EXISTS (SELECT 1 FROM said WHERE text = ?)"
+                self._db.execute(unsaid, (known[0], known[0]))
+        for one in now:
+            if one not in before:
+                key = key_of(one[0])
+                # Not INSERT OR IGNORE, which would use up an id each time.
+                if self._db.execute("SELECT 1 FROM text WHERE key = ?", (key,)).fetchone() is None:
+                    self._db.execute("INSERT INTO text (key) VALUES (?)", (key,))
+                sql = "INSERT INTO said (text, source, weight) SELECT id, ?, ? FROM text WHERE key = ?"
+                self._db.execute(sql, (source, one[1], key))
 
     def _put_called(self, source: int, path: str) -> None:
         now = file_name(path)
@@ -1004,6 +1092,11 @@ class Catalog:
         sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
         self._db.execute(sql, (content, space, modality, parts, error))
 
+    def put_names_file(self, space: str, file: str, rows: int) -> None:
+        """Which file holds the vectors of texts, and how many of its rows count; those of other spaces go."""
+        self._db.execute("DELETE FROM meant")
+        self._db.execute("INSERT INTO meant (space, file, rows) VALUES (?, ?, ?)", (space, file, rows))
+
     def put_store(self, store: Store) -> None:
         """Which file holds the vectors of a (space, modality), and how many of its rows count."""
         sql = "INSERT OR REPLACE INTO store (space, modality, file, rows) VALUES (?, ?, ?, ?)"
@@ -1024,6 +1117,10 @@ class Catalog:
             sql = f"SELECT content FROM source WHERE id IN ({','.join('?' * len(some))})"
             held |= {content for (content,) in self._db.execute(sql, some)}
         self._forget_called(ids)
+        for source in ids:
+            words = self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone()
+            if words is not None:
+                self._put_texts(source, texts_of(*words), [])
         self._db.executemany("DELETE FROM source WHERE id = ?", [(i,) for i in ids])
         self._db.executemany("DELETE FROM names WHERE rowid = ?", [(i,) for i in ids])
         self._names_changed()

@@ -7,7 +7,7 @@
       catalog.sqlite                whose the vectors are
       vectors/SPACE-MODALITY-N.f32  float32 unit rows, one after another; generation N
       indexes/SPACE-MODALITY.faiss  caches; each can be built again from the vectors
-      indexes/SPACE-names.npz       a cache: vectors of what files are called; the catalog has the words
+      indexes/SPACE-names-TOKEN.f32 a cache: vectors of what files are called; the catalog has the words
       lock                          held by the one process that writes
 
 The vectors on disk are the truth. A batch is written to the vector file and flushed to disk first, then the catalog
@@ -96,8 +96,8 @@ class Namesakes:
     ``exact`` are called just what was asked for, with the extension or without. ``parts`` have it in their file's name,
     their scores are its share of that. ``words`` share words with the question, their scores are BM25; ``whole`` share
     all of its words. ``meaning`` are near to it in the names' space, their scores are cosines; None where there is no
-    such space. ``cosines`` has those of all named sources by id. ``note`` says why a space that is recorded did not
-    answer, ``common`` of which words only some names were looked at.
+    such space. ``cosines`` has those of the sources that were found by id. ``note`` says why a space that is recorded
+    did not answer, ``common`` of which words only some names were looked at.
     """
 
     words: list[Neighbour]
@@ -156,7 +156,7 @@ class Collection:
         self._indexes: dict[tuple[str, str], Cached] = {}
         self._counts: dict[tuple[str, str, int], tuple[object, int]] = {}
         self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
-        self._names: tuple[str, NameVectors] | None = None
+        self._names: NameVectors | None = None
 
     # -- create and open -----------------------------------------------------------------------------------------
 
@@ -454,8 +454,10 @@ class Collection:
         with self.snapshot():
             condition = filters.compile(where, column_of) if where is not None else None
 
+            items: dict[int, Item] = {}  # the lists hold much the same
+
             def gather(found: Sequence[tuple[int, float]]) -> list[Neighbour]:
-                return self._gather(found, modalities, k, condition, without)
+                return self._gather(found, modalities, k, condition, without, items)
 
             asked = content_words(question)
             called = self.catalog.sources_called(question, modalities, condition, limit=CALLED + k + len(without))
@@ -480,10 +482,20 @@ class Collection:
                 query = encode(encoder, [Media.from_text(question)], query=True).array[0]
             except MediaError:  # no word of it means anything to the encoder
                 return replace(found, meaning=[])
-            cosines = self.name_vectors(encoder).search(query)
-            meaning = gather([one for one in cosines if one[1] >= NAME_LEAST])
+            vectors = self.name_vectors(encoder)
+            pages = vectors.search(query, NAME_LEAST, self.catalog.narrowing(modalities, condition), k + k // 2)
+            near: list[tuple[int, float]] = []
+            meaning: list[Neighbour] = []
+            for page in pages:
+                near += page
+                meaning = gather(near)
+                if len(meaning) >= k or (best and near and page and page[-1][1] < near[0][1] - NAME_BEHIND):
+                    break
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
-            return replace(found, meaning=meaning, cosines=dict(cosines))
+            shown = [one.item.sources[0].id for some in (words, exact, found.parts, meaning) for one in some]
+            note = "many names are new, and were compared by their words alone: index again"
+            cosines = vectors.cosines(query, shown)
+            return replace(found, meaning=meaning, cosines=cosines, note=note if vectors.missing else None)
 
     def _gather(
         self,
@@ -492,11 +504,12 @@ class Collection:
         k: int,
         condition: filters.Condition | None,
         without: frozenset[int],
+        items: dict[int, Item],
     ) -> list[Neighbour]:
-        """The first ``k`` contents that sources, best first, lead to."""
+        """The first ``k`` contents that sources, best first, lead to; ``items`` are known, and get more."""
         best: dict[tuple[int, str], tuple[Named, float]] = {}
-        for start in range(0, len(found), 500):
-            some = found[start : start + 500]
+        for start in range(0, len(found), READ):
+            some = found[start : start + READ]
             held = self.catalog.named([source for source, _ in some], modalities, condition)
             for source, score in some:
                 for named in held.get(source, ()):
@@ -505,7 +518,7 @@ class Collection:
             if len(best) >= k:
                 break
         first = list(best.values())[:k]
-        items = self.catalog.items([named.item for named, _ in first])
+        items |= self.catalog.items([named.item for named, _ in first if named.item not in items])
         neighbours = []
         for named, score in first:
             item = items[named.item]
@@ -519,20 +532,10 @@ class Collection:
     def name_vectors(self, encoder: Encoder) -> NameVectors:
         """The vectors of what files are called as the catalog has it now; made here where the cache is behind."""
         with self.snapshot():
-            space, revision, held = encoder.space, self.catalog.names_revision(), self._names
-            found = held[1] if held is not None and held[0] == space.id else None
-            if found is None or found.revision != revision:
-                saved = NameVectors.read(self.names_file(space), space.dim)
-                if found is None or (saved is not None and saved.revision == revision):
-                    found = saved
-            if found is None or found.revision != revision:
-                found = NameVectors.make(revision, self.catalog.names(), encoder, found)
-            self._names = (space.id, found)
-            return found
-
-    def names_file(self, space: Space) -> Path:
-        """Where the vectors of names are kept, whether or not they are there."""
-        return self.path / "indexes" / f"{space.id}-names.npz"
+            held = self._names
+            if held is None or held.stamp != NameVectors.state(self.catalog, encoder):
+                held = self._names = NameVectors(self.catalog, self.path / "indexes", encoder, held)
+            return held
 
     def filter(self, text: str) -> filters.Expression:
         """Parse a filter over the fields that are known here. Raises ``FilterError``, naming those, for another."""

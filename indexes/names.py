@@ -1,15 +1,22 @@
-"""Vectors of what sources are called: each name and caption through one text encoder, kept as a cache.
+"""Meanings of what sources are called: each different name, folder and caption through one text encoder, once.
 
-The catalog knows every name and is the truth; the file of vectors is made again wherever it does not fit. It holds
-each different text once, so that ten thousand files of one category cost one vector.
+::
+
+    indexes/SPACE-names-TOKEN.f32     float32 unit rows, one a text, in the order of the catalog's ids of texts; a row
+                                      of zeros for a text of which no word means anything to the encoder
+    indexes/SPACE-names-TOKEN.faiss   an index over them, once there are many
+
+The catalog knows every text and counts the rows, as it does for vectors of contents: rows are only ever added behind
+the last counted one. A text that nothing is called by any more leaves a row that leads nowhere. The file is a cache:
+where it is missing or too short, it is begun anew under another name.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,104 +26,163 @@ import numpy.typing as npt
 from embed.encoder import Encoder
 from embed.media import Media
 from embed.pipeline import Encoded, encode_stream
+from indexes.asking import Narrowing
+from indexes.catalog import Catalog
+from indexes.durable import sync_folder
+from indexes.faiss import Cached
+from indexes.index import cosines
 
-__all__ = ["NameVectors"]
+__all__ = ["NameVectors", "write_names"]
 
-FOLDER: Final = 0.9  # what a folder's name counts beside the file's own name and its captions
 LONGEST: Final = 1000  # characters of a caption that are encoded
-ARRAYS: Final[Mapping[str, tuple[type, type]]] = {  # what they are in memory, and on disk
-    "keys": (np.uint64, np.uint64),
-    "vectors": (np.float32, np.float16),
-    "sources": (np.int64, np.int64),
-    "texts": (np.int64, np.int64),
-    "weights": (np.float32, np.float32),
-}
+BATCH: Final = 8192  # texts that are encoded between two commits
+NEWER: Final = 4096  # texts that a search encodes itself where the file has them not yet
+NEAR: Final = 64  # texts that are asked for first
+FILES: Final = 2048  # sources of one text that are looked at
+
+Rows = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def _encoded(texts: Sequence[str], encoder: Encoder) -> Rows:
+    """Unit rows ``(n, dim)``, zeros for what the encoder makes nothing of."""
+    rows = np.zeros((len(texts), encoder.space.dim), np.float32)
+    for result in encode_stream(encoder, (Media.from_text(text[:LONGEST]) for text in texts)):
+        if isinstance(result, Encoded):
+            rows[result.index] = result.vector
+    return rows
+
+
+def _mapped(path: Path, rows: int, dim: int) -> Rows | None:
+    """The counted rows of a file; None where there are not so many."""
+    try:
+        if rows and path.stat().st_size >= 4 * rows * dim:
+            return np.memmap(path, dtype=np.float32, mode="r", shape=(rows, dim))
+    except OSError:
+        pass
+    return None
+
+
+def write_names(catalog: Catalog, folder: Path, encoder: Encoder, memory: int | None = None) -> None:
+    """Encode the texts that are new, batch by batch, each of which survives a kill; bring the index up to them.
+
+    The collection's lock is to be held. Files of other spaces, and of an earlier program, go.
+    """
+    dim, space = encoder.space.dim, encoder.space.id
+    file, rows = catalog.names_file(space) or ("", 0)
+    if not file or (rows and _mapped(folder / file, rows, dim) is None):
+        file, rows = f"{space}-names-{secrets.token_hex(4)}.f32", 0
+    path = folder / file
+    while found := catalog.texts_after(rows, BATCH):
+        last = found[-1][0]
+        block = np.zeros((last - rows, dim), np.float32)  # texts that went before they were encoded have rows too
+        block[[text - rows - 1 for text, _ in found]] = _encoded([said for _, said in found], encoder)
+        with path.open("r+b" if path.exists() else "w+b") as opened:
+            opened.truncate(4 * rows * dim)
+            opened.seek(0, os.SEEK_END)
+            opened.write(block.astype("<f4").tobytes())
+            opened.flush()
+            os.fsync(opened.fileno())
+        sync_folder(folder)
+        rows = last
+        with catalog.transaction():
+            catalog.put_names_file(space, file, rows)
+    vectors = _mapped(path, rows, dim)
+    if vectors is not None:
+        index = Cached.open(path.with_suffix(".faiss"), vectors, (file, rows))
+        index.build(memory)
+    for other in folder.glob("*-names*"):
+        if other.stem != path.stem:
+            with contextlib.suppress(OSError):
+                other.unlink()
+
+
 class NameVectors:
-    """``vectors`` float32 ``(texts, dim)``, unit rows, ``keys`` uint64 ``(texts,)`` their texts' hashes.
+    """What a search reads: the file's vectors as of one moment, and those of the texts that are newer, encoded here.
 
-    On disk they are float16, and rounded to that here too, so that it makes no difference whence they come.
-
-    Source ``sources[i]`` is called ``texts[i]``, a row of ``vectors``, which counts ``weights[i]``. ``revision`` is
-    the catalog's when it was made.
+    ``stamp`` is for which state of the catalog; ``before`` what was read for another one, whose index may still do.
+    ``missing`` says whether some texts have no vector, as there were too many.
     """
 
-    revision: int
-    keys: npt.NDArray[np.uint64]
-    vectors: npt.NDArray[np.float32]
-    sources: npt.NDArray[np.int64]
-    texts: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
+    def __init__(self, catalog: Catalog, folder: Path, encoder: Encoder, before: NameVectors | None = None) -> None:
+        dim = encoder.space.dim
+        self.stamp = self.state(catalog, encoder)
+        file, rows = catalog.names_file(encoder.space.id) or ("", 0)
+        self._catalog = catalog
+        vectors = _mapped(folder / file, rows, dim)
+        self._index: Cached | None = None
+        if vectors is None:
+            vectors, rows = np.zeros((0, dim), np.float32), 0
+        elif before is not None and before._index is not None and before._index.stamp == (file, rows):
+            self._index = before._index
+        else:
+            self._index = Cached.open((folder / file).with_suffix(".faiss"), vectors, (file, rows))
+        self._vectors: Rows = vectors
+        newer = catalog.texts_after(rows, NEWER + 1)
+        self.missing = len(newer) > NEWER
+        newer = newer[:NEWER]
+        self._newer = np.array([text for text, _ in newer], np.int64)
+        self._newer_vectors = _encoded([said for _, said in newer], encoder)
 
-    @classmethod
-    def make(
-        cls, revision: int, names: Iterable[tuple[int, str, str, str]], encoder: Encoder, old: NameVectors | None = None
-    ) -> NameVectors:
-        """Encode what sources are called: ``names`` are ids, name, folders, captions (one a line).
+    @staticmethod
+    def state(catalog: Catalog, encoder: Encoder) -> tuple[object, ...]:
+        """What is another one whenever names or their vectors are."""
+        return encoder.space.id, catalog.names_revision(), catalog.names_file(encoder.space.id)
 
-        Texts that ``old``, of the same encoder, holds are not encoded again. One without a word that the encoder
-        knows has no vector.
+    def search(self, query: Rows, least: float, narrowing: Narrowing, enough: int) -> Iterator[list[tuple[int, float]]]:
+        """Ids of sources and the cosine of their best text with a unit query ``(dim,)``, best first, page by page.
+
+        Those below ``least`` are left out. A text says how much its cosine counts for a source: a folder's nine tenths.
+        A page has about ``enough`` sources, and the next as many again.
         """
-        called: list[tuple[int, int, float]] = []
-        texts: dict[int, str] = {}
-        for source, name, folder, captions in names:
-            own = [name, *captions.split("\n")]
-            for text, weight in [*((text, 1.0) for text in own), (folder, FOLDER)]:
-                if text:
-                    key = _key(text)
-                    texts.setdefault(key, text)
-                    called.append((source, key, weight))
-        vectors = dict(zip(old.keys.tolist(), old.vectors, strict=True)) if old is not None else {}
-        missing = [key for key in texts if key not in vectors]
-        for result in encode_stream(encoder, (Media.from_text(texts[key][:LONGEST]) for key in missing)):
-            if isinstance(result, Encoded):
-                vectors[missing[result.index]] = _rounded(result.vector)
-        rows = {key: row for row, key in enumerate(key for key in texts if key in vectors)}
-        called = [(source, rows[key], weight) for source, key, weight in called if key in rows]
-        return cls(
-            revision,
-            np.array(list(rows), np.uint64),
-            np.array([vectors[key] for key in rows], np.float32).reshape(len(rows), encoder.space.dim),
-            np.array([source for source, _, _ in called], np.int64),
-            np.array([row for _, row, _ in called], np.int64),
-            np.array([weight for _, _, weight in called], np.float32),
-        )
+        told: dict[int, float] = {}
+        scores: dict[int, float] = {}
+        for text, cosine in self._texts(query, least):
+            # What comes now scores at most this: what scores more is in its place.
+            sure = [one for one in scores.items() if one[1] > cosine]
+            if len(sure) >= enough:
+                page = sorted(sure, key=lambda one: (-one[1], one[0]))
+                told |= dict(page)
+                for source, _ in page:
+                    del scores[source]
+                yield page
+                enough *= 2
+            for source, weight in self._catalog.sources_saying(text, narrowing, FILES):
+                score = cosine * weight
+                if source not in told and score >= least and score > scores.get(source, least - 1.0):
+                    scores[source] = score
+        yield sorted(scores.items(), key=lambda one: (-one[1], one[0]))
 
-    @classmethod
-    def read(cls, path: Path, dim: int) -> NameVectors | None:
-        """What ``save`` wrote; None where there is nothing that can be used."""
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                read = cls(int(arrays["revision"]), *(arrays[name].astype(kind) for name, (kind, _) in ARRAYS.items()))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-        whole = read.vectors.shape == (len(read.keys), dim) and len(read.sources) == len(read.texts)
-        fits = whole and len(read.sources) == len(read.weights) and (read.texts < len(read.keys)).all()
-        return read if fits else None
+    def _texts(self, query: Rows, least: float) -> Iterator[tuple[int, float]]:
+        """Ids of texts and their cosines from ``least`` on, best first."""
+        newer = cosines(query, self._newer_vectors)
+        size = self._index.size if self._index is not None else 0
+        given, count = set[int](), NEAR
+        while True:
+            pairs = [(int(text), float(one)) for text, one in zip(self._newer, newer, strict=True)]
+            if self._index is not None:
+                near = self._index.search(query[None, :], min(count, size))
+                pairs += [(int(row) + 1, float(one)) for row, one in zip(near.rows[0], near.scores[0], strict=True)]
+            ended = count >= size
+            bound = least if ended else max(least, float(near.scores[0, -1]))
+            for text, one in sorted(pairs, key=lambda pair: (-pair[1], pair[0])):
+                if one >= bound and text > 0 and text not in given:
+                    given.add(text)
+                    yield text, one
+            if ended or bound <= least:
+                return
+            count *= 4
 
-    def save(self, path: Path) -> None:
-        """Write it to a file that ends in ``.npz``."""
-        with path.open("wb") as file:
-            arrays = {name: getattr(self, name).astype(kind) for name, (_, kind) in ARRAYS.items()}
-            np.savez(file, revision=np.int64(self.revision), **arrays)
-
-    def search(self, query: npt.NDArray[np.float32]) -> list[tuple[int, float]]:
-        """Ids of sources and the cosine of their best text with a unit query ``(dim,)``, best first.
-
-        A folder's text counts nine tenths of its cosine.
-        """
-        scores = (self.vectors @ query)[self.texts] * self.weights
-        order = np.lexsort((self.sources, -scores))
-        _, first = np.unique(self.sources[order], return_index=True)
-        best = order[np.sort(first)]
-        return list(zip(self.sources[best].tolist(), scores[best].tolist(), strict=True))
-
-
-def _rounded(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return vector.astype(np.float16).astype(np.float32)
-
-
-def _key(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little")
+    def cosines(self, query: Rows, sources: Iterable[int]) -> dict[int, float]:
+        """The cosine of some sources' best text; sources of which no text has a vector are left out."""
+        said = self._catalog.texts_of(sorted(set(sources)))
+        texts = sorted({text for some in said.values() for text, _ in some})
+        rows = len(self._vectors)
+        held = [text for text in texts if text <= rows]
+        known = dict(zip(held, cosines(query, self._vectors[[text - 1 for text in held]]).tolist(), strict=True))
+        known |= dict(zip(self._newer.tolist(), cosines(query, self._newer_vectors).tolist(), strict=True))
+        found = {}
+        for source, some in said.items():
+            scores = [weight * known[text] for text, weight in some if known.get(text)]
+            if scores:
+                found[source] = max(scores)
+        return found

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from typing import Any, Final
 
 from embed.media import modalities_of
 
-__all__ = ["Words", "content_words", "file_name", "folded", "split", "words_of"]
+__all__ = ["Words", "content_words", "file_name", "folded", "key_of", "split", "texts_of", "words_of"]
 
 FOLDERS: Final = 2  # how many of the folders above a file name it; what lies further up is rarely about it
+FOLDER: Final = 0.9  # what the meaning of a folder's name counts beside the file's own name and its captions
 LONGEST: Final = 4000  # characters of a caption that count
 BREAKS: Final = re.compile(
     r"(?<=[a-z])(?=[A-Z])"  # BeachSunset
@@ -106,6 +108,21 @@ def content_words(question: str) -> list[str]:
     words = list(dict.fromkeys(word.lower() for word in WORD.findall(BREAKS.sub(" ", _clean(question)))))
     said = [word for word in words if word not in STOPWORDS]
     return [word for word in said if word not in MEDIUM] or said or words
+
+
+def texts_of(name: str, folder: str, captions: str) -> list[tuple[str, float]]:
+    """The texts whose meaning is a source's, each once, and how much it counts; captions are one a line.
+
+    >>> texts_of("kick", "drums", "kick\\nheavy")
+    [('kick', 1.0), ('heavy', 1.0), ('drums', 0.9)]
+    """
+    weights = dict.fromkeys(filter(None, [name, *captions.split("\n")]), 1.0)
+    return list((weights | {folder: FOLDER} if folder and folder not in weights else weights).items())
+
+
+def key_of(text: str) -> int:
+    """A number that stands for a text: 64 bits, signed, as SQLite has them."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "little", signed=True)
 
 
 def folded(text: str) -> str:

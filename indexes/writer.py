@@ -22,11 +22,11 @@ from embed.media import Media, Modality
 from embed.space import Space
 from indexes.catalog import Source, Store
 from indexes.collection import Collection
-from indexes.durable import remove, replacing, sync_folder
+from indexes.durable import remove, sync_folder
 from indexes.faiss import choose
 from indexes.fields import check_field
 from indexes.manifest import KnownSpace, entry_of, write_manifest
-from indexes.names import NameVectors
+from indexes.names import write_names
 
 __all__ = ["Done", "Entry", "Writer", "remove_collection", "writing"]
 
@@ -162,15 +162,7 @@ class Writer:
         self.collection.adopt_for_names(encoder.space)
         if known is None or entry_of(known) != entry_of(entry):
             self._save_manifest(names=entry_of(entry))
-        path = self.collection.names_file(encoder.space)
-        saved = NameVectors.read(path, encoder.space.dim)
-        vectors = self.collection.name_vectors(encoder)
-        if saved is None or saved.revision != vectors.revision:
-            with replacing(path) as temporary:
-                vectors.save(temporary)
-        for other in path.parent.glob("*-names.npz"):
-            if other != path:
-                remove(other)
+        write_names(self.catalog, self.collection.path / "indexes", encoder)
 
     def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
         """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""

@@ -128,7 +128,7 @@ def rows(collection: Collection) -> dict[str, list[Any]]:
     """All that a catalog holds, with the columns of its tables; but for the number that stands for its names."""
     tables = (
         *("content", "source", "item", "vector", "done", "failure", "store", "field", "label", "names"),
-        *("called", "parts", "tally"),
+        *("called", "parts", "tally", "text", "said"),
     )
     query = collection.catalog.query
     return {

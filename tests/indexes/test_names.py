@@ -14,6 +14,7 @@ from PIL import Image
 
 from embed import Encoder, Media, encode, load
 from embed.errors import CollectionError
+from indexes.asking import ALL
 from indexes.build import Plan, Report, SideTable, build
 from indexes.catalog import VERSION, Catalog
 from indexes.collection import Collection, Namesakes
@@ -158,15 +159,17 @@ def test_vectors_of_names_are_the_encoders_and_each_text_is_encoded_once(collect
     def cosine(text: str) -> float:
         return float(encode(load("toy:64"), [Media.from_text(text)]).array[0] @ query)
 
-    saved = NameVectors.read(next((collection.path / "indexes").glob("*-names.npz")), 64)
-    assert saved is not None and saved.revision == collection.catalog.names_revision()
+    saved = NameVectors(collection.catalog, collection.path / "indexes", encoder)
+    assert encoder.calls == 5  # and a search encodes none of them
     folder = 0.9 * cosine("box")
     expected = {
         ids[0]: max(cosine("crow"), cosine("animal"), folder),
         **dict.fromkeys([ids[1], ids[2], new], max(cosine("animal"), folder)),
     }
-    assert dict(saved.search(query)) == pytest.approx(expected, abs=2e-3)  # float16 on disk
-    assert saved.search(query)[0][0] == ids[0]
+    found = [one for page in saved.search(query, -1.0, ALL, 2) for one in page]
+    assert [source for source, _ in found] == [ids[0], *sorted([ids[1], ids[2], new])]
+    assert dict(found) == pytest.approx(expected, abs=1e-6)
+    assert saved.cosines(query, expected) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_cache_of_names_that_is_lost_behind_or_damaged_changes_no_answer(collection: Collection) -> None:
@@ -174,7 +177,7 @@ def test_a_cache_of_names_that_is_lost_behind_or_damaged_changes_no_answer(colle
         put(collection.catalog, path)
     with writing(collection) as writer:
         writer.build_names(Side("text", dim=64), NAMES)
-    cache = next((collection.path / "indexes").glob("*-names.npz"))
+    cache = next((collection.path / "indexes").glob("*-names-*.f32"))
 
     def answer() -> dict[str, float]:
         with Collection.open(collection.path) as opened:
@@ -208,7 +211,7 @@ def test_another_encoder_of_names_takes_the_place_of_the_first(collection: Colle
         assert opened.names is not None and opened.names.space.dim == 16 and opened.names.encoder == TOY
         found = opened.namesakes("crow", ["audio"], 9)
         assert found.meaning is not None and stems(found.meaning) == ["crow"]
-    assert len(list((collection.path / "indexes").glob("*-names.npz"))) == 1
+    assert len(list((collection.path / "indexes").glob("*-names-*.f32"))) == 1
 
 
 def test_without_its_encoder_names_are_compared_by_their_words_and_that_is_told(collection: Collection) -> None:
