@@ -55,7 +55,7 @@ from indexes.faiss import Cached
 from indexes.faiss.cache import saved_at
 from indexes.fields import COLUMNS, column_of
 from indexes.manifest import FORMAT, KnownSpace, read_manifest, write_manifest
-from indexes.names import NameVectors
+from indexes.names import MoreNear, NameVectors
 from indexes.words import content_words
 
 __all__ = ["Collection", "KnownSpace", "Namesakes", "Neighbour", "Rescore", "at_one_moment"]
@@ -486,16 +486,21 @@ class Collection:
             pages = vectors.search(query, NAME_LEAST, self.catalog.narrowing(modalities, condition), k + k // 2)
             near: list[tuple[int, float]] = []
             meaning: list[Neighbour] = []
-            for page in pages:
-                near += page
-                meaning = gather(near)
-                if len(meaning) >= k or (best and near and page and page[-1][1] < near[0][1] - NAME_BEHIND):
-                    break
+            common = found.common
+            try:
+                for page in pages:
+                    near += page
+                    meaning = gather(near)
+                    if len(meaning) >= k or (best and page and page[-1][1] < near[0][1] - NAME_BEHIND):
+                        break
+            except MoreNear:
+                common = common or "very many names mean something near: only the nearest were looked at"
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
             shown = [one.item.sources[0].id for some in (words, exact, found.parts, meaning) for one in some]
-            note = "many names are new, and were compared by their words alone: index again"
+            new = "many names are new, and were compared by their words alone: index again"
             cosines = vectors.cosines(query, shown)
-            return replace(found, meaning=meaning, cosines=cosines, note=note if vectors.missing else None)
+            note = new if vectors.missing else None
+            return replace(found, meaning=meaning, cosines=cosines, note=note, common=common)
 
     def _gather(
         self,

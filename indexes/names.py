@@ -32,12 +32,13 @@ from indexes.durable import sync_folder
 from indexes.faiss import Cached
 from indexes.index import cosines
 
-__all__ = ["NameVectors", "write_names"]
+__all__ = ["MoreNear", "NameVectors", "write_names"]
 
 LONGEST: Final = 1000  # characters of a caption that are encoded
 BATCH: Final = 8192  # texts that are encoded between two commits
 NEWER: Final = 4096  # texts that a search encodes itself where the file has them not yet
 NEAR: Final = 64  # texts that are asked for first
+TEXTS: Final = 1024  # texts whose sources are looked at
 FILES: Final = 2048  # sources of one text that are looked at
 
 Rows = npt.NDArray[np.float32]
@@ -96,6 +97,10 @@ def write_names(catalog: Catalog, folder: Path, encoder: Encoder, memory: int | 
                 other.unlink()
 
 
+class MoreNear(Exception):
+    """More texts are near to a question than are looked at."""
+
+
 class NameVectors:
     """What a search reads: the file's vectors as of one moment, and those of the texts that are newer, encoded here.
 
@@ -132,13 +137,18 @@ class NameVectors:
         """Ids of sources and the cosine of their best text with a unit query ``(dim,)``, best first, page by page.
 
         Those below ``least`` are left out. A text says how much its cosine counts for a source: a folder's nine tenths.
-        A page has about ``enough`` sources, and the next as many again.
+        A page has about ``enough`` sources, and the next as many again. Raises ``MoreNear`` after the last page where
+        more texts than ``TEXTS`` are near.
         """
         told: dict[int, float] = {}
         scores: dict[int, float] = {}
-        for text, cosine in self._texts(query, least):
+        for count, (text, cosine) in enumerate(self._texts(query, least)):
+            if count == TEXTS:
+                page = sorted(scores.items(), key=lambda one: (-one[1], one[0]))
+                yield page
+                raise MoreNear
             # What comes now scores at most this: what scores more is in its place.
-            sure = [one for one in scores.items() if one[1] > cosine]
+            sure = [one for one in scores.items() if one[1] > cosine] if len(scores) >= enough else []
             if len(sure) >= enough:
                 page = sorted(sure, key=lambda one: (-one[1], one[0]))
                 told |= dict(page)
