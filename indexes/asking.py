@@ -31,7 +31,7 @@ WINDOWS: Final = 8  # places all over the collection that they are taken from
 WIDTH: Final = 2048  # sources in a row of a place that are looked through for names with several common words
 EXAMINED: Final = 16384  # names with common words that a filter is asked about
 GROUPS: Final = 8  # groups of three letters of a question that are weighed
-PARTED: Final = 2048  # names with a group of letters that are compared with the question
+PARTED: Final = 1024  # names with a group of letters that are compared with the question
 JOINED: Final = 3  # groups that SQLite intersects
 
 ID: Final = "<id>"

@@ -467,7 +467,7 @@ class Collection:
             words = [one for one in words if not best or one.score >= WORDS_BEHIND * words[0].score]
             whole = gather(by_words.all) if len(asked) > 1 else words
             parts = ByParts([])
-            if not (best and words):  # of what is far behind the best
+            if len(words) < k and not (best and whole):  # which would come before
                 parts = self.catalog.sources_with_part(question, modalities, condition)
             found = Namesakes(
                 words, whole, None, {}, None, exact, gather(parts.found), _common(by_words, parts, question)
@@ -494,7 +494,8 @@ class Collection:
                     if len(meaning) >= k or (best and page and page[-1][1] < near[0][1] - NAME_BEHIND):
                         break
             except MoreNear:
-                common = common or "very many names mean something near: only the nearest were looked at"
+                if len(meaning) < k and not best:
+                    common = common or "very many names mean something near: only the nearest were looked at"
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
             shown = [one.item.sources[0].id for some in (words, exact, found.parts, meaning) for one in some]
             new = "many names are new, and were compared by their words alone: index again"

