@@ -13,7 +13,6 @@ where it is missing or too short, it is begun anew under another name.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ from embed.media import Media
 from embed.pipeline import Encoded, encode_stream
 from indexes.asking import Narrowing
 from indexes.catalog import Catalog
-from indexes.durable import sync_folder
+from indexes.durable import remove, sync_folder
 from indexes.faiss import Cached
 from indexes.index import cosines
 
@@ -92,8 +91,7 @@ def write_names(catalog: Catalog, folder: Path, encoder: Encoder, memory: int | 
         index.build(memory)
     for other in folder.glob("*-names*"):
         if other.stem != path.stem:
-            with contextlib.suppress(OSError):
-                other.unlink()
+            remove(other)
 
 
 class MoreNear(Exception):
@@ -116,10 +114,9 @@ class NameVectors:
         self._index: Cached | None = None
         if vectors is None:
             vectors, rows = np.zeros((0, dim), np.float32), 0
-        elif before is not None and before._index is not None and before._index.stamp == (file, rows):
-            self._index = before._index
         else:
-            self._index = Cached.open((folder / file).with_suffix(".faiss"), vectors, (file, rows))
+            last = before._index if before is not None else None
+            self._index = Cached.open((folder / file).with_suffix(".faiss"), vectors, (file, rows), last)
         self._vectors: Rows = vectors
         newer = catalog.texts_after(rows, NEWER + 1)
         self.missing = len(newer) > NEWER
