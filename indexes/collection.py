@@ -203,6 +203,7 @@ class Collection:
         self.catalog.close()
         self._maps = {}
         self._indexes.clear()
+        self._names = None
 
     @property
     def closed(self) -> bool:

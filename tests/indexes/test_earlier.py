@@ -21,7 +21,7 @@ from indexes.catalog import VERSION, Catalog
 from indexes.collection import Collection
 from indexes.manifest import FORMAT
 from tests import sounds
-from tests.indexes.runs import Counting
+from tests.indexes.runs import Counting, run
 
 ARCHIVE = Path(__file__).parent / "earlier" / "catalog-3.tar.gz"
 WAS = "/var/tmp/analogon-earlier"
@@ -86,8 +86,7 @@ def test_it_answers_as_it_did_and_is_indexed_further(earlier: Path, answers: dic
         folder = sounds.folder(tmp_path / "sounds", 3)
         (folder / "texts.csv").write_text("text,mood\nheavy rain,dark\nsun,bright\nsnow,bright\n")
         encoder = Counting("toy:12")
-        library.collection.adopt(encoder)
-        report = library.index(folder, text_column="text")
+        report = run(library.collection, folder, encoder=encoder, text_column="text")
         assert (report.new, report.duplicates, report.failures) == (4, 2, [])
         assert encoder.calls == 3 + 2 + 1  # the windows of three sounds, one of them in three; one text is new
         assert {source.ctime is None for source in library.collection.catalog.sources_under(WAS)} == {True}
