@@ -22,8 +22,7 @@ from indexes import build as module
 from indexes.build import Listener, Plan, build
 from indexes.catalog import Catalog
 from indexes.collection import Collection
-from indexes.names import NameVectors
-from indexes.words import words_of
+from indexes.words import file_name, key_of, texts_of, words_of
 from indexes.writer import Entry, writing
 
 module.COMMIT_VECTORS = 6
@@ -97,9 +96,9 @@ def found(path: Path) -> dict[str, str]:
 
 
 def names_fit(path: Path, *, whole: bool = False) -> bool:
-    """Whether the words of names are those of the sources, in the index as well, and a cache of vectors is whole.
+    """Whether the words of names are those of the sources, in the indexes as well, and their vectors are there.
 
-    ``whole``: a run has come to its end, so that the cache is there and of this very catalog.
+    ``whole``: a run has come to its end, so that every text has its vector.
     """
     if not (path / "manifest.json").exists():
         return not whole
@@ -110,11 +109,22 @@ def names_fit(path: Path, *, whole: bool = False) -> bool:
         ]
         called = {s.id: words_of(s.path, s.row, s.metadata) for s in sources if s is not None}
         expected = [(i, w.name, w.folder, "\n".join(w.captions)) for i, w in sorted(called.items())]
-        with catalog.transaction():
-            catalog._db.execute("INSERT INTO names (names, rank) VALUES ('integrity-check', 1)")  # raises where not
-        caches = [NameVectors.read(cache, 8) for cache in (path / "indexes").glob("*-names.npz")]
-        now = [cache is not None and cache.revision == catalog.names_revision() for cache in caches]
-        return catalog.names() == expected and None not in caches and (not whole or now == [True])
+        with catalog.transaction():  # each raises where the index is not that of what it was made of
+            catalog._db.execute("INSERT INTO names (names, rank) VALUES ('integrity-check', 1)")
+            catalog._db.execute("INSERT INTO parts (parts, rank) VALUES ('integrity-check', 1)")
+        files = sorted((s.id, *file_name(s.path)) for s in sources if s is not None and s.row is None)
+        letters = catalog.query("SELECT id, stem, suffix FROM called ORDER BY id") == files
+        texts = {(key_of(text), i, weight) for i, *words in expected for text, weight in texts_of(*words)}
+        said = catalog.query("SELECT t.key, s.source, s.weight FROM said s JOIN text t ON t.id = s.text")
+        meanings = sorted(said) == sorted(texts)
+        (last,) = catalog.query("SELECT ifnull(max(id), 0) FROM text")[0]
+        counted = [
+            (rows, (path / "indexes" / file).stat().st_size // (4 * 8))
+            for file, rows in catalog.query("SELECT file, rows FROM meant")
+        ]
+        there = all(rows <= have for rows, have in counted)
+        done = [rows >= last for rows, _ in counted] == [True]
+        return catalog.names() == expected and letters and meanings and there and (not whole or done)
 
 
 def main(folder: Path, path: Path, kills: int, seed: int) -> None:
