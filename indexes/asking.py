@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +27,14 @@ LEAST: Final = 1e-6
 MANY: Final = 2048  # names that any of the words stands in, up to which SQLite ranks them all
 RARE: Final = 1024  # names that a word stands in, up to which all are looked at where there are more with others
 WORDS: Final = 32  # words of a question that are asked for where they stand in more than MANY names: the rarest
-SAMPLED: Final = 384  # names that are looked at of those with a common word, and of those that rare ones find
+SAMPLED: Final = 256  # names that are looked at of those with a common word, and of those that rare ones find
 WINDOWS: Final = 8  # places all over the collection that they are taken from
 WIDTH: Final = 2048  # sources in a row of a place that are looked through for names with several common words
 EXAMINED: Final = 16384  # names with common words that a filter is asked about
 GROUPS: Final = 8  # groups of three letters of a question that are weighed
 PARTED: Final = 1024  # names with a group of letters that are compared with the question
 JOINED: Final = 3  # groups that SQLite intersects
+INTERSECTED: Final = 16384  # names with the rarest of these, up to which it does so for all names
 
 ID: Final = "<id>"
 
@@ -170,17 +172,26 @@ class _Common:
         return [i for (i,) in self.query(sql, (match, first, end, examined, *self.narrowing.parameters, limit))]
 
     def _places(self) -> Iterator[tuple[int, int]]:
-        for place in range(WINDOWS):
-            yield self.last * place // WINDOWS, self.last * (place + 1) // WINDOWS + (place == WINDOWS - 1)
+        return _places(self.last)
 
     def _estimate(self, word: str) -> float:
-        """How many names a word stands in, by how near those that were read lie to each other."""
-        limit, total = RARE // WINDOWS, 0.0
-        sql = "SELECT rowid FROM names WHERE names MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?"
-        for first, end in self._places():
-            ids = self.query(sql, (f'"{word}"', first, end, limit))
-            total += len(ids) if len(ids) < limit else limit * (end - first) / (ids[-1][0] - first + 1)
-        return total
+        """How many names a word stands in."""
+        return _estimate(self.query, "names", f'"{word}"', self.last, RARE)
+
+
+def _places(last: int) -> Iterator[tuple[int, int]]:
+    for place in range(WINDOWS):
+        yield last * place // WINDOWS, last * (place + 1) // WINDOWS + (place == WINDOWS - 1)
+
+
+def _estimate(query: Query, table: str, match: str, last: int, read: int) -> float:
+    """How many rows match, by how near those that are read lie to each other."""
+    limit, total = max(1, read // WINDOWS), 0.0
+    sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?"
+    for first, end in _places(last):
+        ids = query(sql, (match, first, end, limit))
+        total += len(ids) if len(ids) < limit else limit * (end - first) / (ids[-1][0] - first + 1)
+    return total
 
 
 def _scores(
@@ -267,6 +278,8 @@ def _tokens(
 def by_parts(query: Query, part: str, suffix: str | None, narrowing: Narrowing = ALL) -> ByParts:
     """The sources whose file's name, in the form of ``folded``, has the part in it; with a suffix, that one.
 
+    Where all groups of three letters of the part stand in very many names, those that begin with it are found, and some
+    of the others.
     A part of fewer than three characters finds nothing.
     """
     groups = list(dict.fromkeys(part[at : at + 3] for at in range(len(part) - 2)))
@@ -279,6 +292,9 @@ def by_parts(query: Query, part: str, suffix: str | None, narrowing: Narrowing =
         counts[group] = query(sql, (_quoted(group), PARTED + 1))[0][0]
         if not counts[group]:
             return ByParts([])
+    last = int(query("SELECT max(id) FROM source", ())[0][0] or 0)
+    if min(counts.values()) > PARTED:
+        counts = {group: _estimate(query, "parts", _quoted(group), last, PARTED // GROUPS) for group in asked}
     rarest = sorted(asked, key=lambda group: counts[group])[:JOINED]
     match = " AND ".join(map(_quoted, rarest))
     test = "AND instr(d.stem, ?) > 0" + (" AND d.suffix = ?" if suffix else "")
@@ -286,18 +302,24 @@ def by_parts(query: Query, part: str, suffix: str | None, narrowing: Narrowing =
     sql = (
         "SELECT f.id, 1.0 * length(?) / length(d.stem) FROM (SELECT rowid AS id FROM parts WHERE parts MATCH ? AND "
         "rowid >= ? AND rowid < ? LIMIT ?) f CROSS JOIN called d ON d.id = f.id "
-        f"WHERE {narrowing.of('f.id')} {test} ORDER BY 2 DESC, 1"
+        f"WHERE {narrowing.of('f.id')} {test} ORDER BY 2 DESC, 1 LIMIT ?"
     )
-    last = int(query("SELECT max(id) FROM source", ())[0][0] or 0)
-    whole = counts[rarest[0]] <= PARTED
+    whole = (counts[rarest[0]] <= INTERSECTED and len(rarest) == JOINED) or counts[rarest[0]] <= PARTED
     windows = [(0, last + 1)]
+    found: dict[int, float] = {}
     if not whole:
+        starts = (
+            "SELECT d.id, 1.0 * length(?) / length(d.stem) FROM called d WHERE d.stem >= ? AND d.stem < ? "
+            f"AND {narrowing.of('d.id')} {test} LIMIT ?"
+        )
+        found.update(
+            query(starts, (part, part, part + chr(sys.maxunicode), *narrowing.parameters, *values, PARTED // WINDOWS))
+        )
         firsts = (last * place // WINDOWS for place in range(WINDOWS))
         windows = [(first, first + max(WIDTH, last // WINDOWS if len(rarest) == 1 else 0)) for first in firsts]
-    found: dict[int, float] = {}
     for first, end in windows:
-        limit = PARTED + 1 if whole else PARTED // WINDOWS
-        found.update(query(sql, (part, match, first, end, limit, *narrowing.parameters, *values)))
+        limit = 4 * INTERSECTED if whole else PARTED // WINDOWS
+        found.update(query(sql, (part, match, first, end, limit, *narrowing.parameters, *values, PARTED)))
     return ByParts(sorted(found.items(), key=lambda one: (-one[1], one[0])), whole)
 
 

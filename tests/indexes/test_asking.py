@@ -121,6 +121,24 @@ def test_parts_of_names_are_those_of_plain_python(collection: Collection) -> Non
         assert collection.catalog.sources_with_part(part).found == []
 
 
+def test_parts_of_very_many_names_are_some_of_them_and_all_that_begin_so(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stems = {i: file_name(path)[0] for path, i in put_all(collection.catalog, recorders(400)).items()}
+    monkeypatch.setattr(asking, "PARTED", 32)
+    for part in ("zoom", "ste-", "-a1", "f8_0"):
+        expected = {i: len(part) / len(stem) for i, stem in stems.items() if part in stem}
+        monkeypatch.setattr(asking, "INTERSECTED", 4)
+        found = collection.catalog.sources_with_part(part)
+        assert len(found.found) > 0 and dict(found.found).items() <= expected.items()
+        first = {i for i, stem in stems.items() if stem.startswith(part)}
+        assert len(first & dict(found.found).keys()) >= min(4, len(first))
+    monkeypatch.setattr(asking, "INTERSECTED", 400)
+    part = next(iter(stems.values()))[:9]
+    found = collection.catalog.sources_with_part(part)
+    assert found.whole and set(dict(found.found)) == {i for i, stem in stems.items() if part in stem}
+
+
 def test_letters_follow_renames_and_removal(collection: Collection) -> None:
     ids = put_all(collection.catalog, ["/x/first_0042.wav", "/x/second_0042.wav"])
     with collection.catalog.transaction():
