@@ -341,8 +341,7 @@ class Asking:
             called = words_of(path, None, {"group": group})
             texts = [(text, 1.0) for text in (called.name, *called.captions) if text]
             texts += [(called.folder, 0.9)] if called.folder else []
-            rounded = [(toy(text, 8).astype(np.float16).astype(np.float32), weight) for text, weight in texts]
-            cosines[path] = max(float(row @ question) * weight for row, weight in rounded)
+            cosines[path] = max(float(toy(text, 8) @ question) * weight for text, weight in texts)
             if cosines[path] >= 0.4 or asked & {word for text, _ in texts for word in text.split()}:
                 found.add(content)
         of = {path: content for path, (content, _) in files.items()}
