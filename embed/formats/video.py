@@ -15,6 +15,7 @@ from embed.errors import MediaError
 from embed.formats import audio, integrity
 from embed.formats.files import check_kind, clock, decoder_reason, open_container, opened, size
 from embed.formats.layout import Layout, lay_out, locks
+from embed.formats.sound import open_sound
 from embed.media import Media, Span
 from embed.remarks import Remarks
 
@@ -112,7 +113,7 @@ def parts(media: Media, wanted: VideoInput, remarks: Remarks) -> Iterator[Media]
         sounds: Iterator[npt.NDArray[np.float32] | None] | None = None
         recording = None
         if wanted.rate and timeline.sound_begin is not None:
-            recording = audio.open_sound(media.but(span=None), stack.enter_context(opened(media)))
+            recording = open_sound(media.but(span=None), stack.enter_context(opened(media)))
             offset = timeline.begin - timeline.sound_begin
             bounds = [tuple(max(0, round((t + offset) * wanted.rate)) for t in (w.start, w.end)) for w in windows]
             sounds = _stretches(audio.resampled(recording, wanted.rate, 0, bounds[-1][1]), bounds)
