@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from embed.errors import MediaError
 from embed.formats.files import open_container, opened, size
-from embed.formats.layout import Link
 from embed.formats.mono import Mixer
 from embed.formats.sound import (
     BLOCK,
@@ -26,6 +25,7 @@ from embed.formats.sound import (
     sound_of,
     soundfile_facts,
 )
+from embed.formats.stretches import Link
 from embed.media import Media, Span, as_numpy
 from embed.remarks import Remarks
 

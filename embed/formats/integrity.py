@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from embed.formats.ends import end_of_au, end_of_caf, end_of_w64, placeholder
+from embed.formats.stretches import read_at
 from embed.media import KINDS, Modality
 
 __all__ = [
@@ -25,15 +27,11 @@ __all__ = [
     "VIDEOS",
     "Fault",
     "Parser",
-    "au_end",
-    "caf_end",
     "check",
     "id3_length",
     "kind_of",
     "modalities_in",
     "parser",
-    "placeholder",
-    "w64_end",
 ]
 
 PICTURES: Final = frozenset(kind for kind, modalities, _ in KINDS if modalities == ("image",))
@@ -240,15 +238,6 @@ def id3_length(head: bytes) -> int:
     return 10 + length + (10 if head[5] & 16 else 0)
 
 
-def placeholder(length: int) -> bool:
-    """Whether a chunk's length is what a writer to a pipe leaves, who cannot go back.
-
-    0 and 0xFFFFFFFF are ffmpeg's; just below or at 2^31 those of sox (0x7FFFF000) and arecord (0x80000000, less what is
-    no whole frame); just below 2^32 those of who subtracted the header.
-    """
-    return length == 0 or 0x7FFFF000 <= length <= 0x80000100 or 0xFFFFF000 <= length <= 0xFFFFFFFF
-
-
 def parser(kind: str) -> Parser:
     """What reads the header of a frame of "mp3" or "aac"."""
     return _mpeg_frame if kind == "mp3" else _adts_frame
@@ -269,7 +258,7 @@ def check(file: BinaryIO, kind: str | None) -> Fault | None:
             case "wma":
                 return _asf(file, size)
             case "au" | "caf" | "w64":
-                end = {"au": au_end(file, 0), "caf": caf_end(file, 0, size), "w64": w64_end(file, 0)}[kind]
+                end = {"au": end_of_au(file, 0), "caf": end_of_caf(file, 0, size), "w64": end_of_w64(file, 0)}[kind]
                 return Fault(cut=True) if end is not None and end > size else None
             case "ogg":
                 return _ogg(file)
@@ -293,7 +282,7 @@ def _chunks(file: BinaryIO, size: int) -> Fault | None:
         name, length = struct.unpack(order + "4sI", header)
         here = file.tell()
         if name == b"fmt " and length >= 16:
-            _, _, rate, _, frame, _ = struct.unpack(order + "HHIIHH", _at(file, here, 16))
+            _, _, rate, _, frame, _ = struct.unpack(order + "HHIIHH", read_at(file, here, 16))
         left = size - here
         if length > left and not (name in (b"data", b"LIST") and placeholder(length)):
             if name != b"data" or not rate or not frame:
@@ -304,45 +293,13 @@ def _chunks(file: BinaryIO, size: int) -> Fault | None:
     return None
 
 
-def _at(file: BinaryIO, offset: int, length: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
-
-
-def au_end(file: BinaryIO, start: int) -> int | None:
-    """Where a Sun AU file's header says that its samples end; None where it does not say."""
-    offset, length = struct.unpack(">II", _at(file, start + 4, 8))
-    return None if placeholder(length) else start + offset + length
-
-
-def caf_end(file: BinaryIO, start: int, size: int) -> int | None:
-    """Where the last chunk of a CAF file ends, behind ``size`` where it is cut short; None where no size is given."""
-    here, end = start + 8, None
-    while here + 12 <= size:
-        name, length = struct.unpack(">4sq", _at(file, here, 12))
-        if not all(32 <= byte < 127 for byte in name) or (end is not None and not 0 <= length <= size - here):
-            return end
-        if length < 0:
-            return None
-        here += 12 + length
-        if name == b"data" or end is not None:
-            end = here
-    return here if end is None and here > size else end
-
-
-def w64_end(file: BinaryIO, start: int) -> int | None:
-    """Where a Wave64 file's header says that it ends; None where it does not say."""
-    (length,) = struct.unpack("<Q", _at(file, start + 16, 8))
-    return start + length if 40 < length < 1 << 62 else None
-
-
 def _boxes(file: BinaryIO, size: int) -> Fault | None:
     """ISO base media (mp4, m4a, mov): a top-level box that is longer than the file."""
     here = 0
     while here + 8 <= size:
-        length, _ = struct.unpack(">I4s", _at(file, here, 8))
+        length, _ = struct.unpack(">I4s", read_at(file, here, 8))
         if length == 1:
-            (length,) = struct.unpack(">Q", _at(file, here + 8, 8))
+            (length,) = struct.unpack(">Q", read_at(file, here + 8, 8))
         if length == 0:  # to the end of the file
             return None
         if length < 8 or here + length > size:
@@ -358,7 +315,7 @@ def _matroska(file: BinaryIO, size: int) -> Fault | None:
 
 def _elements(file: BinaryIO, here: int, end: int, places: dict[int, dict[int, Any]]) -> Fault | None:
     while here < end:
-        head = _at(file, here, 12)
+        head = read_at(file, here, 12)
         name_width = 9 - head[0].bit_length()
         name = int.from_bytes(head[:name_width], "big")
         if name not in places:
@@ -383,7 +340,7 @@ def _asf(file: BinaryIO, size: int) -> Fault | None:
     """ASF (wma, wmv): a top-level object that is longer than the file."""
     here = 0
     while here + 24 <= size:
-        (length,) = struct.unpack("<Q", _at(file, here + 16, 8))
+        (length,) = struct.unpack("<Q", read_at(file, here + 16, 8))
         if length < 24:
             return None if here else Fault(cut=False)
         here += length
@@ -485,11 +442,11 @@ def _adts_frame(head: bytes) -> Frame | None:
 def _tags(file: BinaryIO, size: int) -> tuple[int, int]:
     """Where the frames of an MPEG audio file begin and end: ID3v2 before them, ID3v1 and APEv2 after them."""
     start, end = 0, size
-    while length := id3_length(_at(file, start, 10)):
+    while length := id3_length(read_at(file, start, 10)):
         start += length
-    if size - start >= 128 and _at(file, size - 128, 3) == b"TAG":
+    if size - start >= 128 and read_at(file, size - 128, 3) == b"TAG":
         end -= 128
-    if end - start >= 32 and (foot := _at(file, end - 32, 32))[:8] == b"APETAGEX":
+    if end - start >= 32 and (foot := read_at(file, end - 32, 32))[:8] == b"APETAGEX":
         length, _, flags = struct.unpack_from("<III", foot, 12)
         end -= length + (32 if flags >> 31 else 0)
     return start, end
@@ -499,7 +456,7 @@ def _frames(file: BinaryIO, size: int, kind: str) -> Fault | None:
     """MPEG audio and ADTS: every frame's header where the one before ends, and as many as a Xing header counts."""
     parse = parser(kind)
     start, end = _tags(file, size)
-    head = _at(file, start, 256)
+    head = read_at(file, start, 256)
     first = parse(head)
     if first is None:
         return None  # leading bytes that are no frame: the decoder will find its own way in
@@ -514,7 +471,7 @@ def _frames(file: BinaryIO, size: int, kind: str) -> Fault | None:
     for here, frame in _walk(file, start, end, parse):
         seconds = samples / first[2]
         if frame is None:
-            rest = _at(file, here, 4096)
+            rest = read_at(file, here, 4096)
             if not rest[: end - here].strip(b"\0"):
                 break
             return Fault(False, seconds, of)
@@ -532,10 +489,10 @@ def _walk(
 ) -> Iterator[tuple[int, Frame | None]]:
     """Each frame's offset and header, through a buffer; a header that does not parse ends it."""
     here = base = start
-    buffer = _at(file, start, CHUNK)
+    buffer = read_at(file, start, CHUNK)
     while here < end:
         if here + 8 > base + len(buffer):
-            base, buffer = here, _at(file, here, CHUNK)
+            base, buffer = here, read_at(file, here, CHUNK)
         frame = parse(buffer[here - base : here - base + 8])
         yield here, frame
         if frame is None:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from embed.errors import MediaError, one_line
 from embed.formats import integrity
 from embed.formats.files import check_kind, clock, decoder_reason, open_container
-from embed.formats.layout import Layout, Link, lay_out, locks
+from embed.formats.layout import lay_out, locks
 from embed.formats.mono import Mixer
+from embed.formats.stretches import Layout, Link
 from embed.media import Media
 from embed.remarks import Remarks
 

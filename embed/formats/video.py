@@ -14,8 +14,9 @@ import numpy.typing as npt
 from embed.errors import MediaError
 from embed.formats import audio, integrity
 from embed.formats.files import check_kind, clock, decoder_reason, open_container, opened, size
-from embed.formats.layout import Layout, lay_out, locks
+from embed.formats.layout import lay_out, locks
 from embed.formats.sound import open_sound
+from embed.formats.stretches import Layout
 from embed.media import Media, Span
 from embed.remarks import Remarks
 
