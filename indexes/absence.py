@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from embed.errors import escaped
+from indexes.catalog import Source
 
-__all__ = ["GONE", "Absence", "Kept", "Sight", "changed_at", "folded", "respelled"]
+__all__ = ["GONE", "Absence", "Kept", "Sight", "changed_at", "folded", "respelled", "stands"]
 
 
 CTIME_IS_OF_CHANGE: Final = os.name != "nt"  # on Windows ``st_ctime`` is when a file was made
@@ -186,6 +187,19 @@ class Sight:
 def changed_at(status: os.stat_result) -> int | None:
     """When anything of a file changed last, in nanoseconds; None where the system does not tell."""
     return status.st_ctime_ns if CTIME_IS_OF_CHANGE else None
+
+
+def stands(known: Source, status: os.stat_result) -> bool:
+    """Whether a file is as it was when its content was read, as far as its size and its times tell.
+
+    A tool may give another content the old size and mtime (a copy with its times kept, a tag editor); nobody sets
+    the ctime. It changes by a new name or new permissions too: then the file is only hashed. A catalog of an
+    earlier version has none.
+    """
+    if (known.size, known.mtime) != (status.st_size, status.st_mtime_ns):
+        return False
+    ctime = changed_at(status)
+    return known.ctime is None or ctime is None or known.ctime == ctime
 
 
 def respelled(old: str, new: str) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,22 +15,15 @@ from typing import Any, Final
 from embed import decode, tables
 from embed.errors import MachineError, MediaError, UsageError, spelled_out
 from embed.faults import machine_fault
-from embed.formats.files import modalities_within
-from embed.media import TABLE_SUFFIXES, Media, Modality, check_readable, content_hash, modalities_of
-from indexes.absence import GONE, Absence, Kept, Sight, changed_at, folded, respelled
+from embed.media import Media, Modality, check_readable, content_hash, modalities_of
+from indexes.absence import GONE, Absence, Kept, Sight, changed_at, folded, respelled, stands
 from indexes.catalog import Source
 from indexes.run import Matches, Run, SideTable
+from indexes.walk import files_under, is_table, modalities_of_named
 
-__all__ = ["Scan", "files_under", "foreign"]
+__all__ = ["Scan"]
 
 SCAN_BATCH: Final = 256
-# What a NAS, a system or a program keeps among one's files: thumbnails, what was thrown away, its own notes.
-FOREIGN: Final = frozenset(
-    {
-        "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "lost+found", "$recycle.bin", "recycler",
-        "system volume information", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini",
-    }
-)  # fmt: skip
 BY_NAME: Final[frozenset[Modality]] = frozenset({"audio", "image", "video"})  # texts have their words in them
 SCAN_AHEAD: Final = 64
 MANY: Final = 3  # more than one in so many gone is asked about
@@ -40,7 +32,6 @@ MANY: Final = 3  # more than one in so many gone is asked about
 @dataclass(frozen=True, slots=True)
 class _Found:
     path: str
-    root: str
     modalities: tuple[Modality, ...]
     seen: bool = True  # whether any encoder of the run takes it
 
@@ -151,7 +142,6 @@ class Scan:
                     continue
             elif is_folder:
                 self.dark[root] = Absence(root, "a folder without files now", doubtful=True)
-            base = _base(root)
             for path in files_under(root, self.run.fail, self._passed_over, self._postpone):
                 if is_folder and self.dark.get(root, GONE).doubtful:
                     del self.dark[root]
@@ -160,11 +150,13 @@ class Scan:
                 except UnicodeEncodeError:
                     self.run.fail(spelled_out(path), "its name is not UTF-8; rename it")
                     continue
-                holds = modalities_of(path) if path != root or _is_table(path) else self._named(path)
+                holds = modalities_of(path)
+                if path == root and not is_table(path):
+                    holds = modalities_of_named(path, self.run.fail, self._postpone)
                 kinds = tuple(m for m in holds if m in wanted)
                 seen = bool(kinds)
                 kinds = kinds or tuple(m for m in holds if m in by_name)[-1:]  # a video is a video
-                if _is_table(path):
+                if is_table(path):
                     if self.plan.text_column is not None:
                         self.tables.append(path)
                     elif path != root:
@@ -178,26 +170,10 @@ class Scan:
                     self._passed_over()
                 elif path not in self.seen:
                     self.seen.add(path)
-                    yield _Found(path, base, kinds, seen)
+                    yield _Found(path, kinds, seen)
 
     def _passed_over(self) -> None:
         self.report.ignored += 1
-
-    def _named(self, path: str) -> tuple[Modality, ...]:
-        """What a file holds that was named itself: what its first bytes say, where they and its suffix disagree."""
-        suggested = modalities_of(path)
-        try:
-            found = modalities_within(path)
-        except MediaError as error:
-            if (fault := machine_fault(error, path)) is not None:
-                self._postpone(fault)
-                return ()
-            if not suggested:
-                self.run.fail(path, error.reason)
-            return suggested
-        # A text with the suffix of a recording is no recording, and decoding says so.
-        astray = set(suggested).isdisjoint(found) and "text" not in (*found, *suggested)
-        return found if astray or not suggested else suggested
 
     def _scanned(self, found: Iterator[_Found]) -> Iterator[_Scanned | _Known]:
         """Hash and measure, in threads, the files that are not known as they stand; pass the others on at once."""
@@ -232,7 +208,7 @@ class Scan:
                     continue
                 known = self.catalog.source(one.path)
                 device = self.sight.device(os.path.dirname(one.path))
-                if known and self._stands(known, status):
+                if known and stands(known, status):
                     if known.ctime is not None and known.ctime == changed_at(status):
                         self.sight.saw(known.device, device)
                     if not self.plan.reread:
@@ -277,18 +253,6 @@ class Scan:
 
     def _postpone(self, fault: MachineError) -> None:
         self.enough |= self.run.postpone(fault)
-
-    def _stands(self, known: Source, status: os.stat_result) -> bool:
-        """Whether a file is as it was when its content was read, as far as its size and its times tell.
-
-        A tool may give another content the old size and mtime (a copy with its times kept, a tag editor); nobody sets
-        the ctime. It changes by a new name or new permissions too: then the file is only hashed. A catalog of an
-        earlier version has none.
-        """
-        if (known.size, known.mtime) != (status.st_size, status.st_mtime_ns):
-            return False
-        ctime = changed_at(status)
-        return known.ctime is None or ctime is None or known.ctime == ctime
 
     def _known(self, known: _Known) -> None:
         """A file stands as it did: only its metadata, or the modalities that are asked for, may be new."""
@@ -527,63 +491,6 @@ class Scan:
                 absence = self.sight.absence(path, None)
                 if os.path.isdir(path) or (absence is not None and (absence.gone or absence.doubtful)):
                     self.catalog.forget_failures(path)
-
-
-def _base(root: str) -> str:
-    return root if os.path.isdir(root) else os.path.dirname(root)
-
-
-def _is_table(path: str) -> bool:
-    return Path(path).suffix.lower() in TABLE_SUFFIXES and not os.path.isdir(path)
-
-
-def foreign(name: str) -> bool:
-    """Whether a folder or a file of that name is what a system or a store keeps for itself, or hidden.
-
-    >>> foreign("@eaDir"), foreign(".thumbnails"), foreign("._rain.wav"), foreign("rain")
-    (True, True, True, False)
-    """
-    return name.startswith(".") or name.casefold() in FOREIGN
-
-
-def files_under(
-    root: str,
-    fail: Callable[[str, str], None],
-    passed_over: Callable[[], None] = lambda: None,
-    postpone: Callable[[MachineError], None] | None = None,
-) -> Iterator[str]:
-    """Every file under a root, in order of name, but for those that are ``foreign`` and other collections' folders.
-
-    ``fail`` is told the path of what cannot be walked and why, and ``postpone`` of what the machine keeps from it;
-    ``passed_over`` is called for each folder of another program's that holds anything.
-    """
-    if not os.path.isdir(root):
-        yield root
-        return
-
-    def unreadable(error: OSError) -> None:
-        if postpone is not None and (fault := machine_fault(error, str(error.filename))) is not None:
-            postpone(fault)
-            return
-        fail(str(error.filename), f"the folder cannot be read: {error.strerror}")
-
-    for folder, folders, files in os.walk(root, onerror=unreadable):
-        for name in folders:
-            if name.casefold() in FOREIGN and _holds_anything(os.path.join(folder, name)):
-                passed_over()
-        folders[:] = sorted(name for name in folders if not foreign(name))
-        if "manifest.json" in files and "catalog.sqlite" in files:
-            folders.clear()
-            continue
-        for name in sorted(files):
-            if not foreign(name):
-                yield os.path.join(folder, name)
-
-
-def _holds_anything(folder: str) -> bool:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return next(entries, None) is not None
-    return False
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -20,7 +20,7 @@ from embed.media import Media, modalities_of
 from embed.pipeline import Encoded, encode_stream
 from embed.several import several
 from embed.space import Space
-from indexes.scan import files_under
+from indexes.walk import files_under
 
 __all__ = [
     "Comparison",

@@ -12,7 +12,7 @@ from embed.errors import UsageError
 from embed.listener import Listener
 from embed.media import modalities_of
 from embed.models import shared
-from indexes.scan import files_under
+from indexes.walk import files_under
 
 __all__ = ["DistilTable", "DistilledTable", "TaughtStudent", "TeachStudent"]
 

@@ -19,7 +19,7 @@ from analogon.settings import config
 from embed import hub
 from embed.errors import ModelNotFound
 from embed.media import Modality, modalities_of
-from indexes.scan import foreign
+from indexes.walk import foreign
 
 __all__ = [
     "DEADLINE",
