@@ -9,16 +9,13 @@ Everything on the way lies in a work folder, so that a run that was stopped goes
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,34 +24,29 @@ import numpy.typing as npt
 import torch
 
 from embed import decode
-from embed.encoder import AudioInput, Encoder, load, resolve
+from embed.encoder import Encoder, load, resolve
 from embed.encoders.conse import ConseEncoder
 from embed.encoders.static import StaticEncoder
-from embed.errors import AnalogonError, EncoderError, MediaError, UnsupportedModality, UsageError, one_line
+from embed.errors import AnalogonError, EncoderError, UnsupportedModality, UsageError
 from embed.listener import Listener
-from embed.logmag import LogMagnitudes
-from embed.media import Media, content_hash
+from embed.media import Media
 from embed.pipeline import Encoded, encode_stream
 from embed.several import several
 from embed.space import unit
 from embed.training.export import check_installed, export
-from embed.training.mixing import Mixer, Recordings, Samples, by_length, from_bytes, to_bytes
+from embed.training.gathering import MEL, Phase, gather, held_out, write_whole
+from embed.training.mixing import Mixer, Samples, by_length, from_bytes, to_bytes
 from embed.training.network import Batch, Shape, Student, as_tensor, fit
 from embed.training.output import new_folder, refuse_existing
 
-__all__ = ["Comparison", "Recipe", "Sounds", "Teacher", "compare", "gather", "held_out", "learn", "work_of"]
+__all__ = ["Comparison", "Recipe", "Teacher", "compare", "learn", "work_of"]
 
-MEL: Final = LogMagnitudes()
 FRAMES: Final = 192
 LENGTH: Final = MEL.samples(FRAMES)
 SHARD: Final = 250  # mixtures in one file
 BATCH: Final = 32
 RATE: Final = 2e-3
 AT_ONCE: Final = 10  # mixtures that the teacher is handed together
-LONGEST: Final = 600.0  # seconds of one file that are used
-SHORTEST: Final = 0.02
-SILENT: Final = 1e-4
-FEWEST: Final = 20  # files
 COMPARED: Final = 200  # files at most, and the seconds of each
 CLIP: Final = 10.0
 LEAST_PRIOR: Final = 1e-6
@@ -74,21 +66,6 @@ class Recipe:
         if min(self.mixtures, self.steps) < 1 or self.seed < 0:
             given = f"{self.mixtures}, {self.steps} and {self.seed}"
             raise UsageError(f"mixtures and steps are at least 1, and a seed at least 0; not {given}")
-
-
-class _Phase:
-    """A phase of which is known how far it is, also where an earlier run did the first part."""
-
-    def __init__(self, listener: Listener, name: str, total: int) -> None:
-        self.listener = listener
-        self.at = 0
-        listener.phase(name, total)
-
-    def reach(self, count: int) -> None:
-        """So many items are through, all in all. Raises ``Cancelled``."""
-        self.listener.advance(count - self.at)
-        self.at = count
-        self.listener.check()
 
 
 class Teacher:
@@ -162,95 +139,6 @@ def encoded(encoder: Encoder, media: Sequence[Media]) -> npt.NDArray[np.float32]
     rows = unit(sums)
     rows[~sums.any(axis=1)] = np.nan
     return rows
-
-
-@dataclass(frozen=True)
-class Sounds:
-    """The sounds of a folder: what can be mixed, and each one's path and hash of its content."""
-
-    recordings: Recordings
-    paths: list[str]
-    contents: list[str]
-
-
-def gather(paths: str | Iterable[str], work: Path, listener: Listener) -> Sounds:
-    """Decode sounds into ``work``, mono at 16 kHz, the first ten minutes of each; one that is there twice counts once.
-
-    What was gathered before is what counts. Raises ``UsageError`` where fewer than 20 can be used.
-    """
-    table, samples = work / "sounds.json", work / "sounds.i16"
-    if not table.is_file():
-        _decode(list(several(paths)), samples, table, listener)
-    rows = json.loads(table.read_text("utf-8"))
-    starts, lengths = (np.array([row[key] for row in rows], dtype=np.int64) for key in ("start", "length"))
-    recordings = Recordings(np.memmap(samples, np.int16, "r"), starts, lengths)
-    return Sounds(recordings, [row["path"] for row in rows], [row["content"] for row in rows])
-
-
-def _decode(paths: list[str], samples: Path, table: Path, listener: Listener) -> None:
-    rows: dict[str, dict[str, Any]] = {}
-    start = 0
-    phase = _Phase(listener, "sounds", len(paths))
-    with samples.open("wb") as out:
-        for number, path in enumerate(paths):
-            phase.reach(number)
-            media = Media.from_path(path, "audio")
-            try:
-                content = content_hash(media)
-                if content in rows:
-                    continue
-                found = _samples(media)
-            except MediaError as error:
-                listener.skipped(error.name, error.reason)
-                continue
-            except Exception as error:  # a decoder's own surprise is this file's trouble, not the run's
-                listener.skipped(path, f"cannot be decoded: {one_line(error, named=True)}")
-                continue
-            out.write((found / max(np.abs(found).max(), 1.0) * 32767.0).astype(np.int16).tobytes())
-            rows[content] = {"path": path, "content": content, "start": start, "length": len(found)}
-            start += len(found)
-        phase.reach(len(paths))
-    if len(rows) < FEWEST:
-        raise UsageError(
-            f"{len(rows)} different sounds can be used; a student needs at least {FEWEST}, better hundreds"
-        )
-    _write(table, json.dumps(list(rows.values())).encode())
-
-
-def _samples(media: Media) -> Samples:
-    # The second part is asked for as well: only then is it told that a file is damaged.
-    first, *_ = islice(decode.parts(media, audio=AudioInput(MEL.rate, LONGEST)), 2)
-    assert first.array is not None
-    if len(first.array) < SHORTEST * MEL.rate:
-        raise MediaError(media.name, f"is shorter than {SHORTEST:g} s")
-    if np.abs(first.array).max() < SILENT:
-        raise MediaError(media.name, "is silent")
-    return first.array
-
-
-def held_out(sounds: Sounds) -> npt.NDArray[np.bool_]:
-    """Which sounds to compare on: a tenth, at least five, by a hash of their content.
-
-    Sounds of one folder whose names differ only in digits are taken for takes of one source and stay together, unless
-    they make up a twentieth of all: names such as ``0001.wav`` say nothing.
-    """
-    groups: dict[str, list[int]] = {}
-    for number, path in enumerate(sounds.paths):
-        stem = re.sub(r"[\d\W_]+", "", Path(path).stem).lower()
-        groups.setdefault(f"{Path(path).parent}/{stem}" if stem else path, []).append(number)
-    most = max(2, len(sounds.paths) // 20)
-    takes = [group for group in groups.values() if len(group) <= most]
-    takes += [[number] for group in groups.values() if len(group) > most for number in group]
-    chosen = np.zeros(len(sounds.paths), dtype=bool)
-    for group in sorted(takes, key=lambda group: min(_shuffled(sounds.contents[number]) for number in group)):
-        if chosen.sum() >= max(5, len(chosen) / 10):
-            break
-        chosen[group] = True
-    return chosen
-
-
-def _shuffled(content: str) -> bytes:
-    return hashlib.blake2b(content.encode(), digest_size=8).digest()
 
 
 @dataclass(frozen=True)
@@ -369,13 +257,7 @@ def _begin(work: Path, arguments: dict[str, Any]) -> None:
             )
         return
     work.mkdir(parents=True, exist_ok=True)
-    _write(file, json.dumps(wanted).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_whole(file, json.dumps(wanted).encode())
 
 
 def _foretell(teacher: Teacher, mixer: Mixer, recipe: Recipe, work: Path) -> tuple[float, float]:
@@ -413,7 +295,7 @@ def _minutes(seconds: float) -> str:
 def _mix(teacher: Teacher, mixer: Mixer, recipe: Recipe, work: Path, listener: Listener) -> list[npt.NDArray[np.void]]:
     """Mixtures and what the teacher says of them, memory-mapped: ``mels`` uint8 and ``told`` float32 in each row."""
     kind = np.dtype([("mels", np.uint8, (FRAMES, MEL.bins)), ("told", np.float32, (teacher.size,))])
-    phase = _Phase(listener, "mixtures", recipe.mixtures)
+    phase = Phase(listener, "mixtures", recipe.mixtures)
     shards = []
     for number in range(-(-recipe.mixtures // SHARD)):
         path = work / f"mixtures-{number:05}.npy"
@@ -472,7 +354,7 @@ def _teach(
         mels = as_tensor(from_bytes(np.stack([row["mels"] for row in rows])))
         return Batch(mels, **{teacher.head: as_tensor(np.stack([row["told"] for row in rows])[:, None])})
 
-    phase = _Phase(listener, "teaching", recipe.steps)
+    phase = Phase(listener, "teaching", recipe.steps)
     return fit(
         student,
         draw,

@@ -23,9 +23,10 @@ from embed.listener import Listener
 from embed.space import Space
 from embed.training import network
 from embed.training import student as training
+from embed.training.gathering import Sounds, gather, held_out
 from embed.training.mixing import Recordings
 from embed.training.network import Shape
-from embed.training.student import Comparison, Recipe, Sounds, Teacher, compare, gather, held_out, learn
+from embed.training.student import Comparison, Recipe, Teacher, compare, learn
 from tests.command_line import exit_code
 from tests.embed.encoders import tiny_conse
 
