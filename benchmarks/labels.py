@@ -26,6 +26,7 @@ import numpy.typing as npt
 import analogon
 from analogon import phrases
 from analogon.labels import probe, tag
+from analogon.labels.known import known_labels
 from analogon.search import contents
 from analogon.vectors.measure import bootstrap, wilson
 from embed import Media, encode
@@ -112,7 +113,7 @@ def _stamps(data: Path, folder: Path, encoder: str | dict[str, Any]) -> Data:
         table = data / "stamps" / "stamps.csv"
         library.index(data / "stamps", encoders=[encoder], only=["image"], metadata=table, key="image")
         there = contents.read(library, library.collection.spaces[0], "image")
-        labels = probe.known_labels(there.items, "category").labels
+        labels = known_labels(there.items, "category").labels
         names = sorted({str(label) for label in labels.values()})
         truth = np.array([names.index(str(label)) for label in labels.values()])
         loaded = library.collection.encoder(library.collection.spaces[0])
