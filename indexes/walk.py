@@ -93,4 +93,5 @@ def modalities_of_named(
 
 
 def is_table(path: str) -> bool:
+    """Whether a path is a table's by its suffix."""
     return Path(path).suffix.lower() in TABLE_SUFFIXES and not os.path.isdir(path)

@@ -101,6 +101,7 @@ class _Unfailing:
 
 
 def soundfile_facts(file: BinaryIO) -> dict[str, Any]:
+    """Duration (s), sample rate (Hz) and channels by libsndfile; empty where it cannot read the file."""
     import soundfile
 
     try:
@@ -113,6 +114,7 @@ def soundfile_facts(file: BinaryIO) -> dict[str, Any]:
 
 
 def laid_out(media: Media, file: BinaryIO) -> Layout:
+    """The recordings in a file. Raises ``MediaError`` where it is of a kind that holds none."""
     laid = lay_out(file)
     check_kind(media, laid.kind, "a recording")
     return laid

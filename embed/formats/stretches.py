@@ -69,9 +69,11 @@ class _View(io.RawIOBase):
 
 
 def view(file: BinaryIO, start: int, end: int, before: bytes = b"") -> BinaryIO:
+    """The bytes from ``start`` to ``end`` as a file of its own, behind those of ``before``."""
     return cast(BinaryIO, io.BufferedReader(_View(file, start, end, before), 1 << 16))
 
 
 def read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    """The bytes at an offset, fewer where the file ends."""
     file.seek(offset)
     return file.read(length)

@@ -91,4 +91,5 @@ def notes_of_rest(file: BinaryIO, end: int, size: int) -> list[str]:
 
 
 def passed_over(count: int) -> str:
+    """What to say of so many bytes."""
     return f"{count:,} bytes behind its end were passed over"
