@@ -845,7 +845,7 @@ class Catalog:
         found += [
             Failure(path, error, None if row == NO_ROW else row, parts > 0)
             for path, row, error, parts in self.query(
-                "SELECT s.path, s.row, d.error, max(d.parts) FROM done d JOIN source s ON s.content = d.content "
+                "SELECT s.path, s.row, d.error, max(d.parts) FROM done d CROSS JOIN source s ON s.content = d.content "
                 "WHERE d.error IS NOT NULL GROUP BY s.path, s.row, d.error"
             )
         ]

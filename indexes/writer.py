@@ -223,9 +223,10 @@ class Writer:
     def compact(self, above: float = COMPACT_ABOVE) -> None:
         """Write vector files anew whose share of dead rows is larger than ``above``."""
         for store in self.catalog.stores():
-            live = self.catalog.live_rows(store.space, store.modality)
-            if store.rows == len(live) or store.rows - len(live) <= above * store.rows:
+            count = self.catalog.count_rows(store.space, store.modality)
+            if store.rows == count or store.rows - count <= above * store.rows:
                 continue
+            live = self.catalog.live_rows(store.space, store.modality)
             space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
             old = self.collection.vectors(space, store.modality)
             new = self._new_store(space, store.modality, _generation(store.file) + 1)

@@ -21,7 +21,7 @@ from indexes.words import file_name, folded, texts_of, words_of
 from indexes.writer import writing
 from tests import sounds
 from tests.indexes.runs import run
-from tests.indexes.test_cost import Steps
+from tests.indexes.test_cost import EVERY, Steps
 from tests.indexes.test_names import NAMES, TOY, Side, put
 
 TABLES = ("source", "content", "item")
@@ -352,3 +352,19 @@ def test_what_is_kept_is_what_would_be_counted(collection: Collection, tmp_path:
         writer.remove_space(collection.spaces[0].space)
     check()
     assert collection.catalog.unseen() == {kind[7:]: n for kind, n in counted(collection).items() if "unseen" in kind}
+
+
+def test_what_is_kept_is_read_in_as_many_steps_whatever_the_size(tmp_path: Path) -> None:
+    taken = []
+    for count in (200, 3200):
+        with Collection.create(tmp_path / str(count)) as collection:
+            catalog = collection.catalog
+            put_all(catalog, [f"/x/{n}.wav" for n in range(count)])
+            with catalog.transaction():
+                catalog.put_done(1, "a space", "audio", 0, "damaged")
+            steps = Steps(collection)
+            assert catalog.counts() == dict.fromkeys(TABLES, count) and catalog.kinds() == {"audio"}
+            assert catalog.unseen() == {"audio": count} and catalog.count_rows("a space", "audio") == 0
+            assert [failure.path for failure in catalog.failures()] == ["/x/0.wav"] and catalog.fields() == set()
+            taken.append((steps.steps, steps.statements))
+    assert abs(taken[1][0] - taken[0][0]) <= EVERY and taken[1][1] == taken[0][1]
