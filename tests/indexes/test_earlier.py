@@ -20,6 +20,7 @@ from embed.errors import CollectionError
 from indexes.catalog import VERSION, Catalog
 from indexes.collection import Collection
 from indexes.manifest import FORMAT
+from indexes.words import key_of, texts_of
 from tests import sounds
 from tests.indexes.runs import Counting, run
 
@@ -64,6 +65,18 @@ def same(told: dict[str, Any], before: dict[str, Any]) -> None:
         assert [hit[3:] for hit in now] == [hit[3:] for hit in then]
 
 
+def lettered(collection: Collection) -> None:
+    """Each file is found by what it is called, in capitals and by a part, and its name means what it says."""
+    catalog = collection.catalog
+    for source in (one for one in catalog.sources_under(WAS) if one.row is None):
+        name = Path(source.path).name
+        assert source.id in catalog.sources_called(name.upper(), limit=99)
+        assert source.id in dict(catalog.sources_with_part(name[:-5]).found) or len(name) < 8
+    said = catalog.query("SELECT s.source, t.key FROM said s JOIN text t ON t.id = s.text ORDER BY 1, 2")
+    expected = [(i, key_of(text)) for i, *words in catalog.names() for text, _ in texts_of(*words)]
+    assert said == sorted(expected) and len(said) > 11
+
+
 def version(collection: Path) -> int:
     database = sqlite3.connect(collection / "catalog.sqlite")
     try:
@@ -81,6 +94,7 @@ def test_it_answers_as_it_did_and_is_indexed_further(earlier: Path, answers: dic
         with analogon.open(earlier) as library:
             same(asked(library, answers["queries"]), answers)
             assert library.collection.catalog.query("PRAGMA integrity_check") == [("ok",)]
+            lettered(library.collection)
     assert version(earlier) == VERSION
     with analogon.open(earlier) as library:
         folder = sounds.folder(tmp_path / "sounds", 3)
@@ -109,6 +123,7 @@ def test_where_it_cannot_be_written_it_answers_and_stays_as_it_is(
         same(asked(library, answers["queries"]), answers)
         known = library.collection.catalog.sources_under(WAS)
         assert len(known) == 11 and {(source.ctime, source.device) for source in known} == {(None, None)}
+        lettered(library.collection)
     assert {path: path.read_bytes() for path in earlier.rglob("*") if path.is_file()} == before
 
 
