@@ -70,7 +70,7 @@ def rows(n: int, first: int, end: int, root: str) -> Iterator[Row]:
         vectors = unit(centres[np.arange(count) % len(centres)] + 0.7 * random.normal(size=(count, DIM)))
         for i, vector in enumerate(vectors.astype(np.float32), start):
             path = f"{root}/{word(i // 500)}/{name_of(i, n)}"
-            fields = {"mood": ("calm", "dark", "bright")[i % 3], "take": i, "chosen": int(i % 1000 == 7)}
+            fields = {"mood": ("calm", "dark", "bright")[i % 3], "take": i, "chosen": int(i % 1000 == 10)}
             place = Place(path, None, fields, 1000 + i, 1)
             facts = {"duration": 1.0 + i % 60, "sample_rate": 48000}
             yield Row(Media("audio", path=path), (place,), f"{i:032x}", facts, vector)
