@@ -46,6 +46,7 @@ class _Draft:
 
     style: Segment
     text: str
+    whole: bool = False  # words of their own, whatever stands right beside them
     marks: list[Mark] = field(default_factory=list)
 
 
@@ -121,9 +122,12 @@ class _Walk:
             case tree.Mark():
                 yield Mark(part.name)
             case tree.Sub():
-                yield _Draft(style, part.alias)
+                if part.text and not part.alias:
+                    self.remarks.append("what is substituted by nothing is not spoken")
+                yield _Draft(style, part.alias, whole=True)
             case tree.SayAs():
-                yield _Draft(style, self.spoken_form(part, style))
+                words = self.spoken_form(part, style)
+                yield _Draft(style, words, whole=words != part.text)
             case tree.Phoneme():
                 if part.text:
                     yield _Draft(replace(style, phoneme=part.ph), part.text)
@@ -211,6 +215,7 @@ class _Composer:
         self.asked = False
         self.structure = 0.0
         self.blank = False
+        self.whole = False
 
     def add(self, piece: _Draft | _Rest | Mark) -> None:
         match piece:
@@ -233,6 +238,8 @@ class _Composer:
         self.blank |= draft.text[0] == " "
         last = None if self.last is None else self.done[self.last]
         assert last is None or isinstance(last, _Draft)
+        self.blank |= (draft.whole or self.whole) and last is not None and last.text[-1].isalnum() and text[0].isalnum()
+        self.whole = draft.whole
         between = [] if self.last is None else self.done[self.last + 1 :]
         apart = bool(self.structure) or any(isinstance(item, Silence) for item in between)
         if last is not None and not apart:

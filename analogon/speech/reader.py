@@ -173,6 +173,25 @@ SYNONYMS: Final = frozenset(
     | {("interpret-as", "say-as")}
 )
 READ_THROUGH: Final = frozenset({"token", "w", "lookup"})
+INLINE: Final = frozenset(
+    {"a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "ins", "kbd", "lookup", "small"}
+) | {*("span", "strong", "sub", "sup", "tt", "u", "var", "wbr")}
+"""What may stand inside a word, of what is read through: any other element parts the words around it."""
+OWN_ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
+    "break": frozenset({"time", "strength"}),
+    "mark": frozenset({"name"}),
+    "say-as": frozenset({"interpret-as", "format", "detail"}),
+    "sub": frozenset({"alias"}),
+    "phoneme": frozenset({"ph", "alphabet", "type"}),
+    "emphasis": frozenset({"level"}),
+    "prosody": frozenset({"rate", "pitch", "volume", "contour", "range", "duration"}),
+    "voice": frozenset({"name", "languages", "xml:lang", "gender", "age", "variant"})
+    | {*("required", "ordering", "onvoicefailure", "onlangfailure")},
+    "lang": frozenset({"xml:lang", "onlangfailure"}),
+    "p": frozenset({"xml:lang", "onlangfailure"}),
+    "s": frozenset({"xml:lang", "onlangfailure"}),
+}
+"""Attributes that SSML gives to elements which change how something is said."""
 UNSPOKEN: Final = frozenset({"meta", "metadata", "desc", "lexicon"})
 TEXT_ONLY: Final = frozenset({"say-as", "sub", "phoneme"})
 EMPTY: Final = frozenset({"break", "mark"})
@@ -180,12 +199,14 @@ EMPTY: Final = frozenset({"break", "mark"})
 
 @dataclass(slots=True)
 class _Open:
-    """An element that has begun: what it is read as ("" for nothing), where, as it was written, its parts so far."""
+    """An element that has begun: what it is read as ("" for nothing), where, as it was written, whether it parts words,
+    its parts so far."""
 
     tag: str
     attributes: Mapping[str, str]
     line: int
     name: str
+    apart: bool = False
     parts: list[Node] = field(default_factory=list)
 
 
@@ -203,10 +224,13 @@ class _Reader:
         self.azure = False
         self.stack: list[_Open] = []
         self.text: list[str] = []
+        self.apart = False
+        self.last = ""
         self.unspoken = 0
         self.elements = 0
         self.silence = 0.0
         self.foreign: dict[str, None] = {}
+        self.not_done: dict[str, None] = {}
         self.values: dict[str, None] = {}
         self.told: dict[str, None] = {}
         self.document: Document | None = None
@@ -288,6 +312,7 @@ class _Reader:
             raise self.refuse(f"begins with {there}, not with {wanted}")
         if self.unspoken or (known and tag in UNSPOKEN):
             self.unspoken += 1
+            self.apart = True
             if known and tag == "lexicon":
                 self.told["the lexicon is not fetched"] = None
             return
@@ -298,8 +323,11 @@ class _Reader:
             inner = f"<{shortened(tag or qualified)}>"
             raise self.unclosed(f"<{self.stack[-1].tag}> is empty, but {inner} stands in it")
         attributes = self.attributes(tag, given)
-        tag = self.placed(tag, attributes)
-        self.stack.append(_Open(tag, attributes, self.parser.CurrentLineNumber, qualified))
+        read_as = self.placed(tag, attributes)
+        apart = read_as not in BUILDERS or (read_as == "lang" != tag)
+        apart = apart and bool(self.stack) and qualified.lower() not in INLINE
+        self.apart |= apart
+        self.stack.append(_Open(read_as, attributes, self.parser.CurrentLineNumber, qualified, apart))
 
     def placed(self, tag: str, attributes: Mapping[str, str]) -> str:
         """An element's name where it may stand as that; else that of what it is read as."""
@@ -327,17 +355,23 @@ class _Reader:
             name = key if self.strict else key.lower()
             if tag and (":" not in name or name == "xml:lang"):
                 found.setdefault(name, SPACE.sub(" ", value))
-        if self.strict or not tag:
-            return found
+        read: set[str] = set()
         for name, other in (("xml:lang", "lang"), ("languages", "language"), ("interpret-as", "type")):
-            if other in found and name not in found and (name, tag) in SYNONYMS:
+            if not self.strict and other in found and name not in found and (name, tag) in SYNONYMS:
                 self.told[f"{tag} {other} is read as {name}"] = None
                 found[name] = found[other]
+                read.add(other)
+        if tag in OWN_ATTRIBUTES:
+            for name in (key if self.strict else key.lower() for key in given):
+                if name not in OWN_ATTRIBUTES[tag] | read and not re.match("xml(?!:lang$)|id$|class$", name):
+                    self.not_done[f"{tag} {shortened(name)}"] = None
+        if self.strict or not tag:
+            return found
         if tag == "voice" and found.get("name", "").endswith("Neural"):
             self.azure = True
         for name, value in list(found.items()):
             meant = read_value(tag, name, value, self.azure)
-            if meant != value.strip(" "):
+            if meant is None or meant.strip(" ") != value.strip(" "):
                 self.values[f"{tag} {name} {shown(value)} is read as {shown(meant) if meant else 'no change'}"] = None
                 if meant is None:
                     del found[name]
@@ -352,11 +386,12 @@ class _Reader:
             self.unspoken -= 1
             return
         one = self.stack.pop()
+        self.apart |= one.apart
         if not self.stack:
             if self.foreign:
-                names = list(self.foreign)
-                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-                self.told[f"not SSML, only the content is spoken: {', '.join(names[:5])}{more}"] = None
+                self.told[f"not SSML, only the content is spoken: {_first(self.foreign)}"] = None
+            if self.not_done:
+                self.told[f"attributes that are not SSML's there, and not done: {_first(self.not_done)}"] = None
             values = list(self.values)
             if len(values) > MOST_TOLD:
                 values[MOST_TOLD:] = [f"{len(values) - MOST_TOLD} more values are read as they are meant"]
@@ -387,7 +422,16 @@ class _Reader:
             if text.strip(" "):
                 raise self.unclosed(f"<{self.stack[-1].tag}> is empty, but text stands in it")
             return
+        if self.apart and self.last.isalnum() and text[0].isalnum():
+            text = f" {text}"
+        self.apart, self.last = False, text[-1]
         _append(self.stack[-1].parts, text)
+
+
+def _first(names: Iterable[str]) -> str:
+    """The first five of many names."""
+    listed = list(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
 
 
 def _append(parts: list[Node], part: Node) -> None:

@@ -46,6 +46,8 @@ LETTERS: Final = dict(
 )
 WHOLE: Final = r"(?:0|[1-9]\d{0,2}(?:,\d{3}){1,5}|[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f]\d{3}){1,5}|[1-9]\d{0,17})"
 """A whole number in English: with commas, or with blanks, before each three digits, or with neither."""
+OF_NUMBERS: Final = frozenset({"cardinal", "ordinal", "digits", "telephone", "fraction"})
+"""Kinds of numbers, which "number" may have as its format."""
 SIGNS: Final[Mapping[str, str]] = {
     ".": "dot",
     ",": "comma",
@@ -81,6 +83,10 @@ def expand(text: str, kind: str, form: str | None = None, language: str | None =
     kind, _, inner = kind.strip().lower().partition(":")  # "date:mdy", as SSML's first drafts have it
     form = (form or inner).strip().lower()
     english = language is not None and primary(language) == "en"
+    if kind == "number" and form:  # "number:ordinal", as SSML's first drafts have it
+        if form not in OF_NUMBERS:
+            return None
+        kind, form = form, ""
     match kind:
         case "characters" | "spell-out" | "verbatim" | "letters" | "spell":
             return _characters(text) if english else _apart(text)
@@ -185,7 +191,7 @@ def _apart(text: str) -> str | None:
 
 def _characters(text: str) -> str | None:
     names = []
-    for one in text:
+    for one in unicodedata.normalize("NFC", text):
         if one.isspace():
             continue
         lower = one.lower()
@@ -250,6 +256,8 @@ def _time(text: str, form: str) -> str | None:
     )
     if not found:
         return None
+    if form[:1] not in ("", "h", "1", "2"):
+        return None  # "ms": what stands first is no hour
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
     if hour > 24 or minute > 59 or second > 59 or (hour == 24 and (minute or second)):
         return None

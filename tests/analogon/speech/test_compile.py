@@ -108,6 +108,27 @@ def test_kinds_of_text_are_said_in_english_words(inner: str, said: str) -> None:
     assert texts(inner, "en") == [said]
 
 
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        ('<say-as interpret-as="cardinal">5</say-as>km', "five km"),
+        ('a<sub alias="World Wide Web">WWW</sub>b', "a World Wide Web b"),
+        ('<say-as interpret-as="characters">A</say-as><say-as interpret-as="digits">12</say-as>', "ay one two"),
+        ('(<say-as interpret-as="cardinal">5</say-as>).', "five)."),
+        ('<say-as interpret-as="currency">$5</say-as>m', "$5m"),  # as it stands, with what stands beside it
+    ],
+)
+def test_words_for_what_was_written_do_not_grow_into_their_neighbours(inner: str, said: str) -> None:
+    (segment,) = to_script(parse(f'<speak xml:lang="en">{inner}</speak>')).segments
+    assert segment.text == said
+
+
+def test_what_is_substituted_by_nothing_is_told() -> None:
+    script = to_script(parse('<speak>a <sub alias=" ">b</sub></speak>'))
+    assert [segment.text for segment in script.segments] == ["a"]
+    assert script.remarks == ("what is substituted by nothing is not spoken",)
+
+
 def test_what_is_not_done_is_said_once() -> None:
     inner = (
         '<say-as interpret-as="currency">$5</say-as> <say-as interpret-as="currency">$6</say-as> '

@@ -86,6 +86,38 @@ def test_what_is_no_ssml_is_said_once_and_its_content_counts() -> None:
     assert many.remarks == ("not SSML, only the content is spoken: x0, x1, x2, x3, x4 and 95 more",)
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("one<pause/>two", "one two"),  # an element of no content parts words as well
+        ("<x>one</x><x>two</x>", "one two"),
+        ("<token>one</token><w>two</w>", "one two"),
+        ("<media><speak>one</speak></media><media><speak>two.</speak></media>three", "one two.three"),
+        ("<s>one<p>two</p></s>", "one two"),
+        ("one<metadata>x</metadata>two", "one two"),
+        ("a<x>.</x>", "a."),
+        ("<x>one</x>, <x>two</x>.", "one, two."),
+        ("un<b>believ</b>able", "unbelievable"),
+        ("1<lookup ref='x'>2</lookup>", "12"),
+    ],
+)
+def test_elements_that_are_read_through_part_words(source: str, said: str) -> None:
+    (part,) = parse(f"<speak>{source}</speak>").parts
+    assert (part.parts if isinstance(part, Sentence) else (part,)) == (said,)
+
+
+def test_attributes_that_are_not_ssmls_are_told_once() -> None:
+    source = """<speak version="1.1" onlangfailure="x"><prosody rate="slow" amazon:max-duration="2s">a</prosody>
+        <prosody amazon:max-duration="3s">a</prosody><voice effect="eq_car" name="b" xml:id="c">a</voice>
+        <say-as interpret-as="cardinal" xml:lang="es">1</say-as><p lang="de" class="d">e</p></speak>"""
+    assert parse(source).remarks == (
+        "p lang is read as xml:lang",
+        "attributes that are not SSML's there, and not done: prosody amazon:max-duration, voice effect, "
+        "say-as xml:lang",
+    )
+    assert parse("<speak><say-as interpret-as=' date ' format=' mdy '>1/2</say-as></speak>").remarks == ()
+
+
 def test_the_namespace_is_ssmls_or_none() -> None:
     prefixed = '<a:speak xmlns:a="http://www.w3.org/2001/10/synthesis"><a:break/>b<c:break xmlns:c="urn:c"/></a:speak>'
     assert parse(prefixed).parts == (Break(), "b")

@@ -42,6 +42,11 @@ from tests.analogon.speech.measures import Hums
         ("time", "hms12", "14:30", "two thirty p m"),
         ("time", "hms12", "0:30", "twelve thirty a m"),
         ("time", "hms12", "2:30 p.m.", "two thirty p m"),
+        ("time", "h:m", "2:30 p.m.", "two thirty p m"),
+        ("number", "ordinal", "3", "third"),
+        ("number:digits", None, "123", "one two three"),
+        ("number", "telephone", "555 12", "five five five, one two"),
+        ("number", "cardinal", "12", "twelve"),
         ("time", "hms24", "24:00", "twenty-four hundred"),
     ],
 )
@@ -74,6 +79,11 @@ def test_what_english_says(kind: str, form: str | None, text: str, said: str | N
         ("time", "hms12", "24:01"),
         ("time", None, "2:30m"),
         ("time", None, "1'21\""),
+        ("time", "ms", "02:30"),  # minutes and seconds
+        ("time", "ms", "2:30"),
+        ("number", "roman", "12"),
+        ("number:date", None, "12"),
+        ("characters", None, "e\u0301"),  # as "é", of which it is another spelling
         ("currency", None, "$5"),
         ("unit", None, "5 km"),
         ("expletive", None, "word"),
