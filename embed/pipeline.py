@@ -226,13 +226,19 @@ def _tried(encoder: Encoder, parts: list[Media]) -> Sequence[npt.NDArray[np.floa
         raise
     except Exception as error:
         return [error] * len(parts)
+    except (SystemExit, GeneratorExit) as error:  # a program's end that is not for an encoder to decide
+        return [RuntimeError(f"{type(error).__name__} {error}".strip())] * len(parts)
+    if rows.size and rows.dtype.kind not in "fiub":
+        raise EncoderError(f"{model} gave {rows.dtype} for {parts[0].modality}; vectors are of numbers")
     if rows.shape != (len(parts), encoder.space.dim):
         raise EncoderError(
             f"{model} gave an array of shape {rows.shape} for {len(parts)} "
             f"{parts[0].modality} inputs; its space wants {(len(parts), encoder.space.dim)}"
         )
     results: list[npt.NDArray[np.float32] | Exception] = []
-    for part, raw, row in zip(parts, rows, unit(rows), strict=True):
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told below
+        units = unit(rows)
+    for part, raw, row in zip(parts, rows, units, strict=True):
         if not np.isfinite(raw).all():
             results.append(_NotFinite("it gives vectors that are not finite"))
         elif not row.any():

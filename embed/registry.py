@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from embed.errors import AnalogonError
+from embed.errors import AnalogonError, one_line
+from embed.faults import machine_fault
 
 __all__ = ["Registry"]
 
@@ -42,7 +43,16 @@ class Registry:
         """The module of a family."""
         if family not in self.families():
             raise self.unknown(f"there is no {self.noun} family {family!r}; there are: {', '.join(self.families())}")
-        return importlib.import_module(f"{self.package}.{family}")
+        try:
+            return importlib.import_module(f"{self.package}.{family}")
+        except AnalogonError:
+            raise
+        except Exception as error:
+            raise self.failed(f"{family} cannot be imported", error) from error
+
+    def failed(self, what: str, error: Exception) -> Exception:
+        """What to raise where a family's own code failed: the machine's fault as it is, else the family's by name."""
+        return error if machine_fault(error, what) is not None else self.wrong(f"{what}: {one_line(error, named=True)}")
 
     def settings(self, family: str) -> Mapping[str, inspect.Parameter]:
         """What a family's ``load`` takes, by name."""
@@ -73,7 +83,12 @@ class Registry:
         if lacks:
             example = f"{family}:MODEL" if lacks == ["model"] else f"a TOML file with {', '.join(lacks)}"
             raise self.wrong(f"{family} needs {' and '.join(lacks)}: name it as {example}")
-        return module.load(**settings)
+        try:
+            return module.load(**settings)
+        except AnalogonError:
+            raise
+        except Exception as error:
+            raise self.failed(f"{family} cannot be loaded", error) from error
 
     def _search_path(self) -> list[str]:
         package = importlib.import_module(self.package)

@@ -43,6 +43,7 @@ from embed.errors import (
     EncoderError,
     MediaError,
     SpaceMismatch,
+    printable,
 )
 from embed.media import Media, Modality
 from embed.models import shared
@@ -218,8 +219,8 @@ class Collection:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
+        """The folder's name, as messages have it: in one line, without what would command a terminal."""
+        return printable(self.path.name)
 
     # -- one moment ----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from analogon.cli.terminal import (
     CollectionOption,
+    Commands,
     EncoderOption,
     FormatOption,
     SpaceOption,
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["analogy", "app", "register"]
 
-app = typer.Typer(
-    help="Relations between vectors, learnt from pairs: fit, list, show, apply, rm.", no_args_is_help=True
-)
+app = Commands(help="Relations between vectors, learnt from pairs: fit, list, show, apply, rm.", no_args_is_help=True)
 
 WordsOption = Annotated[
     Path | None, typer.Option(help="Word vectors: a word2vec, GloVe or .vec file, or a folder with words.txt.")

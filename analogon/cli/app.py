@@ -22,6 +22,7 @@ from analogon.cli.examples import show_examples
 from analogon.cli.streams import finish, prepare, write_path
 from analogon.cli.terminal import (
     CollectionOption,
+    Commands,
     EncoderOption,
     FormatOption,
     check_format,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app = Commands(
     help="Find, compare and combine sounds, pictures, texts and voices by meaning.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -9,6 +9,7 @@ import typer
 
 from analogon.cli.terminal import (
     CollectionOption,
+    Commands,
     FormatOption,
     check_format,
     complain,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Carry queries from one space into another that shares texts with it.", no_args_is_help=True)
+app = Commands(help="Carry queries from one space into another that shares texts with it.", no_args_is_help=True)
 SKIPPED_SHOWN = 5
 
 

@@ -10,6 +10,7 @@ import typer
 
 from analogon.cli.terminal import (
     CollectionOption,
+    Commands,
     EncoderOption,
     FormatOption,
     GivenUpOption,
@@ -45,7 +46,7 @@ FIGURES: Final = {
 }
 MORE: Final = {"excluded_pairdirection": "PairDirection", "excluded_3cosavg": "3CosAvg", "excluded_lrcos": "LRCos"}
 
-app = typer.Typer(
+app = Commands(
     help="Measure how well analogies and searches are answered, and how far recordings are from others.",
     no_args_is_help=True,
 )

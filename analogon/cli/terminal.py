@@ -6,12 +6,14 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 from analogon.cli.show import model_name
 from analogon.cli.streams import EscapingConsole
@@ -45,6 +47,29 @@ class Result(Protocol):
     """What a request gives, or a part of it."""
 
     def to_json(self) -> dict[str, Any]: ...
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command whose options are given once each, but for those that take several."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option, count in Counter(given).items():
+            once = option.param_type_name == "option" and not (option.multiple or getattr(option, "is_flag", False))
+            if once and count > 1:
+                flag = max(option.opts, key=len)
+                raise UsageError(f"{flag} stands here {'twice' if count == 2 else f'{count} times'}")
+        return super().parse_args(ctx, args)
+
+
+class Commands(typer.Typer):
+    """Commands as ``Command``."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
+        return super().command(name, **{"cls": Command} | settings)
 
 
 def families(incomplete: str) -> list[str]:
@@ -172,7 +197,7 @@ def write_json(*results: Result | Mapping[str, Any]) -> None:
 
 def collection_folder(collection: str | None) -> Path:
     """The folder of the collection that ``-c`` names, or of the usual one."""
-    return config.collection_path(collection or config.default_collection())
+    return config.collection_path(config.default_collection() if collection is None else collection)
 
 
 def check_format(form: str, known: tuple[str, ...] = TABLE_OR_JSON) -> None:

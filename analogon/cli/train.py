@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from analogon.cli.streams import EscapingConsole
-from analogon.cli.terminal import bars, families
+from analogon.cli.terminal import Commands, bars, families
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make a small encoder from a large one.", no_args_is_help=True)
+app = Commands(help="Make a small encoder from a large one.", no_args_is_help=True)
 
 
 @app.callback()

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analogon.cli.terminal import (
+    Commands,
     EncoderOption,
     FormatOption,
     check_format,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Commands(
     help=(
         "Keep people's voices under names, compare and mix them, and let generators speak with them. A speaker "
         "encoder hears a voice (-e here), a synthesizer speaks with it and a vocoder makes it sound (generate "

@@ -208,14 +208,17 @@ class Run:
             return None
         try:
             record = json.loads(sidecar.read_text("utf-8"))
-            known = record["run"] == self.id and record["scores"] is not None and "content" in record
-        except (OSError, ValueError, KeyError, TypeError):
+            known = record["run"] == self.id and record["seed"] == seed and "content" in record and "made" in record
+            take = Take(path, record, new=False)
+            provenance(take)
+            ranked([take])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             known = False
         if not known:
             raise GeneratorError(f"{sidecar}: is no sidecar of this take; move it away or name another folder")
         if content_hash(Media.from_path(path)) != record["content"]:
             raise GeneratorError(f"{path}: was changed since it was made; it is left as it is, and not ranked")
-        return Take(path, record, new=False)
+        return take
 
     def _made(self, seed: int, contents: set[str]) -> Take | None:
         """A new take of a seed, without scores; None where it equals one that is there."""

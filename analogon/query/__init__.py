@@ -66,7 +66,7 @@ from __future__ import annotations
 
 from analogon.query.expression import parse
 from analogon.query.folding import fold
-from analogon.query.hints import hint
+from analogon.query.hints import hint, looks_like_file, taken_as_words
 from analogon.query.json import from_json, read_json, to_json
 from analogon.query.tree import (
     Apply,
@@ -113,9 +113,11 @@ __all__ = [
     "is_plain",
     "item",
     "leaves",
+    "looks_like_file",
     "parse",
     "read_json",
     "relations",
+    "taken_as_words",
     "text",
     "to_json",
     "toward",

@@ -7,8 +7,9 @@ from typing import Final
 
 from analogon.query.tree import Query, Sum, Term, Text, Without
 from embed.errors import printable
+from embed.media import modalities_of
 
-__all__ = ["hint"]
+__all__ = ["hint", "looks_like_file", "taken_as_words"]
 
 # Words after which "no", "not" and "sin" deny nothing: "no one", "not only", and "sin city", which is English.
 IDIOMS: Final = {
@@ -31,7 +32,7 @@ LEADING: Final = re.compile(
 )
 """Words that led to a denial and say nothing without it: "a dog that is not barking"."""
 ENDS: Final = re.compile(r"\s*[,;]\s*")
-DASH: Final = re.compile(r"\s\N{EM DASH}\s")
+DASH: Final = re.compile(r"\s(?:\N{EM DASH}|--)\s")
 JSON: Final = re.compile(r'\s*[{\[]\s*["{\[]')
 SHOWN: Final = 60
 LONGEST: Final = 500
@@ -53,7 +54,7 @@ def hint(typed: str, query: Query) -> str | None:
     if JSON.match(typed):
         return "this begins like JSON, but is none that can be read: it is taken as words"
     if DASH.search(typed):
-        return "a long dash belongs to the words; to take something away: A - B, with a short one and blanks beside it"
+        return "a long dash belongs to the words, two as well; to take something away: A - B, with a short one"
     denials = [one for one in DENIAL.finditer(typed) if not _idiom(one)]
     if not 0 < len(denials) <= MOST:
         return None
@@ -79,6 +80,19 @@ def hint(typed: str, query: Query) -> str | None:
     for one_away in unwanted:
         out = Without(out, Text(one_away))
     return f"{said}; to take {them} away: {printable(str(minus))}, or {printable(str(out))}"
+
+
+def looks_like_file(leaf: Query, typed: str) -> bool:
+    """Whether a text of the query ``typed`` is a name of media, and not in quotes: there is no such file, then."""
+    if not isinstance(leaf, Text) or f'"{leaf.text}"' in typed or "\n" in leaf.text:
+        return False
+    return len(leaf.text) < LONGEST and bool(set(modalities_of(leaf.text)) - {"text"})
+
+
+def taken_as_words(leaf: Query) -> str:
+    """What to say of such a text."""
+    name = leaf.text if isinstance(leaf, Text) else str(leaf)
+    return f"there is no file {_short(name)}: its name is taken as words; in quotes it is meant so"
 
 
 def _idiom(found: re.Match[str]) -> bool:

@@ -60,7 +60,7 @@ def query_vector(asked: npt.NDArray[Any] | Vectors) -> Row:
     row = array.reshape(-1).astype(np.float64)
     if not np.isfinite(row).all() or not row.any():
         raise UsageError("a query vector is finite and not all zeros")
-    return unit(row)
+    return unit(row / np.abs(row).max())  # the squares of very large and very small numbers are none
 
 
 def media_of(leaf: Text | File) -> Media:
@@ -116,7 +116,10 @@ class ResolvedQuery:
             else:
                 media[leaf] = media_of(leaf)
         meant = q.hint(asked, query) if isinstance(asked, str) else None
-        return cls(collection, query, media, items, named, [meant] if meant else [])
+        notes = [meant] if meant else []
+        if isinstance(asked, str):
+            notes += [q.taken_as_words(leaf) for leaf in q.leaves(query) if q.looks_like_file(leaf, asked)]
+        return cls(collection, query, media, items, named, notes)
 
     @property
     def name(self) -> str:

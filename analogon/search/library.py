@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +63,21 @@ def _side_table(
     if isinstance(metadata, Mapping):
         return SideTable("metadata", key, {os.path.abspath(path): dict(columns) for path, columns in metadata.items()})
     return SideTable.read(os.fspath(metadata), key)
+
+
+def _number(value: Any, above: float = -math.inf) -> bool:
+    """Whether a value is a number, and above another."""
+    return isinstance(value, Real) and not isinstance(value, bool) and float(value) > above
+
+
+def _named_paths(paths: Sequence[Any]) -> tuple[str, ...]:
+    """Paths as texts. An empty one is a variable that was never set: whoever means the folder itself says "."."""
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(f"files and folders are named one by one, by texts or paths, not by {type(path).__name__}")
+        if isinstance(path, str) and not path.strip():
+            raise UsageError("a path is empty; the folder one is in is called .")
+    return tuple(os.fspath(path) for path in paths)
 
 
 class Library:
@@ -136,11 +153,16 @@ class Library:
         the collection only with ``force``, or where ``confirm`` says so. ``reread`` hashes files whose size and times
         are as they were too.
         """
+        named = _named_paths(paths)
+        if metadata is None and key != "file":
+            raise UsageError(f"`key={key}` names a column of a side table, and none is given")
+        if memory is not None and not _number(memory, above=0):
+            raise UsageError(f"`memory` is a number of bytes above 0, not {memory!r}")
         modalities = several(only)
         if unknown := [name for name in modalities if name not in MODALITIES]:
             raise UsageError(f"there is no modality {unknown[0]!r}; there are: {', '.join(MODALITIES)}")
         plan = Plan(
-            paths=tuple(os.fspath(path) for path in paths),
+            paths=named,
             text_column=text_column,
             side_table=_side_table(metadata, key),
             only=frozenset(m for m in MODALITIES if m in modalities) if modalities else None,
@@ -232,8 +254,14 @@ class Library:
         before it counts for a hit (MMR, where the relevance of the best is one).
         Raises ``UsageError``, ``FilterError``, ``QueryError``, ``SpaceMismatch``, ``MediaError``.
         """
+        if not (isinstance(k, Integral) and isinstance(offset, Integral)):
+            raise UsageError(f"k and the offset are whole numbers, not {k!r} and {offset!r}")
         if k < 1 or offset < 0:
             raise UsageError(f"k must be at least 1 and the offset at least 0, not {k} and {offset}")
+        k, offset = int(k), int(offset)
+        for name, words in (("where", where), ("bridge", bridge)):
+            if not isinstance(words, str | None):
+                raise UsageError(f"`{name}` is a text, not {type(words).__name__}")
         if to is not None and to not in MODALITIES:
             raise UsageError(f"there is no modality {to!r}; there are: {', '.join(MODALITIES)}")
         if by is not None and by not in WAYS:
@@ -244,8 +272,8 @@ class Library:
             )
         if rerank not in METHODS:
             raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
-        if not 0 <= variety <= 1:
-            raise UsageError(f"variety is a share from 0 to 1, not {variety}")
+        if not (_number(variety) and 0 <= variety <= 1):
+            raise UsageError(f"variety is a share from 0 to 1, not {variety!r}")
         asked = self.resolve(query, bridge=bridge)
         by = by or ("both" if isinstance(asked.query, Text) and asked.given is None else "content")
         expression = self.collection.filter(where) if where else None
@@ -449,9 +477,10 @@ class Library:
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
+        named = _named_paths(paths)
         with writing(self.collection) as writer:
             sources = []
-            for path in paths:
+            for path in named:
                 sources += self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))
             writer.remove(sources)
         return len({source.path for source in sources})

@@ -16,7 +16,7 @@ __all__ = ["encoders_for", "folder_of", "opened", "to_fill"]
 
 def folder_of(collection: str | None) -> Path:
     """The folder of the collection that a request names, by its name or its path; of the usual one for None."""
-    return config.collection_path(collection or config.default_collection())
+    return config.collection_path(config.default_collection() if collection is None else collection)
 
 
 @contextmanager

@@ -127,7 +127,9 @@ class Generate(Request):
         prompts = self._asked()
         with ExitStack() as stack:
             if library is None and (self.collection is not None or self.generator.partition(":")[0] == OF_A_COLLECTION):
-                library = stack.enter_context(_open(self.collection or config.default_collection()))
+                library = stack.enter_context(
+                    _open(config.default_collection() if self.collection is None else self.collection)
+                )
             generator = shared(self.generator, library=library, **self.settings)
             settings = Settings(self.seed, self.seconds, _guide(self.guide), _voice(self.voice), self.language)
             document = _document(self.ssml, self.strict)

@@ -205,7 +205,7 @@ def _open(collection: str | None) -> Library:
     from analogon.search.library import Library
     from analogon.settings import config
 
-    return Library.open(config.collection_path(collection or config.default_collection()))
+    return Library.open(config.collection_path(config.default_collection() if collection is None else collection))
 
 
 # -- prompts of phrases ------------------------------------------------------------------------------------------------

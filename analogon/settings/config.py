@@ -103,6 +103,8 @@ def name_encoder() -> str | None:
 def collection_path(name: str | os.PathLike[str]) -> Path:
     """The folder of a collection: a path where ``name`` looks like one or is one, else a name below ``home()``."""
     text = os.fspath(name)
+    if not text.strip():
+        raise UsageError("the name of a collection is empty")
     path = os.sep in text or (os.altsep or os.sep) in text or os.path.splitdrive(text)[0]
     if path or text.startswith(("~", ".")) or (Path(text) / "manifest.json").is_file():
         return Path(text).expanduser()

@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def test_a_take_that_somebody_changed_stays_and_is_told(tmp_path: Path) -> None:
     assert any(str(second.path) in line and "changed" in line for line in again.remarks)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"run": "other", "scores": {}, "content": ""}'])
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "[" * 100_000, '{"run": "other", "scores": {}, "content": ""}'])
 def test_a_strange_sidecar_is_never_overwritten(tmp_path: Path, content: str) -> None:
     run = Run(load("noise"), Prompt("rain"), tmp_path)
     (take,) = run.takes()
@@ -167,6 +168,24 @@ def test_a_strange_sidecar_is_never_overwritten(tmp_path: Path, content: str) ->
     assert [one.seed for one in again.takes()] == [1]
     assert any("no sidecar of this take" in line for line in again.remarks)
     assert take.path.with_suffix(".json").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"seed": None}, {"seed": "0"}, {"seed": 1}, {"scores": []}, {"scores": {"choose": 3}}),
+        *({"scores": {"choose": {}}}, {"prompt": "rain"}, {"generator": {}}, {"made": None, "content": None}),
+    ],
+    ids=str,
+)
+def test_a_sidecar_that_lacks_what_is_asked_of_takes_is_told(tmp_path: Path, change: dict[str, Any]) -> None:
+    (take,) = Run(load("noise"), Prompt("rain"), tmp_path).takes()
+    record = dict(take.record) | change
+    record = {key: value for key, value in record.items() if value is not None}
+    take.path.with_suffix(".json").write_text(json.dumps(record))
+    again = Run(load("noise"), Prompt("rain"), tmp_path)
+    assert list(again.takes()) == []
+    assert any("no sidecar of this take" in line for line in again.remarks)
 
 
 def test_one_take_is_enough_where_the_seed_changes_nothing(tmp_path: Path) -> None:

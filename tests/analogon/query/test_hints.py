@@ -82,6 +82,7 @@ def test_words_that_are_given_as_words_get_no_hint() -> None:
 
 def test_a_long_dash_and_json_that_is_none_are_told() -> None:
     assert "long dash" in (hint("rain — traffic", parse("rain — traffic")) or "")
+    assert "long dash" in (hint("rain -- traffic", parse("rain -- traffic")) or "")
     assert "like JSON" in (hint('{"rain": 2, traffic}', parse('{"rain": 2, traffic}')) or "")
     assert hint("[verse] la la", parse("[verse] la la")) is None
 

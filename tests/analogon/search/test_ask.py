@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -230,3 +231,64 @@ def test_one_line_stays_one_line_whatever_it_names(
     assert exit_code(monkeypatch, "search", "./no\nsuch\x1b[31m.wav", "-c", collection) == 3
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1 and "\x1b" not in told and "no such" in told
+
+
+def test_a_name_of_media_that_is_not_there_is_told_to_be_words(library: analogon.Library) -> None:
+    told = "there is no file knock.wav: its name is taken as words; in quotes it is meant so"
+    for typed in ("knock.wav", "knock.wav + rain", "dog + 2:knock.wav"):
+        assert told in library.search(typed, to="audio", k=1).notes
+    for typed in ('"knock.wav"', "knock", "notes.txt", "e.g. node.js"):
+        assert not any("there is no file" in note for note in library.search(typed, to="audio", k=1).notes)
+
+
+def test_vectors_of_any_length_ask_for_their_direction(library: analogon.Library) -> None:
+    row = np.random.default_rng(0).standard_normal(16)
+    expected = [(hit.path, hit.score) for hit in library.search(row, to="audio", k=3)]
+    for scale in (1e-300, 1e300):
+        assert [(hit.path, hit.score) for hit in library.search(row * scale, to="audio", k=3)] == [
+            (path, pytest.approx(score, abs=1e-6)) for path, score in expected
+        ]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"k": 2.5}, {"k": None}, {"k": "3"}, {"offset": 0.5}, {"variety": "a"}, {"where": 3}, {"bridge": 3}],
+    ids=str,
+)
+def test_values_of_other_types_are_refused_in_words(library: analogon.Library, asked: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="whole numbers|is a text, not int|a share from 0 to 1"):
+        library.search("rain", **asked)
+
+
+def test_an_empty_path_is_no_folder(library: analogon.Library, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    for path in ("", " "):
+        with pytest.raises(UsageError, match="a path is empty"):
+            library.index(path)
+        with pytest.raises(UsageError, match="a path is empty"):
+            library.remove(path)
+    with pytest.raises(UsageError, match="named one by one"):
+        library.index([str(folder)])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="names a column of a side table, and none is given"):
+        library.index(folder, key="name")
+    with pytest.raises(UsageError, match="number of bytes"):
+        library.index(folder, memory=-1)
+    with pytest.raises(UsageError, match="the name of a collection is empty"):
+        analogon.open("")
+    assert len(library.search("rain", to="audio", k=20)) == 9
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["search", "x", "-c", "a", "-c", "b"], "--collection stands here twice"),
+        (["search", "x", "--to", "audio", "--to", "text", "--to", "image"], "--to stands here 3 times"),
+        (["voice", "list", "-f", "json", "--format", "table"], "--format stands here twice"),
+        (["search", "x", "-c", ""], "the name of a collection is empty"),
+    ],
+)
+def test_an_option_that_takes_one_value_is_given_once(
+    given: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, *given) == 2
+    assert said in capsys.readouterr().err
