@@ -186,7 +186,11 @@ class Collection:
     def open(cls, path: Path) -> Collection:
         """Open a collection. Raises ``CollectionNotFound``, or ``CollectionDamaged`` naming what does not fit."""
         path = path.expanduser().resolve()
-        if not (path / "manifest.json").is_file():
+        try:
+            found = (path / "manifest.json").is_file()
+        except OSError as error:
+            raise CollectionError(f"{path}: cannot be read: {error.strerror or error}") from None
+        if not found:
             raise CollectionNotFound(
                 f"{path}: no collection there{_beside(path)}; `index(FOLDER, collection={path.name})` makes one"
             )

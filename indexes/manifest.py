@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from embed.errors import CollectionDamaged, CollectionError
+from embed.errors import CollectionDamaged, CollectionError, CollectionNotFound, one_line
 from embed.space import Space
 from indexes.durable import read_whole, write_atomically
 
@@ -38,15 +38,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     try:
         manifest = _parsed(read_whole(file))
-        version, spaces = manifest["format"], [Space.from_json(s["space"]) for s in manifest["spaces"]]
+        version = manifest["format"]
+        if isinstance(version, int) and version > FORMAT:  # whose spaces may be written in another way
+            raise CollectionError(
+                f"{file}: made by a newer analogon, with format {version}; "
+                f"this one reads format {FORMAT}: update analogon"
+            )
+        spaces = [Space.from_json(s["space"]) for s in manifest["spaces"]]
         if manifest.get("names"):
             Space.from_json(manifest["names"]["space"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CollectionDamaged(f"{file}: not a readable manifest ({type(error).__name__}: {error})") from None
-    if isinstance(version, int) and version > FORMAT:
-        raise CollectionError(
-            f"{file}: made by a newer analogon, with format {version}; this one reads format {FORMAT}: update analogon"
-        )
+    except FileNotFoundError:
+        raise CollectionNotFound(f"{path}: no collection there any more: it was deleted") from None
+    except PermissionError as error:
+        raise CollectionError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CollectionDamaged(
+            f"{file}: not a readable manifest ({one_line(error, named=True)}); "
+            "restore it from a copy, or delete its folder and index again"
+        ) from None
     if version != FORMAT:
         raise CollectionDamaged(f"{file}: format {version!r}; this analogon reads format {FORMAT}")
     if len({space.id for space in spaces}) != len(spaces):

@@ -115,7 +115,7 @@ def index(
         retry=retry,
     )
     with progress(stderr()) as listener:
-        confirm = listener.confirm if sys.stdin.isatty() and stderr().is_terminal else None
+        confirm = listener.confirm if sys.stdin is not None and sys.stdin.isatty() and stderr().is_terminal else None
         indexed = request.run(listener, confirm=confirm)
         option = f" -c {shlex.quote(collection)}" if collection else ""
         for line in show.unseen_lines(indexed.report.unseen):
@@ -378,6 +378,10 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly, as it does other tools
     prepare()
+    if (encoding := sys.getfilesystemencoding()).lower() not in ("utf-8", "utf8"):
+        complain(
+            f"names of files are read as {encoding} here, others may look as if they were gone: PYTHONUTF8=1 helps"
+        )
     try:
         try:
             app(standalone_mode=True)
@@ -398,6 +402,9 @@ def main() -> None:
             raise
         if (fault := machine_fault(error, str(getattr(error, "filename", None) or "analogon"))) is not None:
             complain(str(fault).removeprefix("analogon: "))
+            sys.exit(3)
+        if isinstance(error, PermissionError) and error.filename is not None:
+            complain(f"{printable(os.fsdecode(error.filename))}: {error.strerror}")
             sys.exit(3)
         complain(f"{one_line(error, named=True)} (this is a fault of analogon; ANALOGON_DEBUG=1 shows where)")
         sys.exit(3)

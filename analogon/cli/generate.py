@@ -118,6 +118,8 @@ def _prompts(words: Sequence[str]) -> tuple[str | Prompt, ...]:
 
     found: list[str | Prompt] = []
     for word in words:
+        if word == "-" and sys.stdin is None:
+            raise UsageError("stdin is closed, and prompts were to be read from it")
         found += [word] if word != "-" else read_prompts(sys.stdin, "stdin")
     if words and not found:
         raise UsageError("stdin held no prompt")

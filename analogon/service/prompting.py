@@ -264,6 +264,7 @@ class Interrogate(Request):
 
         Raises ``UsageError``, ``MediaError``, ``UnsupportedModality``, and what ``embed.load`` does.
         """
+        from analogon import query as q
         from analogon.generate.judge import Judge
         from analogon.prompts import interrogation
         from analogon.prompts.encoders import encoder_with_words, modalities
@@ -280,7 +281,8 @@ class Interrogate(Request):
             phrases = self._phrases(described)
             other = None if held is None else Judge.of(encoder, held, library)
             vector, remark = self._vector(encoder, asked, library)
-            said = (remark, None if other is None else other.remark)
+            said = [remark, None if other is None else other.remark]
+            said += [q.taken_as_words(leaf) for leaf in q.leaves(asked) if q.looks_like_file(leaf, self.query)]
             remarks = tuple(dict.fromkeys(line for line in said if line))
             if listener is not None:
                 listener.phase("encoding phrases", None)

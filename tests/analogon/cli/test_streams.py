@@ -175,3 +175,26 @@ def test_a_run_on_a_full_disk_says_so_and_the_next_one_goes_on(tmp_path: Path, s
     found = [analogon(tmp_path, *asked, "-c", where).stdout for where in (str(small / "c"), "./whole")]
     scores = [{(hit["path"], hit["score"]) for hit in map(json.loads, out.splitlines())} for out in found]
     assert scores[0] == scores[1] and len(scores[0]) == 150
+
+
+def test_a_closed_stdin_is_nobody_to_ask(folder: Path) -> None:
+    shell = f"exec {sys.executable} -m analogon"
+    settings = {"PYTHONPATH": str(Path(__file__).parents[3]), "ANALOGON_HOME": str(folder / "home")}
+    for line, rc, said in (
+        ("index lib -c ./c --prune", 0, ""),
+        ("generate - --with espeak -o o", 2, "analogon: stdin is closed, and prompts were to be read from it\n"),
+    ):
+        ran = subprocess.run(
+            ["sh", "-c", f"{shell} {line} <&-"], cwd=folder, env=os.environ | settings, capture_output=True, timeout=120
+        )
+        assert ran.returncode == rc, ran.stderr
+        assert said in ran.stderr.decode() and "fault of analogon" not in ran.stderr.decode()
+
+
+def test_names_that_a_locale_hides_are_told(folder: Path) -> None:
+    hidden = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = analogon(folder, "info", "-c", "./c", environment=hidden)
+    assert ran.returncode == 0
+    if sys.platform == "linux":
+        assert b"names of files are read as ascii here" in ran.stderr and b"PYTHONUTF8=1" in ran.stderr
+    assert b"PYTHONUTF8" not in analogon(folder, "info", "-c", "./c").stderr
