@@ -9,6 +9,7 @@
     done     a content is fully encoded in a space, or why it is not
     failure  a path that could not even be read
     store    which file holds the vectors of (space, modality), and how many of its rows count
+    dead     rows of a vector file that lost their vector, in the order in which they did; each only once
     names    the words that each source is called by, for SQLite's full-text search (FTS5)
     text     a different name, folder or caption, by a hash; said: which sources are called by it, how much it counts
     meant    which file holds the vectors of texts in a space, and how many of its rows count
@@ -18,7 +19,8 @@
     label    what a model said of a content: field -> value; no indexing run touches it
 
 A row of a vector file counts only when the catalog says so; what lies behind the last counted row is what a killed
-writer left, and is written over by the next one.
+writer left, and is written over by the next one. Those that count live until a commit says that they are dead; none
+comes back to life. So (file, rows, how many of them are dead) says which rows live, whatever else was committed.
 """
 
 from __future__ import annotations
@@ -31,8 +33,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from embed.errors import CollectionDamaged, CollectionError, escaped, spelled_out
 from embed.faults import machine_fault
@@ -143,23 +149,39 @@ CREATE TRIGGER item_unseen_gone AFTER DELETE ON item WHEN old.start = -1.0 BEGIN
 CREATE INDEX done_error ON done (content) WHERE error IS NOT NULL;
 """
 )
+# What goes in one transaction stands together in ``dead``, as int64; ``number`` counts the dead up to its last. A
+# trigger sees to it that no way to delete a vector forgets its row; ``died`` is empty but within a transaction.
+DEAD: Final = """
+CREATE TABLE {schema}.dead (file TEXT NOT NULL, number INTEGER NOT NULL, rows BLOB NOT NULL, UNIQUE (file, number));
+CREATE TABLE {schema}.died (space TEXT NOT NULL, modality TEXT NOT NULL, row INTEGER NOT NULL);
+"""
+NOTICED: Final = """
+CREATE TRIGGER vector_died AFTER DELETE ON vector BEGIN
+    INSERT INTO died VALUES (old.space, old.modality, old.row); END;
+"""
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
-ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING, 5: CALLED + MEANING + TALLY + KEPT}
+ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING, 5: CALLED + MEANING + TALLY + KEPT, 6: DEAD + NOTICED}
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
     4: "CREATE VIEW {schema}.source AS SELECT *, NULL AS ctime, NULL AS device FROM main.source;",
     5: CALLED + MEANING + TALLY,
+    6: DEAD,
 }
-VERSION: Final = 5
+VERSION: Final = 6
 # The contents as a filter sees them: what a model said of one comes before what the medium knows of itself. A scalar
 # subquery, since SQLite takes a join for the right side of another one only by reading all of it.
 CONTENT: Final = (
     "(SELECT k.id, k.text, ifnull(json_patch(k.facts, (SELECT l.fields FROM label l WHERE l.content = k.id)), k.facts) "
     "AS facts FROM content k)"
 )
+STORES: Final = (
+    "SELECT space, modality, file, rows, ifnull((SELECT max(number) FROM dead d WHERE d.file = store.file), 0) "
+    "FROM store"
+)
 # Of a path: is it this one, or below it? A range, which the index on paths answers: a run has a root for each file that
 # a shell's *.wav names.
 BELOW: Final = "(path = ? OR (path > ? AND path < ?))"
+BLOCK: Final = 65536  # rows that are fetched at a time
 NO_SPAN: Final = -1.0
 NO_ROW: Final = -1
 
@@ -259,12 +281,13 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The vector file of one (space, modality), and how many of its rows count."""
+    """The vector file of one (space, modality), how many of its rows count, and how many of those are dead."""
 
     space: str
     modality: Modality
     file: str
     rows: int
+    dead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +435,10 @@ class Catalog:
                 self._means = True
             if version == 5:
                 self._call_all()
+            if ADDED[version].startswith(DEAD):
+                for store in self.stores():
+                    live = self.live_rows(store.space, store.modality)
+                    self._bury(store.file, np.setdiff1d(np.arange(store.rows), live, assume_unique=True))
             if schema == "main":
                 self._db.execute(f"PRAGMA main.user_version = {version}")
 
@@ -450,6 +477,7 @@ class Catalog:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._bury_the_died()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:  # SQLite takes some back by itself, such as where the disk is full
@@ -517,6 +545,18 @@ class Catalog:
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from None
 
+    def _numbers(self, sql: str, parameters: Sequence[Any] = ()) -> npt.NDArray[np.int64]:
+        """The whole numbers that a SELECT of one column gives, int64 ``(n,)``; 8 bytes each, and a block of rows."""
+        blocks = [np.zeros(0, np.int64)]
+        try:
+            with self._lock if self._thread.connection is None else nullcontext():
+                cursor = self._db.execute(sql, parameters)
+                while some := cursor.fetchmany(BLOCK):
+                    blocks.append(np.fromiter(chain.from_iterable(some), np.int64, len(some)))
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from None
+        return np.concatenate(blocks)
+
     # -- what is there -------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[int, int, int]:
@@ -526,13 +566,11 @@ class Catalog:
 
     def stores(self) -> list[Store]:
         """The vector files, in order of space and modality."""
-        return [Store(*row) for row in self.query("SELECT space, modality, file, rows FROM store ORDER BY 1, 2")]
+        return [Store(*row) for row in self.query(f"{STORES} ORDER BY 1, 2")]
 
     def store(self, space: str, modality: Modality) -> Store | None:
         """The vector file of one (space, modality), if it has one."""
-        found = self.query(
-            "SELECT space, modality, file, rows FROM store WHERE space = ? AND modality = ?", (space, modality)
-        )
+        found = self.query(f"{STORES} WHERE space = ? AND modality = ?", (space, modality))
         return Store(*found[0]) if found else None
 
     def source(self, path: str, row: int | None = None) -> Source | None:
@@ -646,23 +684,33 @@ class Catalog:
             found.update(dict(self.query(f"SELECT id, hash FROM content WHERE id IN ({marks})", some)))
         return found
 
-    def live_rows(self, space: str, modality: Modality) -> list[int]:
-        """The rows that count, in order."""
-        sql = "SELECT row FROM vector WHERE space = ? AND modality = ? ORDER BY row"
-        return [row for (row,) in self.query(sql, (space, modality))]
+    def live_rows(self, space: str, modality: Modality) -> npt.NDArray[np.int64]:
+        """The rows that have a vector, in order, int64 ``(n,)``: all are read. ``dead_rows`` costs only what died."""
+        return self._numbers("SELECT row FROM vector WHERE space = ? AND modality = ? ORDER BY row", (space, modality))
 
     def count_rows(self, space: str, modality: Modality) -> int:
         """How many rows count."""
         found = self.query("SELECT count FROM tally WHERE kind = ?", (f"vector {space} {modality}",))
         return int(found[0][0]) if found else 0
 
-    def matching_rows(self, space: str, modality: Modality, condition: str, parameters: Sequence[Any]) -> list[int]:
-        """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem."""
+    def dead_rows(self, file: str, after: int = 0) -> npt.NDArray[np.int64]:
+        """The dead rows of a vector file but for the first ``after`` to die, int64 ``(n,)``, in the order of death."""
+        sql = "SELECT rows FROM dead WHERE file = ? AND number > ? ORDER BY number"
+        blocks = [np.frombuffer(rows, "<i8") for (rows,) in self.query(sql, (file, after))]
+        return np.concatenate([np.zeros(0, np.int64), *blocks])
+
+    def matching_rows(
+        self, space: str, modality: Modality, condition: str, parameters: Sequence[Any]
+    ) -> npt.NDArray[np.int64]:
+        """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem.
+
+        int64 ``(n,)``, in order.
+        """
         sql = (
             f"SELECT DISTINCT v.row FROM vector v JOIN item i ON i.id = v.item JOIN {CONTENT} c ON c.id = i.content "
             f"JOIN source s ON s.content = c.id WHERE v.space = ? AND v.modality = ? AND ({condition}) ORDER BY v.row"
         )
-        return [row for (row,) in self.query(sql, [space, modality, *parameters])]
+        return self._numbers(sql, [space, modality, *parameters])
 
     def matching_sources(self, content: int, condition: str, parameters: Sequence[Any]) -> set[int]:
         """Ids of a content's sources that fulfil an SQL condition."""
@@ -1102,12 +1150,32 @@ class Catalog:
         sql = "INSERT OR REPLACE INTO store (space, modality, file, rows) VALUES (?, ?, ?, ?)"
         self._db.execute(sql, (store.space, store.modality, store.file, store.rows))
 
-    def renumber(self, space: str, modality: Modality, new_rows: Mapping[int, int]) -> None:
-        """Give vectors the rows that they have in a compacted file."""
-        items = self.items_of_rows(space, modality, list(new_rows))
-        self._db.execute("DELETE FROM vector WHERE space = ? AND modality = ?", (space, modality))
-        for old, new in new_rows.items():
-            self.put_vector(space, modality, new, items[old])
+    def renumber(self, space: str, modality: Modality, live: npt.NDArray[np.int64]) -> None:
+        """Give vectors the rows that they have in a compacted file: row ``live[i]``, in order, becomes row ``i``."""
+        sql = "UPDATE vector SET row = ? WHERE space = ? AND modality = ? AND row = ?"
+        first = int(np.searchsorted(live != np.arange(len(live)), True))  # those before it stay where they are
+        for start in range(first, len(live), BLOCK):  # in order: no row is taken that is not free by then
+            some = enumerate(live[start : start + BLOCK].tolist(), start)
+            self._db.executemany(sql, ((new, space, modality, old) for new, old in some))
+        self._forget_dead()
+
+    def _bury_the_died(self) -> None:
+        """Note whose vectors this transaction took."""
+        for space, modality in self._db.execute("SELECT DISTINCT space, modality FROM died").fetchall():
+            store = self.store(space, modality)
+            if store is not None:
+                sql = "SELECT row FROM died WHERE space = ? AND modality = ? AND row < ?"
+                self._bury(store.file, self._numbers(sql, (space, modality, store.rows)), store.dead)
+            self._db.execute("DELETE FROM died WHERE space = ? AND modality = ?", (space, modality))
+
+    def _bury(self, file: str, rows: npt.NDArray[np.int64], before: int = 0) -> None:
+        if len(rows):
+            told = (file, before + len(rows), np.sort(rows).astype("<i8").tobytes())
+            self._db.execute("INSERT INTO dead (file, number, rows) VALUES (?, ?, ?)", told)
+
+    def _forget_dead(self) -> None:
+        """Files that are no store's have no rows."""
+        self._db.execute("DELETE FROM dead WHERE file NOT IN (SELECT file FROM store)")
 
     def remove_sources(self, ids: Sequence[int]) -> int:
         """Forget sources, and every content, item and vector that no source holds any more; gives how many items."""
@@ -1146,6 +1214,7 @@ class Catalog:
         """Forget a space's vectors."""
         for table in ("vector", "done", "store"):
             self._db.execute(f"DELETE FROM {table} WHERE space = ?", (space,))
+        self._forget_dead()
 
     def _note_fields(self, columns: Mapping[str, Any]) -> None:
         names = _read_json(_json(list(columns)))

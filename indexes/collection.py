@@ -155,8 +155,7 @@ class Collection:
         self._maps: dict[str, Rows] = {}
         self._adopted: dict[str, dict[str, Any]] = {}
         self._indexes: dict[tuple[str, str], Cached] = {}
-        self._counts: dict[tuple[str, str, int], tuple[object, int]] = {}
-        self._rows: dict[tuple[str, str], tuple[object, npt.NDArray[np.bool_] | None]] = {}
+        self._masks: dict[str, tuple[int, int, npt.NDArray[np.bool_]]] = {}  # of files: rows, dead, and which live
         self._names: NameVectors | None = None
 
     # -- create and open -----------------------------------------------------------------------------------------
@@ -209,6 +208,7 @@ class Collection:
         self._maps = {}
         self._indexes.clear()
         self._names = None
+        self._masks.clear()
 
     @property
     def closed(self) -> bool:
@@ -562,28 +562,53 @@ class Collection:
         return replace(neighbour, item=replace(item, sources=kept))
 
     def live(self, space: Space, modality: Modality) -> npt.NDArray[np.bool_]:
-        """Which rows of ``vectors`` count, bool ``(n,)``; ask for both within one snapshot."""
+        """Which rows of ``vectors`` count, bool ``(n,)``, not to be written; ask for both within one snapshot.
+
+        It costs what has died since somebody asked last.
+        """
         with self.snapshot():
-            return _mask(self.catalog.live_rows(space.id, modality), len(self.vectors(space, modality)))
+            found = self._live(space, modality)
+            return np.broadcast_to(np.True_, len(self.vectors(space, modality))) if found is None else found
+
+    def live_rows(self, space: Space, modality: Modality) -> npt.NDArray[np.int64]:
+        """The rows of ``vectors`` that count, int64 ``(n,)`` in order; ask for both within one snapshot."""
+        return np.flatnonzero(self.live(space, modality))
+
+    def count(self, space: Space, modality: Modality) -> int:
+        """How many rows of ``vectors`` count."""
+        with self.snapshot():
+            assert self._thread.view is not None
+            store = self._thread.view.stores.get((space.id, modality))
+            return store.rows - store.dead if store else 0
+
+    def _live(self, space: Space, modality: Modality) -> npt.NDArray[np.bool_] | None:
+        """Which rows count, within a snapshot; None means all."""
+        assert self._thread.view is not None
+        store = self._thread.view.stores.get((space.id, modality))
+        if store is None or not store.dead:
+            return None
+        rows, dead, mask = self._masks.get(store.file, (0, 0, np.zeros(0, np.bool_)))
+        if (rows, dead) == (store.rows, store.dead):
+            return mask
+        if rows > store.rows or dead > store.dead:  # what is kept is of a later moment than this snapshot
+            rows, dead, mask = 0, 0, mask[:0]
+        mask = np.concatenate([mask, np.ones(store.rows - rows, np.bool_)])
+        mask[self.catalog.dead_rows(store.file, dead)[: store.dead - dead]] = False
+        mask.flags.writeable = False
+        self._masks = {file: kept for file, kept in self._masks.items() if file in self._maps} | {
+            store.file: (store.rows, store.dead, mask)
+        }
+        return mask
 
     def _allowed(
         self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
     ) -> npt.NDArray[np.bool_] | None:
         """Which rows a search may give: those that count and fulfil the filter; None means all."""
-        if condition is not None:
-            rows = self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)
-            return _mask(rows, size)
-        key, state = (space.id, modality), self.catalog.state()
-        counted = self._counts.get((*key, state[0]))
-        if counted is None or counted[0] != state:
-            counted = self._counts[*key, state[0]] = (state, self.catalog.count_rows(space.id, modality))
-        # Rows never come back to life: as many dead of the same rows are the same dead.
-        version, whole = (self.file(space, modality), counted[1]), counted[1] == size
-        kept = self._rows.get(key)
-        if kept is None or kept[0] != version:
-            mask = None if whole else _mask(self.catalog.live_rows(space.id, modality), size)
-            kept = self._rows[key] = (version, mask)
-        return kept[1]
+        if condition is None:
+            return self._live(space, modality)
+        mask = np.zeros(size, np.bool_)
+        mask[self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)] = True
+        return mask
 
     def _check(self, store: Store, dim: int) -> Path:
         path = self.path / "vectors" / store.file
@@ -606,12 +631,6 @@ def _common(by_words: ByWords, by_parts: ByParts, question: str) -> str | None:
         said = ", ".join(map(repr, by_words.common[:NAMED])) + (" and more" if len(by_words.common) > NAMED else "")
         return f"very many names have {said}: only some of those were looked at"
     return None if by_parts.whole else f"very many names have the letters of {question!r}: only some were looked at"
-
-
-def _mask(rows: Sequence[int], size: int) -> npt.NDArray[np.bool_]:
-    mask = np.zeros(size, dtype=np.bool_)
-    mask[np.asarray([row for row in rows if row < size], dtype=np.int64)] = True
-    return mask
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -223,8 +223,7 @@ class Writer:
     def compact(self, above: float = COMPACT_ABOVE) -> None:
         """Write vector files anew whose share of dead rows is larger than ``above``."""
         for store in self.catalog.stores():
-            count = self.catalog.count_rows(store.space, store.modality)
-            if store.rows == count or store.rows - count <= above * store.rows:
+            if not store.dead or store.dead <= above * store.rows:
                 continue
             live = self.catalog.live_rows(store.space, store.modality)
             space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
@@ -234,9 +233,8 @@ class Writer:
                 block = Store(new.space, new.modality, new.file, start)
                 self._append(block, old[live[start : start + 65536]])
             with self.catalog.transaction():
-                numbers = {row: position for position, row in enumerate(live)}
-                self.catalog.renumber(store.space, store.modality, numbers)
                 self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
+                self.catalog.renumber(store.space, store.modality, live)
             # The old file stays until the next writer comes: a reader may be about to open it.
 
     def build_index(

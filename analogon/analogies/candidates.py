@@ -206,7 +206,7 @@ class CollectionSource(Source):
     def candidates(self) -> Candidates:
         catalog = self._library.collection.catalog
         with self._library.collection.snapshot():
-            live = catalog.live_rows(self.space.id, self._modality)
+            live = self._library.collection.live_rows(self.space, self._modality).tolist()
             of_row = catalog.items_of_rows(self.space.id, self._modality, live)
             items = catalog.items(sorted(of_row.values()))
             rows = [row for row in live if of_row.get(row) in items]

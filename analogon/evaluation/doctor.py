@@ -268,8 +268,8 @@ def _compare(encoder: Encoder, collection: Collection, modality: Modality) -> Ch
 
 def _sample(collection: Collection, space: Space, modality: Modality) -> Iterator[Item]:
     """Items spread over the collection whose files still hold the same content."""
-    live = collection.catalog.live_rows(space.id, modality)
-    rows = live[:: max(1, len(live) // (10 * SAMPLE))]
+    live = collection.live_rows(space, modality)
+    rows = live[:: max(1, len(live) // (10 * SAMPLE))].tolist()
     ids = collection.catalog.items_of_rows(space.id, modality, rows)
     items = collection.catalog.items(list(ids.values()))
     hashes = collection.catalog.hashes([item.content for item in items.values()])

@@ -223,10 +223,10 @@ class Background:
         space = known.space
         with collection.snapshot():
             vectors, others = collection.vectors(space, modality), collection.vectors(space, asked)
-            rows = collection.catalog.live_rows(space.id, asked)
+            rows = collection.live_rows(space, asked)
             live = collection.live(space, modality)
-            out = {row for content in own for row in collection.catalog.rows_of_content(space.id, asked, content)}
-        rows = [row for row in rows if row not in out]
+            out = [row for content in own for row in collection.catalog.rows_of_content(space.id, asked, content)]
+        rows = rows[~np.isin(rows, out)]
         if len(rows) < FEWEST_ITEMS or not live.any():
             return None
         drawn = np.random.default_rng(0).permutation(rows)[:ITEMS]

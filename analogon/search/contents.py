@@ -101,7 +101,7 @@ def read(library: Library, known: KnownSpace, modality: Modality) -> Contents:
     """All contents of one (space, modality), at one moment, in order of content."""
     collection = library.collection
     with collection.snapshot():
-        live = collection.catalog.live_rows(known.space.id, modality)
+        live = collection.live_rows(known.space, modality).tolist()
         ids = collection.catalog.items_of_rows(known.space.id, modality, live)
         items = collection.catalog.items(sorted(ids.values()))
         vectors = collection.vectors(known.space, modality)

@@ -84,6 +84,10 @@ def found(path: Path) -> dict[str, str]:
         return {}
     with Collection.open(path) as collection:
         vectors = {}
+        for store in collection.catalog.stores():
+            space = next(known.space for known in collection.spaces if known.space.id == store.space)
+            live = collection.live_rows(space, store.modality).tolist()
+            assert live == collection.catalog.live_rows(store.space, store.modality).tolist()
         for item in collection.catalog.all_items():
             for known in collection.spaces:
                 if collection.catalog.row_of_item(known.space.id, item.id) is not None:

@@ -14,13 +14,21 @@ from indexes.collection import Collection
 
 
 def back_to_4(database: sqlite3.Connection) -> None:
-    """Take from a catalog what its fifth version has."""
+    """Take from a catalog what its fifth version and the sixth have."""
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("DROP INDEX done_error")
-    for table in ("parts", "called", "tally", "text", "said", "meant"):
+    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
+
+
+def without_dead(database: sqlite3.Connection) -> None:
+    """Take from a catalog what its sixth version has."""
+    database.execute("DROP TRIGGER vector_died")
+    for table in ("dead", "died"):
+        database.execute(f"DROP TABLE {table}")
+    database.execute("PRAGMA user_version = 5")
 
 
 class Counting(Encoder):

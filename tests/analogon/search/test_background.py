@@ -49,7 +49,7 @@ def _open(library: Library, **settings: object) -> Background:
 
 
 def _live(library: Library) -> list[int]:
-    return library.collection.catalog.live_rows(library.collection.spaces[0].space.id, "audio")
+    return library.collection.catalog.live_rows(library.collection.spaces[0].space.id, "audio").tolist()
 
 
 def _files(library: Library) -> dict[str, int]:
