@@ -9,6 +9,7 @@ import os
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -41,10 +42,13 @@ class Registry:
 
     def module(self, family: str) -> ModuleType:
         """The module of a family."""
-        if family not in self.families():
+        # Looked up by itself: to list them all at each search would take longer than the search.
+        name = f"{self.package}.{family}"
+        there = str(family).isidentifier() and not str(family).startswith("_")
+        if not there or PathFinder.find_spec(name, self._search_path()) is None:
             raise self.unknown(f"there is no {self.noun} family {family!r}; there are: {', '.join(self.families())}")
         try:
-            return importlib.import_module(f"{self.package}.{family}")
+            return importlib.import_module(name)
         except AnalogonError:
             raise
         except Exception as error:

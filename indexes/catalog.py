@@ -704,13 +704,14 @@ class Catalog:
     ) -> npt.NDArray[np.int64]:
         """The rows whose item has a source that fulfils an SQL condition over ``s``ource, ``c``ontent, ``i``tem.
 
-        int64 ``(n,)``, in order.
+        int64 ``(n,)``, in any order; one may come again.
         """
-        sql = (
-            f"SELECT DISTINCT v.row FROM vector v JOIN item i ON i.id = v.item JOIN {CONTENT} c ON c.id = i.content "
-            f"JOIN source s ON s.content = c.id WHERE v.space = ? AND v.modality = ? AND ({condition}) ORDER BY v.row"
+        sql = (  # CROSS JOIN: only what matches is looked up among items and vectors
+            f"SELECT v.row FROM source s CROSS JOIN {CONTENT} c ON c.id = s.content CROSS JOIN item i ON "
+            "i.content = s.content CROSS JOIN vector v ON v.item = i.id "
+            f"WHERE ({condition}) AND v.space = ? AND v.modality = ?"
         )
-        return self._numbers(sql, [space, modality, *parameters])
+        return self._numbers(sql, [*parameters, space, modality])
 
     def matching_sources(self, content: int, condition: str, parameters: Sequence[Any]) -> set[int]:
         """Ids of a content's sources that fulfil an SQL condition."""

@@ -72,6 +72,7 @@ Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
 RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
 NAMED: Final = 8  # collections that are named where another was meant
 CALLED: Final = 256  # files of one name that are looked at, at least
+FILTERS: Final = 8  # whose rows are kept while nothing is committed
 READ: Final = 256  # rows whose items are read at a time
 SNAPSHOTS: Final = 100  # that are tried where writers delete the files of each before they could be opened
 
@@ -157,6 +158,9 @@ class Collection:
         self._indexes: dict[tuple[str, str], Cached] = {}
         self._masks: dict[str, tuple[int, int, npt.NDArray[np.bool_]]] = {}  # of files: rows, dead, and which live
         self._names: NameVectors | None = None
+        self._filtered: dict[tuple[Any, ...], tuple[object, npt.NDArray[np.bool_]]] = {}  # the last one comes last
+        self.kept: dict[Any, Any] = {}
+        """What others keep for as long as the collection is open: of which state it is is theirs to say."""
 
     # -- create and open -----------------------------------------------------------------------------------------
 
@@ -209,6 +213,8 @@ class Collection:
         self._indexes.clear()
         self._names = None
         self._masks.clear()
+        self.kept.clear()
+        self._filtered.clear()
 
     @property
     def closed(self) -> bool:
@@ -606,9 +612,18 @@ class Collection:
         """Which rows a search may give: those that count and fulfil the filter; None means all."""
         if condition is None:
             return self._live(space, modality)
-        mask = np.zeros(size, np.bool_)
-        mask[self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)] = True
-        return mask
+        # The same filter is often asked again: for the next page, or with the next question.
+        key, state = (space.id, modality, condition.sql, repr(condition.parameters)), self.catalog.state()
+        kept = self._filtered.pop(key, None)
+        if kept is None or kept[0] != state or len(kept[1]) != size:
+            mask = np.zeros(size, np.bool_)
+            mask[self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)] = True
+            mask.flags.writeable = False
+            kept = (state, mask)
+        self._filtered[key] = kept
+        for oldest in list(self._filtered)[:-FILTERS]:
+            self._filtered.pop(oldest, None)
+        return kept[1]
 
     def _check(self, store: Store, dim: int) -> Path:
         path = self.path / "vectors" / store.file

@@ -5,7 +5,9 @@ say of each row per (space, modality), as caches beside the search indexes::
 
     indexes/SPACE-bank.npz                  the phrases and their vectors
     indexes/SPACE-MODALITY-background.npz   NNN's bias, CSLS's density and QB-Norm's denominator of each row; the best
-                                            row of each phrase and its score; the mean of the rows that count
+                                            rows of each phrase and their scores; the sum of the rows that count
+
+What an open collection was asked is kept with it: rows that came since are added, what went is taken out.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ Rows = npt.NDArray[np.float32]
 BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
 ITEMS: Final = 500  # items that stand in for queries
 FEWEST_ITEMS: Final = 20
+NEAR: Final = 8  # best rows that are known of a phrase: when the last of them has gone all rows are asked anew
+UNSAVED: Final = 4096  # rows more that a reader adds to what it keeps without looking at the cache, or saving one
 # Chosen on questions to recordings (benchmarks/hubness.py --doubt): a tenth of the right best hits is doubted there.
 DOUBTED: Final = 81.0  # percentile of a best hit's cosine among those of the background queries' best hits
 
@@ -63,16 +67,39 @@ class Hubness:
 class BankStatistics:
     """A bank of B queries asked of n rows. Rows that do not count have values too, but are nobody's best.
 
-    ``best_rows`` int64 ``(B,)`` and ``best`` float32 ``(B,)`` are each query's best row and its cosine; ``mean``
-    float32 ``(dim,)`` is the mean of the rows that count, not normalised. The others are ``Hubness``'s, ``(n,)``.
+    ``near_rows`` int64 ``(B, NEAR)`` and ``near`` float32 ``(B, NEAR)`` are each query's best rows, best first, and
+    their cosines. Where the row is -1 some row that is not known comes next; its cosine is at most the one that stands
+    there, and -inf where there is none. ``total`` float64 ``(dim,)`` is the sum of the rows that count, ``alive`` bool
+    ``(n,)`` which those are. The others are ``Hubness``'s, ``(n,)``.
     """
 
     bias: Rows
     density: Rows
     denominator: Rows
-    best_rows: npt.NDArray[np.int64]
-    best: Rows
-    mean: Rows
+    near_rows: npt.NDArray[np.int64]
+    near: Rows
+    total: npt.NDArray[np.float64]
+    alive: npt.NDArray[np.bool_]
+
+    @property
+    def best_rows(self) -> npt.NDArray[np.int64]:
+        """Each query's best row, int64 ``(B,)``; -1 where no row counts."""
+        return self.near_rows[:, 0]
+
+    @property
+    def best(self) -> Rows:
+        """Its cosine, float32 ``(B,)``."""
+        return self.near[:, 0]
+
+    @property
+    def mean(self) -> Rows:
+        """The mean of the rows that count, float32 ``(dim,)``, not normalised."""
+        return np.asarray(self.total / max(1, int(self.alive.sum())), np.float32)
+
+    def fits(self, live: npt.NDArray[np.bool_]) -> bool:
+        """Whether what counts is no later than ``live`` ``(n,)``: rows are added and die, none comes back to life."""
+        known = len(self.alive)
+        return known <= len(live) and not (live[:known] & ~self.alive).any()
 
     @classmethod
     def make(
@@ -80,17 +107,24 @@ class BankStatistics:
     ) -> BankStatistics:
         """Ask ``bank`` ``(B, dim)`` of ``vectors`` ``(n, dim)``, of which those count that are ``live`` ``(n,)``.
 
-        ``old`` is the table of the same bank and the first of these rows, all of whose rows that counted still do.
-        Memory beyond the table stays within a few ``BLOCK_BYTES``.
+        ``old`` is the table of the same bank and the first of these rows at some moment before, which ``fits``: only
+        what came since is asked, and for phrases all of whose best rows have died, all. Memory beyond the table stays
+        within a few ``BLOCK_BYTES``.
         """
+        if old is not None and len(old.alive) == len(live) and np.array_equal(old.alive, live):
+            return old
         n, known = len(vectors), len(old.bias) if old else 0
         bias, density, denominator = (np.empty(n, np.float32) for _ in range(3))
-        best_rows, best = np.full(len(bank), -1, np.int64), np.full(len(bank), -np.inf, np.float32)
+        near_rows, near = _nothing_near(len(bank))
         total = np.zeros(vectors.shape[1])
         if old:
             bias[:known], density[:known], denominator[:known] = old.bias, old.density, old.denominator
-            best_rows, best = old.best_rows.copy(), old.best.copy()
-            total += old.mean.astype(np.float64) * int(live[:known].sum())
+            died = np.flatnonzero(old.alive & ~live[:known])
+            total += old.total - np.asarray(vectors[died]).sum(axis=0, dtype=np.float64)
+            near_rows, near = _without_dead(old.near_rows, old.near, live)
+            spent = np.flatnonzero((near_rows[:, 0] < 0) & np.isfinite(near[:, 0]))
+            if len(spent):
+                near_rows[spent], near[spent] = _nearest(bank[spent], vectors[:known], live[:known])
         step = max(1, BLOCK_BYTES // (4 * len(bank)))
         for start in range(known, n, step):
             block, counts = np.asarray(vectors[start : start + step]), live[start : start + step]
@@ -98,14 +132,8 @@ class BankStatistics:
             s = (block @ bank.T).T  # this way round each item's scores lie side by side
             bias[some], density[some], denominator[some] = _hubness(s)
             total += block[counts].sum(axis=0, dtype=np.float64)
-            if counts.any():
-                places = np.flatnonzero(counts)
-                first = places[s[:, counts].argmax(axis=1)]
-                scores = s[np.arange(len(bank)), first]
-                better = scores > best
-                best[better], best_rows[better] = scores[better], start + first[better]
-        mean = (total / max(1, int(live.sum()))).astype(np.float32)
-        return cls(bias, density, denominator, best_rows, best, mean)
+            near_rows, near = _nearer(near_rows, near, s, counts, start)
+        return cls(bias, density, denominator, near_rows, near, total, np.array(live))
 
     @classmethod
     def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> BankStatistics:
@@ -124,6 +152,57 @@ def _hubness(s: Rows) -> tuple[Rows, Rows, Rows]:
         hubness.top_k_mean(s, hubness.CSLS_NEAREST),
         hubness.log_denominator(s),
     )
+
+
+def _nothing_near(queries: int) -> tuple[npt.NDArray[np.int64], Rows]:
+    return np.full((queries, NEAR), -1, np.int64), np.full((queries, NEAR), -np.inf, np.float32)
+
+
+def _nearest(bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Rows]:
+    """The best rows of each query, of all."""
+    near_rows, near = _nothing_near(len(bank))
+    step = max(1, BLOCK_BYTES // (4 * max(len(bank), vectors.shape[1])))
+    for start in range(0, len(vectors), step):
+        s = (np.asarray(vectors[start : start + step]) @ bank.T).T
+        near_rows, near = _nearer(near_rows, near, s, live[start : start + step], start)
+    return near_rows, near
+
+
+def _nearer(
+    near_rows: npt.NDArray[np.int64], near: Rows, s: Rows, counts: npt.NDArray[np.bool_], start: int
+) -> tuple[npt.NDArray[np.int64], Rows]:
+    """The best rows of each query after those from ``start`` on, of scores ``s (B, n)``, that count, came to them.
+
+    Of equal ones the first row comes first.
+    """
+    better = (s > near[:, -1:]) & counts
+    if np.count_nonzero(better) > 4 * near.size:  # at first all are
+        least = np.partition(np.where(counts, s, -np.inf), -min(NEAR, len(counts)), axis=1)
+        better &= s >= least[:, -min(NEAR, len(counts)), None]
+    queries, places = np.nonzero(better)
+    if not len(queries):
+        return near_rows, near
+    # Behind an unknown row nothing can stand: those that are as good as it are dropped, whatever comes.
+    asked = np.concatenate([np.repeat(np.arange(len(near)), NEAR), queries])
+    rows = np.concatenate([near_rows.ravel(), start + places])
+    scores = np.concatenate([near.ravel(), s[queries, places]])
+    unknown = np.where(rows < 0, np.iinfo(np.int64).max, rows)
+    order = np.lexsort((unknown, -scores, asked))
+    first = np.searchsorted(asked[order], np.arange(len(near)))
+    kept = order[first[:, None] + np.arange(NEAR)]
+    return rows[kept], scores[kept]
+
+
+def _without_dead(
+    near_rows: npt.NDArray[np.int64], near: Rows, live: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], Rows]:
+    """The best rows of each query that still count, those that died as unknown ones behind the others."""
+    dead = (near_rows < 0) | ~live[near_rows]
+    order = np.argsort(dead, axis=1, kind="stable")
+    least = near[:, -1:]
+    dead = np.take_along_axis(dead, order, axis=1)
+    rows, scores = np.take_along_axis(near_rows, order, axis=1), np.take_along_axis(near, order, axis=1)
+    return np.where(dead, -1, rows), np.where(dead, least, scores)
 
 
 class Background:
@@ -151,6 +230,7 @@ class Background:
         self.vectors = vectors
         self._make_table = table
         self._left_out: npt.NDArray[np.bool_] | None = None
+        self._state: tuple[str, int, int] = ("", 0, 0)  # the file, its rows, how many of them are dead
 
     @classmethod
     def open(
@@ -165,11 +245,40 @@ class Background:
         ``phrases`` are our own for the modality unless others are given. Their vectors come from the cache, or are
         made and saved.
         """
-        space, texts = known.space, tuple(banks.bank(modality) if phrases is None else phrases)
+        space = known.space
+        key = ("background", space.id, modality, None if phrases is None else tuple(phrases))
+        before: Background | None = collection.kept.get(key)
         with collection.snapshot():
-            stamp = collection.file(space, modality)
-            vectors = collection.vectors(space, modality)
-            live = collection.live(space, modality)
+            file, rows = collection.file(space, modality)
+            state = (file, rows, rows - collection.count(space, modality))
+            if before is not None and before._state == state:
+                return before
+            vectors, live = collection.vectors(space, modality), collection.live(space, modality)
+        if state[2] == rows:
+            return None
+        known_bank = (before.phrases, before.bank) if before else cls._bank(collection, known, modality, phrases)
+        if known_bank is None:
+            return None
+        texts, bank = known_bank
+        cache = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
+        # What was made of a moment before is of use; what was never looked at was not made.
+        made = before.__dict__.get("table") if before is not None and before._state[0] == file else None
+
+        def table() -> BankStatistics:
+            return _table(cache, file, bank, vectors, live, made)
+
+        found = cls(space, modality, texts, bank, vectors, table)
+        found._state = state
+        if before is None or before._state[0] != file or before._state <= state:  # else it is of a moment ago
+            collection.kept[key] = found
+        return found
+
+    @classmethod
+    def _bank(
+        cls, collection: Collection, known: KnownSpace, modality: Modality, phrases: Sequence[str] | None
+    ) -> tuple[tuple[str, ...], Rows] | None:
+        """Phrases of which the encoder knows a word, and their vectors; None where it takes no text."""
+        space, texts = known.space, tuple(banks.bank(modality) if phrases is None else phrases)
         file = _bank_file(collection, space)
         vector_of = _read_bank(file, space.dim)
         if missing := [text for text in texts if text not in vector_of]:
@@ -182,11 +291,7 @@ class Background:
             _save(file, arrays)
         # A phrase of which the encoder knows no word has zeros.
         texts = tuple(text for text in texts if vector_of[text].any())
-        if not texts or not live.any():
-            return None
-        bank = np.stack([vector_of[text] for text in texts])
-        cache = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
-        return cls(space, modality, texts, bank, vectors, lambda: _table(cache, stamp[0], bank, vectors, live))
+        return (texts, np.stack([vector_of[text] for text in texts])) if texts else None
 
     @classmethod
     def make(
@@ -239,21 +344,30 @@ class Background:
         A bank must not hold what is being asked: the query's own scores would count against it. Raises ``UsageError``
         where nothing is left.
         """
-        asked = {_plain(query) for query in queries}
-        out = np.array([_plain(phrase) in asked for phrase in self.phrases])
-        if not out.any():
+        places = [place for query in queries for place in self._places.get(_plain(query), ())]
+        if not places:
             return self
+        out = np.zeros(len(self.phrases), np.bool_)
+        out[places] = True
         if out.all():
             raise UsageError("the background holds nothing but what is asked; give it other phrases")
         kept = ~out
 
         def table() -> BankStatistics:
-            return replace(self.table, best_rows=self.table.best_rows[kept], best=self.table.best[kept])
+            return replace(self.table, near_rows=self.table.near_rows[kept], near=self.table.near[kept])
 
         phrases = [phrase for phrase, stays in zip(self.phrases, kept, strict=True) if stays]
         fewer = Background(self.space, self.modality, phrases, self.bank[kept], self.vectors, table)
         fewer._left_out = out
         return fewer
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Which phrases are one, as they are compared."""
+        places: dict[str, list[int]] = {}
+        for place, phrase in enumerate(self.phrases):
+            places.setdefault(_plain(phrase), []).append(place)
+        return places
 
     @cached_property
     def table(self) -> BankStatistics:
@@ -353,8 +467,17 @@ def _read_bank(path: Path, dim: int) -> dict[str, Rows]:
     return dict(zip(texts.tolist(), vectors.astype(np.float32), strict=True))
 
 
-def _table(path: Path, file: str, bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_]) -> BankStatistics:
-    """The table of the rows of a vector file as they are: the cached one, that with newer rows added, or a new one."""
+def _table(
+    path: Path,
+    file: str,
+    bank: Rows,
+    vectors: Rows,
+    live: npt.NDArray[np.bool_],
+    before: BankStatistics | None = None,
+) -> BankStatistics:
+    """The table of the rows of a vector file as they are: one of a moment ``before`` or the cached one, brought up."""
+    if before is not None and before.fits(live) and len(live) - len(before.alive) <= UNSAVED:
+        return BankStatistics.make(bank, vectors, live, before)
     queries = np.frombuffer(hashlib.blake2b(bank.tobytes(), digest_size=8).digest(), np.uint64)
     old: BankStatistics | None = None
     newer = False
@@ -363,22 +486,23 @@ def _table(path: Path, file: str, bank: Rows, vectors: Rows, live: npt.NDArray[n
         rows, dead = (int(saved[key]) for key in ("rows", "dead"))
         kept = saved["store"].item() if "store" in saved else file
         asked = bool((saved["bank"] == queries).all())
-        # Rows of a file never change and never come back to life: as many dead are the same dead.
-        same = kept == file and asked and rows <= len(vectors) and dead == int((~live[:rows]).sum())
+        same = kept == file and asked and rows <= len(vectors)
         if same and saved["vectors"].item() == fingerprint(vectors[:rows]):
             old = BankStatistics.read(saved)
+            old = old if old.fits(live) else None
         # What is asked here may be of a moment ago, and the table of one that came after.
-        newer = asked and (_generation(kept), rows) > (_generation(file), len(vectors))
+        now = (_generation(file), len(vectors), len(live) - int(np.count_nonzero(live)))
+        newer = asked and (_generation(kept), rows, dead) > now
     except (KeyError, ValueError, TypeError):
         old = None
-    if old is not None and len(old.bias) == len(vectors):
-        return old
     made = BankStatistics.make(bank, vectors, live, old)
+    if made is old:
+        return made
     stamp = {
         "bank": queries,
         "store": np.array(file),
         "rows": np.int64(len(vectors)),
-        "dead": np.int64((~live).sum()),
+        "dead": np.int64(len(live) - np.count_nonzero(live)),
         "vectors": np.array(fingerprint(vectors)),
     }
     if not newer:

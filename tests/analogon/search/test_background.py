@@ -42,6 +42,8 @@ def _index(library: Library, folder: Path) -> None:
 
 
 def _open(library: Library, **settings: object) -> Background:
+    """As another process would, which has kept nothing."""
+    library.collection.kept.clear()
     settings.setdefault("phrases", PHRASES)
     found = library.background(library.collection.spaces[0], "audio", **settings)  # type: ignore[arg-type]
     assert found is not None
@@ -165,6 +167,67 @@ def test_caches_are_used_grow_and_forget_what_was_removed(library: Library, monk
 
     assert len(_open(library, phrases=PHRASES[:5]).best) == 5  # another bank is not taken for this one
     assert counted.texts == [len(PHRASES)]
+
+
+def test_what_is_kept_open_follows_what_comes_and_goes(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, folder = Counted(monkeypatch), library.collection.path.parent / "sounds"
+    known = library.collection.spaces[0]
+    random, number = np.random.default_rng(2), 100
+    first = _open(library)
+    rows = len(first.table.alive)
+    assert library.background(known, "audio", PHRASES) is first
+    for step in range(12):
+        if step % 3:
+            found = library.background(known, "audio", PHRASES)
+            assert found is not None
+            gone = found.table.best_rows[step % len(PHRASES)] if step % 2 else random.choice(_live(library))
+            items = library.collection.catalog.items_of_rows(known.space.id, "audio", [int(gone)])
+            [item] = library.collection.catalog.items(list(items.values())).values()
+            Path(item.sources[0].path).unlink()
+            with writing(library.collection) as writer, writer.catalog.transaction():
+                writer.catalog.remove_sources([source.id for source in item.sources])  # and nothing is compacted
+        else:
+            sounds.write(folder / f"new {step}.wav", number + step)
+            _index(library, folder)
+        found, live = library.background(known, "audio", PHRASES), _live(library)
+        assert found is not None
+        s = found.bank @ np.array(found.vectors)[live].T
+        assert found.table.best_rows.tolist() == np.array(live)[s.argmax(axis=1)].tolist()
+        assert np.allclose(found.best, s.max(axis=1), atol=1e-6)
+        assert np.allclose(found.mean, np.array(found.vectors)[live].mean(axis=0), atol=1e-6)
+        assert np.allclose(found.hubness(np.array(live)).bias, s.mean(axis=0), atol=1e-6)
+    assert counted.rows == [rows, 1, 1, 1, 1] and counted.texts == [len(PHRASES)]
+
+
+def _counting_rows(work: Any, asked: list[int]) -> Any:
+    def counting(bank: Any, vectors: Any, live: Any) -> Any:
+        asked.append(len(bank))
+        return work(bank, vectors, live)
+
+    return counting
+
+
+def test_best_rows_are_known_until_the_last_of_them_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(backgrounds, "_nearest", _counting_rows(backgrounds._nearest, asked))
+    random = np.random.default_rng(4)
+    bank, rows = unit(random.normal(size=(5, 8))), unit(random.normal(size=(90, 8)))
+    rows[40:50] = rows[3]  # copies
+    live = np.ones(60, np.bool_)
+    table = BankStatistics.make(bank, rows[:60], live)
+    while live.any():
+        live = live.copy()
+        live[table.best_rows[random.integers(5)]] = False
+        if 60 <= len(live) < 90 and live.sum() % 2:
+            live = np.append(live, True)
+        table = BankStatistics.make(bank, rows[: len(live)], live, table)
+        if live.any():
+            s = np.where(live, bank @ rows[: len(live)].T, -np.inf)
+            assert np.allclose(table.best, s.max(axis=1), atol=1e-6)
+            assert np.allclose(s[np.arange(5), table.best_rows], table.best, atol=1e-6)
+            assert np.allclose(table.mean, rows[: len(live)][live].mean(axis=0), atol=1e-6)
+    assert table.best_rows.tolist() == [-1] * 5 and (table.best == -np.inf).all()
+    assert 5 < len(asked) < 40  # of 90 rows that died
 
 
 def test_the_bank_is_encoded_once_for_all_modalities(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
