@@ -6,10 +6,10 @@ float32 vector, so that scores are exact cosines whatever the index compresses, 
 
 from __future__ import annotations
 
-from indexes.faiss.build import fit
+from indexes.faiss.build import extend, fit
 from indexes.faiss.cache import Cached
 from indexes.faiss.file import IndexDamaged, fingerprint
 from indexes.faiss.measure import recall
 from indexes.faiss.plan import choose, parse_memory
 
-__all__ = ["Cached", "IndexDamaged", "choose", "fingerprint", "fit", "parse_memory", "recall"]
+__all__ = ["Cached", "IndexDamaged", "choose", "extend", "fingerprint", "fit", "parse_memory", "recall"]

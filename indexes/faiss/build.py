@@ -16,11 +16,12 @@ from indexes.faiss.measure import NEIGHBOURS, Measured, Probe, recall_of
 from indexes.faiss.plan import PQ_CENTROIDS, Plan, choose, plans
 from indexes.index import ExactIndex, Index, Neighbours
 
-__all__ = ["build", "fit", "tune"]
+__all__ = ["build", "extend", "fit", "tune"]
 
 TRAIN_BYTES: Final = 256 << 20  # the largest sample that k-means sees
 TRAIN_PER_LIST: Final = 64
 TARGET: Final = 0.98
+GROWTH: Final = 2  # times what an index was built of that it may hold; then lists and codes are learnt anew
 PROBES: Final = 200
 
 
@@ -159,6 +160,29 @@ def _raise_effort(
             break
         best = max((measure(step) for step in steps), key=lambda measured: measured.worst)
     return best
+
+
+def extend(
+    head: FaissIndex,
+    vectors: Float32,
+    *,
+    cross: Mapping[str, Float32] | None = None,
+    target: float = TARGET,
+    seed: int = 0,
+) -> FaissIndex | None:
+    """An index in memory over the first rows of ``vectors`` with the others added, tuned from the effort that it had.
+
+    None where it has grown too far from what it was built of, where another kind is called for now, or where it does
+    not reach the target any more: ``fit`` makes one anew. HNSW adds by one thread, as ``build`` does.
+    """
+    n, dim = vectors.shape
+    plan = choose(n, dim, head.plan.budget)
+    if head.plan.kind == "exact" or plan.kind != head.plan.kind or n > GROWTH * head.fitted:
+        return None
+    with _threads(1 if plan.kind == "hnsw" else None):
+        index = head.add(vectors, replace(plan, parameters=head.plan.parameters))
+    index = tune(index, vectors, cross=cross, target=target, seed=seed)
+    return index if index.measured and index.measured.worst >= target else None
 
 
 def fit(

@@ -9,7 +9,7 @@ from typing import Final
 
 from embed.errors import CollectionError
 from indexes.durable import in_use
-from indexes.faiss.build import fit
+from indexes.faiss.build import extend, fit
 from indexes.faiss.file import IndexDamaged
 from indexes.faiss.index import FaissIndex, read
 from indexes.faiss.library import Float32, Mask
@@ -18,7 +18,9 @@ from indexes.index import ExactIndex, Index, Neighbours, WithTail
 
 __all__ = ["Cached", "saved_at"]
 
-TAIL_BYTES: Final = 16 << 20  # newer vectors that an index may leave to a scan before it is built again
+# Newer vectors that an index leaves to a scan: until they are so large a share of it, or take 2 ms, at 20 for 128 MiB.
+TAIL_SHARE: Final = 0.05
+TAIL_BYTES: Final = 12 << 20
 Stamp = tuple[str, int]
 Saved = tuple[int, int, int] | None
 
@@ -79,7 +81,9 @@ class Cached:
         return self._index.search(queries, k, allowed=allowed)
 
     def build(self, budget: int | None = None, cross: Mapping[str, Float32] | None = None) -> bool:
-        """Build and save the index anew where the vectors have outgrown it; gives whether it did.
+        """Add newer vectors to the index and save it where they have become many; gives whether it did.
+
+        It is built anew where there is none, for another budget, and where it has grown too far from what it was.
 
         A budget of None keeps the one that it was built with, no limit at first. Arguments as of ``fit``.
         """
@@ -87,10 +91,12 @@ class Cached:
         if head is not None:
             budget = head.plan.budget if budget is None else budget
             tail = self.size - head.size
-            grown = tail > head.size // 10 and 4 * tail * self.dim > TAIL_BYTES
+            grown = tail > TAIL_SHARE * head.size or 4 * tail * self.dim > TAIL_BYTES
             if budget == head.plan.budget and not grown:
                 return False
-        index = fit(self._vectors, budget, cross=cross)
+        index = self._extended(cross) if head is not None and budget == head.plan.budget else None
+        if index is None:
+            index = fit(self._vectors, budget, cross=cross)
         try:
             index.save(self._path)
         except CollectionError as error:
@@ -100,3 +106,9 @@ class Cached:
         self._use(index)
         self.saved = saved_at(self._path)
         return True
+
+    def _extended(self, cross: Mapping[str, Float32] | None) -> FaissIndex | None:
+        """The index with the newer vectors added; None where it has to be built anew."""
+        with suppress(OSError, IndexDamaged):
+            return extend(read(self._path, self._vectors, mapped=False), self._vectors, cross=cross)
+        return None

@@ -7,9 +7,10 @@ import json
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,12 +18,13 @@ import numpy as np
 
 from embed.errors import CollectionDamaged, CollectionError
 from embed.faults import machine_fault
-from indexes.durable import REPLACES_MAPPED, replace
+from indexes.durable import REPLACES_MAPPED, replace, replacing
 from indexes.faiss.library import BLOCK_BYTES, Float32, library
 
 __all__ = ["IndexDamaged", "fingerprint", "reading", "save"]
 
 MAGIC: Final = b"ANALOGN1"
+SETTLED: Final = 2 * 10**9  # nanoseconds without a change after which a file's times tell it from any other
 TRAILER: Final = struct.Struct("<QQI8s")  # bytes of the FAISS index, bytes of JSON, crc32 of both, MAGIC
 
 
@@ -67,16 +69,40 @@ def _write_body(index: Any, file: IO[bytes]) -> int:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[tuple[dict[str, Any], Callable[[], Any]]]:
+def reading(path: Path, *, mapped: bool = True) -> Iterator[tuple[dict[str, Any], Callable[[], Any]]]:
     """The header of an index file, and what gives the FAISS index of that very file; both raise ``IndexDamaged``.
 
-    Another file may take its place at any instant. Every byte was checked: FAISS itself may crash on a damaged one.
+    Another file may take its place at any instant. Every byte was checked, since FAISS itself may crash on a damaged
+    one: once for each file, which a note beside it says, as long as it stands as it did then. Vectors can be added to
+    one that is not ``mapped``.
     """
     with path.open("rb") as file:
-        yield _header(path, file), lambda: _body(path, file)
+        yield _header(path, file), lambda: _body(path, file, mapped)
+
+
+def _stands(file: IO[bytes]) -> list[int]:
+    """What another one is as soon as a file is written, replaced, or copied."""
+    status = os.fstat(file.fileno())
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _noted(path: Path) -> Any:
+    try:
+        return json.loads(path.with_name(f"{path.name}.checked").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _note(path: Path, stands: list[int]) -> None:
+    # What was written a moment ago may be written again within one tick of the file system's clock.
+    if time.time_ns() - max(stands[-2:]) > SETTLED:
+        note = path.with_name(f"{path.name}.checked")
+        with suppress(OSError), replacing(note) as temporary:
+            temporary.write_text(json.dumps(stands))
 
 
 def _header(path: Path, file: IO[bytes]) -> dict[str, Any]:
+    stands = _stands(file)
     length = file.seek(0, os.SEEK_END)
     if length < TRAILER.size:
         raise IndexDamaged(f"{path}: cut short after {length} bytes; build it again")
@@ -84,23 +110,26 @@ def _header(path: Path, file: IO[bytes]) -> dict[str, Any]:
     body, text, crc, magic = TRAILER.unpack(file.read())
     if magic != MAGIC or body + text + TRAILER.size != length:
         raise IndexDamaged(f"{path}: damaged or cut short ({length} bytes); build it again")
-    file.seek(0)
-    found, left, block = 0, body + text, b""
-    while left:
-        block = file.read(min(left, BLOCK_BYTES))
-        found, left = zlib.crc32(block, found), left - len(block)
-    if found != crc:
-        raise IndexDamaged(f"{path}: damaged (checksum {found:08x}, it was {crc:08x}); build it again")
+    if _noted(path) != stands:
+        file.seek(0)
+        found, left, block = 0, body + text, b""
+        while left:
+            block = file.read(min(left, BLOCK_BYTES))
+            found, left = zlib.crc32(block, found), left - len(block)
+        if found != crc:
+            raise IndexDamaged(f"{path}: damaged (checksum {found:08x}, it was {crc:08x}); build it again")
+        if body:
+            _note(path, stands)
     file.seek(body)
     header: dict[str, Any] = json.loads(file.read(text))
     return header
 
 
-def _body(path: Path, file: IO[bytes]) -> Any:
+def _body(path: Path, file: IO[bytes], mapped: bool) -> Any:
     """The FAISS index of an open file, mapped into memory where that keeps nobody from replacing it."""
     faiss = library()
     try:
-        if not REPLACES_MAPPED:
+        if not mapped or not REPLACES_MAPPED:
             file.seek(0)
             return faiss.read_index(faiss.PyCallbackIOReader(file.read))
         index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexes.faiss.file import IndexDamaged, fingerprint, reading, save
-from indexes.faiss.library import Float32, Mask, library
+from indexes.faiss.library import BLOCK_BYTES, Float32, Mask, library
 from indexes.faiss.measure import NEIGHBOURS, Measured, Probe
 from indexes.faiss.plan import Plan
 from indexes.index import ExactIndex, Neighbours, checked, cosines
@@ -25,15 +25,23 @@ class FaissIndex:
     """A FAISS index over float32 unit rows ``(n, dim)``, which stay where they are, usually memory-mapped.
 
     ``settings`` are the parameters of a search: "efSearch" of HNSW; "nprobe" and "rerank" (candidates for each
-    neighbour asked for) of IVF. ``measured`` is what ``tune`` found for them.
+    neighbour asked for) of IVF. ``measured`` is what ``tune`` found for them. ``fitted`` is how many rows it was built
+    of, before others were added; None means all.
     """
 
     def __init__(
-        self, vectors: Float32, plan: Plan, index: Any, settings: Mapping[str, int], measured: Measured | None = None
+        self,
+        vectors: Float32,
+        plan: Plan,
+        index: Any,
+        settings: Mapping[str, int],
+        measured: Measured | None = None,
+        fitted: int | None = None,
     ) -> None:
         self.plan, self.settings, self.measured = plan, MappingProxyType(dict(settings)), measured
         self._vectors, self._index, self._exact = vectors, index, ExactIndex(vectors)
         self.size, self.dim = vectors.shape
+        self.fitted = self.size if fitted is None else fitted
 
     @property
     def description(self) -> str:
@@ -47,7 +55,7 @@ class FaissIndex:
 
     def with_settings(self, settings: Mapping[str, int], measured: Measured | None = None) -> FaissIndex:
         """The same index, searched with other parameters."""
-        return FaissIndex(self._vectors, self.plan, self._index, settings, measured)
+        return FaissIndex(self._vectors, self.plan, self._index, settings, measured, self.fitted)
 
     def search(self, queries: Float32, k: int, *, allowed: Mask | None = None) -> Neighbours:
         """As ``Index.search``, approximately; scores are exact cosines.
@@ -112,6 +120,13 @@ class FaissIndex:
         rows: npt.NDArray[np.int64] = self._index.search(queries, count, params=parameters)[1]
         return rows
 
+    def add(self, vectors: Float32, plan: Plan) -> FaissIndex:
+        """The same index with those of ``vectors`` behind its own added, by ``plan``; this one is used up."""
+        step = max(1, BLOCK_BYTES // (4 * self.dim))
+        for start in range(self.size, len(vectors), step):
+            self._index.add(np.ascontiguousarray(vectors[start : start + step]))
+        return FaissIndex(vectors, plan, self._index, self.settings, None, self.fitted)
+
     def save(self, path: Path) -> None:
         """Write to a file, by way of a temporary one. Raises ``CollectionError`` where that cannot be written."""
         header = {
@@ -119,19 +134,21 @@ class FaissIndex:
             "settings": dict(self.settings),
             "measured": self.measured and asdict(replace(self.measured, parameters=dict(self.measured.parameters))),
             "size": self.size,
+            "fitted": self.fitted,
             "dim": self.dim,
             "vectors": fingerprint(self._vectors),
         }
         save(path, self._index, header)
 
 
-def read(path: Path, vectors: Float32) -> FaissIndex:
+def read(path: Path, vectors: Float32, *, mapped: bool = True) -> FaissIndex:
     """Read what ``save`` wrote for the first rows of ``vectors``: it may cover fewer than there are by now.
 
+    ``mapped`` leaves it on disk where the system can; ``add`` wants it in memory.
     Raises ``IndexDamaged`` where the file is damaged, cut short, or was made of other vectors; ``FileNotFoundError``
     where there is none.
     """
-    with reading(path) as (header, body):
+    with reading(path, mapped=mapped) as (header, body):
         size, dim = header["size"], header["dim"]
         if dim != vectors.shape[1] or size > len(vectors):
             have = f"{len(vectors)} x {vectors.shape[1]}"
@@ -144,4 +161,4 @@ def read(path: Path, vectors: Float32) -> FaissIndex:
             probes = tuple(Probe(**probe) for probe in measured.pop("probes"))
             measured = Measured(probes=probes, **measured)
         index = body() if plan.kind != "exact" else None
-        return FaissIndex(vectors, plan, index, header["settings"], measured)
+        return FaissIndex(vectors, plan, index, header["settings"], measured, header.get("fitted"))

@@ -17,7 +17,7 @@ from tests.indexes.engines import DIM, Array, N, assert_same, brute, shifted
 def test_cache_follows_a_growing_collection(vectors: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.faiss"
     monkeypatch.setattr(planning, "SCAN_BYTES", 0)
-    monkeypatch.setattr(cache, "TAIL_BYTES", 4 * DIM * 50)
+    monkeypatch.setattr(cache, "TAIL_BYTES", 4 * DIM * 150)
     cached = Cached.open(path, vectors[:2000], stamp=1)
     assert (cached.stamp, cached.size, cached.dim, cached.measured) == (1, 2000, DIM, None)
     assert cached.description == "exact scan of 2,000 vectors"
@@ -25,10 +25,10 @@ def test_cache_follows_a_growing_collection(vectors: Array, tmp_path: Path, monk
     assert cached.description.startswith("HNSW") and cached.measured is not None and path.exists()
     assert not cached.build()
 
-    grown = Cached.open(path, vectors[:2200])  # a tenth more: still scanned
-    assert grown.description.endswith(", and 200 newer rows exactly")
-    found = grown.search(vectors[2000:2200], 1)
-    np.testing.assert_array_equal(found.rows[:, 0], np.arange(2000, 2200))
+    grown = Cached.open(path, vectors[:2100])  # 5 % more: still scanned
+    assert grown.description.endswith(", and 100 newer rows exactly")
+    found = grown.search(vectors[2000:2100], 1)
+    np.testing.assert_array_equal(found.rows[:, 0], np.arange(2000, 2100))
     assert not grown.build()
 
     outgrown = Cached.open(path, vectors)
@@ -37,6 +37,40 @@ def test_cache_follows_a_growing_collection(vectors: Array, tmp_path: Path, monk
     assert outgrown.build(300_000) and outgrown.head is not None and outgrown.head.plan.kind == "ivf-sq8"
     assert not outgrown.build()  # no budget named: the last one stays
     assert Cached.open(path, vectors).description == outgrown.description
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_newer_vectors_are_added_until_it_has_grown_too_far(
+    kind: str, vectors: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, fits = tmp_path / "x.faiss", []
+    fit = cache.fit
+
+    def counting(*arguments: object, **named: object) -> object:
+        fits.append(len(arguments[0]))  # type: ignore[arg-type]
+        return fit(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
+    monkeypatch.setattr(cache, "fit", counting)
+    monkeypatch.setattr("indexes.faiss.build.GROWTH", 1.6)
+    budget = None if kind == "hnsw" else 700_000
+    assert Cached.open(path, vectors[:1500]).build(budget, {"text": shifted(vectors)})
+    for size in (1576, 1660, 2400):  # 5 % more than before, and some
+        grown = Cached.open(path, vectors[:size])
+        before = grown.head
+        assert before is not None and grown.build(cross={"text": shifted(vectors)}) and not grown.build()
+        head = read(path, vectors)
+        assert (head.plan.kind, head.size, head.fitted, head.plan.budget) == (kind, size, 1500, budget)
+        for one in (grown, head):
+            found, truth = one.search(vectors[:size:7], 10), brute(vectors[:size], vectors[:size:7], 10)
+            assert (found.rows[:, :, None] == truth.rows[:, None]).any(axis=2).mean() > 0.97
+            assert found.rows[:, 0].tolist() == list(range(0, size, 7))
+        assert head.measured is not None and head.measured.worst >= 0.98
+        assert before.search(vectors[:3], 1).rows.ravel().tolist() == [0, 1, 2]  # who has it open goes on
+    monkeypatch.setattr(cache, "TAIL_BYTES", 4 * DIM * 20)
+    assert not Cached.open(path, vectors[:2420]).build()
+    assert fits == [1500]
+    assert Cached.open(path, vectors[:2421]).build() and fits == [1500, 2421]
 
 
 def test_damaged_cache_is_scanned_until_it_is_built_again(vectors: Array, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +63,42 @@ def test_damage_is_seen(name: str, vectors: Array, indexes: dict[str, Index], tm
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none", vectors)
     assert read(path, vectors).size == N
+
+
+def test_a_file_is_checked_once_as_long_as_it_stands(
+    vectors: Array, indexes: dict[str, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, looked = tmp_path / "x.faiss", []
+    whole = zlib.crc32
+
+    def crc32(block: bytes, before: int = 0) -> int:
+        looked.append(len(block))
+        return whole(block, before)
+
+    monkeypatch.setattr("indexes.faiss.file.zlib.crc32", crc32)
+    indexes["hnsw"].save(path)  # type: ignore[attr-defined]
+    looked.clear()
+    read(path, vectors)
+    read(path, vectors)  # written a moment ago: its times tell too little
+    assert len(looked) >= 2 and not path.with_name("x.faiss.checked").exists()
+    monkeypatch.setattr("indexes.faiss.file.SETTLED", -1)
+    read(path, vectors)
+    looked.clear()
+    assert read(path, vectors).size == N
+    assert looked == []
+    copy = tmp_path / "copy" / "x.faiss"
+    shutil.copytree(tmp_path, copy.parent, ignore=shutil.ignore_patterns("copy"))
+    read(copy, vectors)
+    assert sum(looked) == path.stat().st_size - 28  # all but the end, which has the checksum
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 3] ^= 1
+    path.write_bytes(damaged)
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1))
+    with pytest.raises(IndexDamaged, match="checksum"):
+        read(path, vectors)
+    path.with_name("x.faiss.checked").write_text("no list")
+    with pytest.raises(IndexDamaged, match="checksum"):
+        read(path, vectors)
 
 
 def test_what_cannot_be_written_leaves_the_old_file(
