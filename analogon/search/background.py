@@ -137,7 +137,16 @@ class BankStatistics:
 
     @classmethod
     def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> BankStatistics:
-        """The inverse of ``arrays``; raises ``KeyError`` where one is missing."""
+        """The inverse of ``arrays``; raises ``KeyError`` where one is missing.
+
+        Earlier versions kept the best row alone, and the mean: ``alive`` is to be given then.
+        """
+        if "near" not in arrays:
+            near_rows = np.full((len(arrays["best"]), NEAR), -1, np.int64)
+            near_rows[:, 0] = arrays["best_rows"]
+            near = np.repeat(arrays["best"][:, None], NEAR, axis=1)
+            total = arrays["mean"].astype(np.float64) * int(arrays["alive"].sum())
+            arrays = {**arrays, "near_rows": near_rows, "near": near, "total": total}
         return cls(**{name: arrays[name] for name in cls.__slots__})
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -488,6 +497,8 @@ def _table(
         asked = bool((saved["bank"] == queries).all())
         same = kept == file and asked and rows <= len(vectors)
         if same and saved["vectors"].item() == fingerprint(vectors[:rows]):
+            if "near" not in saved:  # then nothing has died since, or nobody knows what
+                saved["alive"] = live[:rows] if dead == rows - int(live[:rows].sum()) else saved["alive"]
             old = BankStatistics.read(saved)
             old = old if old.fits(live) else None
         # What is asked here may be of a moment ago, and the table of one that came after.

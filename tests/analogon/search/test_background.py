@@ -169,6 +169,29 @@ def test_caches_are_used_grow_and_forget_what_was_removed(library: Library, monk
     assert counted.texts == [len(PHRASES)]
 
 
+def test_the_table_of_an_earlier_version_is_used(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It kept the best row of each phrase alone, and the mean of the rows."""
+    made = _open(library).table
+    [path] = (library.collection.path / "indexes").glob("*-background.npz")
+    with np.load(path) as saved:
+        arrays = {name: saved[name] for name in saved.files if name not in ("near", "near_rows", "total", "alive")}
+    np.savez(path, best=made.best, best_rows=made.best_rows, mean=made.mean, **arrays)
+    counted = Counted(monkeypatch)
+    found = _open(library)
+    for name in ("best", "best_rows", "bias", "alive"):
+        assert np.array_equal(getattr(found.table, name), getattr(made, name)), name
+    assert np.allclose(found.mean, made.mean, atol=1e-6)
+    items = library.collection.catalog.items_of_rows(found.space.id, "audio", [int(found.table.best_rows[0])])
+    [item] = library.collection.catalog.items(list(items.values())).values()
+    library.remove(item.sources[0].path)
+    live = _live(library)
+    assert _open(library).table.best_rows.tolist() != made.best_rows.tolist()
+    s = found.bank @ np.array(found.vectors)[live].T
+    assert _open(library).table.best_rows.tolist() == np.array(live)[s.argmax(axis=1)].tolist()
+    assert np.allclose(_open(library).best, s.max(axis=1), atol=1e-6)
+    assert counted.texts == []
+
+
 def test_what_is_kept_open_follows_what_comes_and_goes(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     counted, folder = Counted(monkeypatch), library.collection.path.parent / "sounds"
     known = library.collection.spaces[0]
