@@ -1,9 +1,9 @@
 """What other queries score on a collection's items: the background that a query's own scores are seen against.
 
-The queries are a bank of phrases of our own (``analogon.phrases``). Their vectors are kept per space, and what they
-say of each row per (space, modality), as caches beside the search indexes::
+The queries are a bank of phrases of our own (``analogon.phrases``). Their vectors are kept once for a space, for all
+collections, and what they say of each row per (space, modality), as a cache beside the search indexes::
 
-    indexes/SPACE-bank.npz                  the phrases and their vectors
+    HOME/banks/SPACE.npz                    the phrases and their vectors, HOME as ``config.home`` says
     indexes/SPACE-MODALITY-background.npz   NNN's bias, CSLS's density and QB-Norm's denominator of each row; the best
                                             rows of each phrase and their scores; the sum of the rows that count
 
@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from analogon import phrases as banks
 from analogon.search import hubness
+from analogon.settings import config
 from analogon.vectors.geometry import centre
 from embed.encoder import Encoder
 from embed.errors import UsageError
@@ -44,6 +45,7 @@ BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
 ITEMS: Final = 500  # items that stand in for queries
 FEWEST_ITEMS: Final = 20
 NEAR: Final = 8  # best rows that are known of a phrase: when the last of them has gone all rows are asked anew
+SOON: Final = 16384  # rows that a search may ask the bank of before it answers
 UNSAVED: Final = 4096  # rows more that a reader adds to what it keeps without looking at the cache, or saving one
 # Chosen on questions to recordings (benchmarks/hubness.py --doubt): a tenth of the right best hits is doubted there.
 DOUBTED: Final = 81.0  # percentile of a best hit's cosine among those of the background queries' best hits
@@ -239,6 +241,8 @@ class Background:
         self.vectors = vectors
         self._make_table = table
         self._left_out: npt.NDArray[np.bool_] | None = None
+        self._whole: Background | None = None  # what that was left out of
+        self._cache: Path | None = None
         self._state: tuple[str, int, int] = ("", 0, 0)  # the file, its rows, how many of them are dead
 
     @classmethod
@@ -248,14 +252,17 @@ class Background:
         known: KnownSpace,
         modality: Modality,
         phrases: Sequence[str] | None = None,
+        *,
+        encode: bool = True,
+        told: Callable[[], None] = lambda: None,
     ) -> Background | None:
         """The background of a (space, modality); None where its encoder takes no text or nothing is there to score.
 
         ``phrases`` are our own for the modality unless others are given. Their vectors come from the cache, or are
-        made and saved.
+        made and saved, ``told`` being called for each; None where some are not there, unless they are to ``encode``.
         """
         space = known.space
-        key = ("background", space.id, modality, None if phrases is None else tuple(phrases))
+        key = cls._key(known, modality, phrases)
         before: Background | None = collection.kept.get(key)
         with collection.snapshot():
             file, rows = collection.file(space, modality)
@@ -265,7 +272,10 @@ class Background:
             vectors, live = collection.vectors(space, modality), collection.live(space, modality)
         if state[2] == rows:
             return None
-        known_bank = (before.phrases, before.bank) if before else cls._bank(collection, known, modality, phrases)
+        if before is not None:
+            known_bank: tuple[tuple[str, ...], Rows] | None = before.phrases, before.bank
+        else:
+            known_bank = cls._bank(collection, known, modality, phrases, encode, told)
         if known_bank is None:
             return None
         texts, bank = known_bank
@@ -277,26 +287,41 @@ class Background:
             return _table(cache, file, bank, vectors, live, made)
 
         found = cls(space, modality, texts, bank, vectors, table)
-        found._state = state
+        found._state, found._cache = state, cache
         if before is None or before._state[0] != file or before._state <= state:  # else it is of a moment ago
             collection.kept[key] = found
         return found
 
+    @staticmethod
+    def _key(known: KnownSpace, modality: Modality, phrases: Sequence[str] | None) -> tuple[Any, ...]:
+        return "background", known.space.id, modality, None if phrases is None else tuple(phrases)
+
     @classmethod
     def _bank(
-        cls, collection: Collection, known: KnownSpace, modality: Modality, phrases: Sequence[str] | None
+        cls,
+        collection: Collection,
+        known: KnownSpace,
+        modality: Modality,
+        phrases: Sequence[str] | None,
+        encode: bool,
+        told: Callable[[], None],
     ) -> tuple[tuple[str, ...], Rows] | None:
         """Phrases of which the encoder knows a word, and their vectors; None where it takes no text."""
         space, texts = known.space, tuple(banks.bank(modality) if phrases is None else phrases)
-        file = _bank_file(collection, space)
-        vector_of = _read_bank(file, space.dim)
+        vector_of = _bank_of(collection, space)
         if missing := [text for text in texts if text not in vector_of]:
+            if not encode:
+                return None
             encoder = collection.encoder(known)
             if "text" not in encoder.modalities:
                 return None
-            vector_of |= phrase_vectors(encoder, missing)
+            made = phrase_vectors(encoder, missing, told)
+            vector_of = _bank_of(collection, space) | made  # others may have saved some meanwhile
             # Plain arrays: what numpy would have to pickle it could not read back safely.
             arrays = {"phrases": np.array(list(vector_of)), "vectors": np.stack(list(vector_of.values()))}
+            file = _bank_file(space)
+            with suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
             _save(file, arrays)
         # A phrase of which the encoder knows no word has zeros.
         texts = tuple(text for text in texts if vector_of[text].any())
@@ -309,17 +334,31 @@ class Background:
         known: KnownSpace,
         modality: Modality,
         phrases: Sequence[str] | None = None,
+        told: Callable[[], None] = lambda: None,
     ) -> Background | None:
         """As ``open``, with all that needs a pass over the rows made and saved now: for the end of indexing."""
-        made = cls.open(collection, known, modality, phrases)
+        collection.kept.pop(cls._key(known, modality, phrases), None)  # what a reader adds to that it does not save
+        made = cls.open(collection, known, modality, phrases, told=told)
         if made is not None:
             made.table  # noqa: B018  made and saved where it is first looked at
         return made
 
     @staticmethod
-    def has_phrase_vectors(collection: Collection, known: KnownSpace) -> bool:
-        """Whether the phrases have vectors of a space already, so that ``open`` need not encode them."""
-        return _bank_file(collection, known.space).is_file()
+    def missing(collection: Collection, known: KnownSpace, modality: Modality) -> list[str]:
+        """Which of our own phrases have no vectors in a space yet."""
+        there = _bank_of(collection, known.space)
+        return [text for text in banks.bank(modality) if text not in there]
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the table is there but for so few rows that a search can wait for them: ``SOON``."""
+        if "table" in self.__dict__ or len(self.vectors) <= SOON:
+            return True
+        if self._left_out is not None or self._cache is None:
+            return self._whole is not None and self._whole.at_hand
+        saved = _read(self._cache, "rows", "store")
+        known = int(saved["rows"]) if "rows" in saved and saved["store"].item() == self._state[0] else 0
+        return len(self.vectors) - known <= SOON
 
     @classmethod
     def of_items(
@@ -367,7 +406,7 @@ class Background:
 
         phrases = [phrase for phrase, stays in zip(self.phrases, kept, strict=True) if stays]
         fewer = Background(self.space, self.modality, phrases, self.bank[kept], self.vectors, table)
-        fewer._left_out = out
+        fewer._left_out, fewer._whole = out, self
         return fewer
 
     @cached_property
@@ -442,8 +481,15 @@ class Background:
         )
 
 
-def _bank_file(collection: Collection, space: Space) -> Path:
-    return collection.path / "indexes" / f"{space.id}-bank.npz"
+def _bank_file(space: Space) -> Path:
+    return config.home() / "banks" / f"{space.id}.npz"
+
+
+def _bank_of(collection: Collection, space: Space) -> dict[str, Rows]:
+    """All phrases that have a vector in a space; earlier versions kept them with each collection."""
+    earlier = collection.path / "indexes" / f"{space.id}-bank.npz"
+    found = _read_bank(_bank_file(space), space.dim)
+    return _read_bank(earlier, space.dim) | found if earlier.is_file() else found
 
 
 def _plain(text: str) -> str:
@@ -458,12 +504,14 @@ def _plain(text: str) -> str:
 # -- caches ------------------------------------------------------------------------------------------------------------
 
 
-def phrase_vectors(encoder: Encoder, texts: Sequence[str]) -> dict[str, Rows]:
-    """A unit vector of each text as a query; zeros of one of which the encoder knows no word."""
+def phrase_vectors(encoder: Encoder, texts: Sequence[str], told: Callable[[], None] = lambda: None) -> dict[str, Rows]:
+    """A unit vector of each text as a query; zeros of one of which the encoder knows no word. ``told`` after each."""
     found = {text: np.zeros(encoder.space.dim, np.float32) for text in texts}
     for result in encode_stream(encoder, [encoder.embed_query(Media.from_text(text)) for text in texts]):
         if isinstance(result, Encoded):
             found[texts[result.index]] = result.vector
+        else:
+            told()
     return found
 
 
@@ -526,11 +574,11 @@ def _generation(file: str) -> int:
     return int(re.findall(r"\d+", file)[-1])
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a cache; none where it is not there or cannot be read."""
+def _read(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a cache, all or some; none where it is not there or cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+            return {name: arrays[name] for name in names or arrays.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
 

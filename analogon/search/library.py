@@ -186,15 +186,24 @@ class Library:
 
     def _prepare(self, listener: Listener | None) -> None:
         """See to it that the scores of searches can be seen against those of other queries."""
-        sides = [(known, m) for known in self.collection.spaces for m in self.collection.modalities(known.space)]
-        if listener is not None:
-            listener.phase("background queries", len(sides))
+        collection = self.collection
+        sides = [
+            (known, modality)
+            for known in collection.spaces
+            if "text" in collection.encoder(known).modalities
+            for modality in collection.modalities(known.space)
+        ]
+        missing = {(known.space.id, text) for known, m in sides for text in Background.missing(collection, known, m)}
+        listener = listener or Listener()
+
+        def told() -> None:
+            listener.advance()
+            listener.check()
+
+        listener.phase("background queries", len(missing) + len(sides))
         for known, modality in sides:
-            if "text" in self.collection.encoder(known).modalities:
-                Background.make(self.collection, known, modality)
-            if listener is not None:
-                listener.advance()
-                listener.check()
+            Background.make(collection, known, modality, told=told)
+            told()
 
     def _name_encoder(
         self, named: str | os.PathLike[str] | Mapping[str, Any] | None
@@ -386,7 +395,9 @@ class Library:
         media = next(iter(asked.media.values()))
         if type(encoder).doubt is not Encoder.doubt:
             return encoder.doubt(media, modality, best)
-        return background.doubt(best) if background is not None and media.modality == "text" else None
+        if background is None or media.modality != "text" or not background.at_hand:
+            return None
+        return background.doubt(best)
 
     def _background(
         self, asked: ResolvedQuery, known: KnownSpace, modality: Modality, *, needed: bool
@@ -403,9 +414,7 @@ class Library:
             return None
         if kinds != {"text"}:
             return Background.of_items(self.collection, known, modality, kinds.pop(), asked.own_contents)
-        if not needed and not Background.has_phrase_vectors(self.collection, known):
-            return None
-        found = Background.open(self.collection, known, modality)
+        found = Background.open(self.collection, known, modality, encode=needed)
         return found and found.without(*(one.text or "" for one in media))
 
     def _excluded(

@@ -16,16 +16,23 @@ from analogon.search import background as backgrounds
 from analogon.search import hubness
 from analogon.search.background import Background, BankStatistics
 from analogon.search.library import Library
+from analogon.settings import config
 from analogon.vectors.geometry import centre, unit
 from embed import Media, encode, load
 from embed.encoder import Encoder, resolve
 from embed.errors import UsageError
-from indexes.build import Plan, build
+from indexes.build import Listener, Plan, build
 from indexes.collection import Collection
 from indexes.writer import writing
 from tests import sounds
 
 PHRASES = ("dog barking", "wind", "slow piano", "rain on a roof", "crowd", "clock", "a bell far away")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds phrases that another one has encoded."""
+    monkeypatch.setenv("ANALOGON_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -55,7 +62,9 @@ def _live(library: Library) -> list[int]:
 
 
 def _files(library: Library) -> dict[str, int]:
-    return {file.name: file.stat().st_mtime_ns for file in (library.collection.path / "indexes").glob("*.npz")}
+    """What is kept: beside the collection's indexes, and for all collections."""
+    folders = library.collection.path / "indexes", config.home() / "banks"
+    return {str(file): file.stat().st_mtime_ns for folder in folders for file in folder.glob("*.npz")}
 
 
 class Counted:
@@ -70,9 +79,9 @@ class Counted:
             self.rows.append(s.shape[1])
             return hubness(s)
 
-        def count_texts(encoder: Encoder, texts: list[str]) -> object:
+        def count_texts(encoder: Encoder, texts: list[str], *told: Any) -> object:
             self.texts.append(len(texts))
-            return encoded(encoder, texts)
+            return encoded(encoder, texts, *told)
 
         monkeypatch.setattr(backgrounds, "_hubness", count_rows)
         monkeypatch.setattr(backgrounds, "phrase_vectors", count_texts)
@@ -261,6 +270,61 @@ def test_the_bank_is_encoded_once_for_all_modalities(library: Library, monkeypat
     assert counted.texts == [len(PHRASES), 1]
 
 
+def test_the_bank_is_encoded_once_for_all_collections(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(monkeypatch)
+    folder = tmp_path / "sounds"
+    library.index(folder, encoders="toy:16", only="audio")
+    assert counted.texts == [len(banks.bank("audio"))]
+    with analogon.open(tmp_path / "other", create=True) as other:
+        other.index(folder, encoders="toy:16", only="audio")
+        assert other.search("a bell", by="content")[0].percentile is not None
+    assert counted.texts == [len(banks.bank("audio"))]
+    [bank] = (tmp_path / "home" / "banks").iterdir()
+    assert bank.name == f"{library.collection.spaces[0].space.id}.npz"
+    # That of an earlier version lies beside the collection's indexes.
+    bank.rename(library.collection.path / "indexes" / f"{bank.stem}-bank.npz")
+    library.collection.kept.clear()
+    assert library.search("a bell", by="content")[0].percentile is not None
+    assert counted.texts == [len(banks.bank("audio"))]
+
+
+def test_phrases_are_told_as_they_are_encoded_after_the_files(library: Library, tmp_path: Path) -> None:
+    class Told(Listener):
+        def __init__(self) -> None:
+            super().__init__()
+            self.phases: list[tuple[str, int | None, int]] = []
+
+        def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+            self.phases.append((name, total, 0))
+
+        def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+            name, total, done = self.phases[-1]
+            self.phases[-1] = (name, total, done + count)
+
+    told = Told()
+    library.index(tmp_path / "sounds", encoders="toy:16", only="audio", listener=told)
+    count = len(banks.bank("audio")) + 1
+    assert told.phases[-1] == ("background queries", count, count)
+
+
+def test_a_search_does_not_wait_for_a_pass_over_many_rows(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it there are percentiles, and no doubt."""
+    library.index(library.collection.path.parent / "sounds", encoders="toy:16", only="audio")
+    doubted = library.search("a bell", by="content").notes
+    [table] = (library.collection.path / "indexes").glob("*-background.npz")
+    monkeypatch.setattr(backgrounds, "SOON", 5)
+    library.collection.kept.clear()
+    assert library.search("a bell", by="content").notes == doubted
+    library.collection.kept.clear()
+    table.unlink()
+    hits = library.search("a bell", by="content")
+    assert hits.notes == () and hits[0].percentile is not None and not table.exists()
+    assert library.search("a bell", by="content", rerank="csls")[0].percentile is not None and table.exists()
+    assert library.search("a bell", by="content").notes == doubted != ()
+
+
 def test_our_own_phrases_are_the_modalitys(library: Library) -> None:
     assert _open(library, phrases=None).phrases == banks.bank("audio")
 
@@ -273,9 +337,9 @@ def test_who_cannot_save_uses_it_unsaved(library: Library, monkeypatch: pytest.M
         patch.setattr("numpy.savez", full)
         unsaved = _open(library).best
     assert len(unsaved) == len(PHRASES)
-    assert not [name for name in _files(library) if "bank" in name or "background" in name or "tmp" in name]
+    assert not [name for name in _files(library) if Path(name).parent.name == "banks" or "background" in name]
     assert np.array_equal(_open(library).best, unsaved)
-    assert len([name for name in _files(library) if "bank" in name or "background" in name]) == 2
+    assert len([name for name in _files(library) if Path(name).parent.name == "banks" or "background" in name]) == 2
 
 
 def test_what_a_search_keeps_turns_no_writer_away(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +372,7 @@ def test_a_table_of_a_moment_ago_does_not_take_the_place_of_a_newer_one(library:
 def test_damaged_caches_are_made_again(library: Library, damage: bytes | None) -> None:
     expected = _open(library).table
     for name in _files(library):
-        path = library.collection.path / "indexes" / name
+        path = Path(name)
         path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
     found = _open(library)
     assert np.allclose(found.table.denominator, expected.denominator)
