@@ -194,8 +194,8 @@ def one_line(error: BaseException, *, named: bool = False) -> str:
 def escaped(text: str) -> str:
     r"""A text on one line, with whatever a terminal would obey or break a line at written out.
 
-    >>> escaped("a\x1b[31m\nb\u202ec, d\u00e9j\u00e0 vu")
-    'a\\x1b[31m\\nb\\u202ec, d\u00e9j\u00e0 vu'
+    >>> escaped("a\x1b[31m\nb\u202ec, déjà vu")
+    'a\\x1b[31m\\nb\\u202ec, déjà vu'
     """
     if text.isprintable():
         return text

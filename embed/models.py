@@ -140,6 +140,8 @@ def shared(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
 def key_of(registry: Registry, table: Mapping[str, Any]) -> Hashable:
     """What tells one loaded model from another: its family's code, its table with all defaults, its files' stamps."""
     whole = registry.completed(table)
+    taken = registry.settings(whole["family"])
+    whole = {key: one.default for key, one in taken.items() if one.default is not one.empty} | whole
     stamps = tuple(stamp for path in _paths(whole) for stamp in _stamps(path))
     return registry.module(whole["family"]), json.dumps(whole, sort_keys=True, default=str), stamps
 
