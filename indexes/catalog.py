@@ -15,6 +15,7 @@
     meant    which file holds the vectors of texts in a space, and how many of its rows count
     called   what a source's file is called, in one form for all spellings; parts has its groups of three letters (FTS5)
     tally    how many rows there are of a kind, so that nobody has to count them
+    digested a table all of whose rows stand here as its file, by its hash, has them: it need not be read again
     revision another number whenever any of these words change
     label    what a model said of a content: field -> value; no indexing run touches it
 
@@ -159,15 +160,37 @@ NOTICED: Final = """
 CREATE TRIGGER vector_died AFTER DELETE ON vector BEGIN
     INSERT INTO died VALUES (old.space, old.modality, old.row); END;
 """
+DIGESTED: Final = """
+CREATE TABLE {schema}.digested (
+    path TEXT PRIMARY KEY, digest TEXT NOT NULL, text TEXT NOT NULL, rows INTEGER NOT NULL, standing TEXT NOT NULL)
+    WITHOUT ROWID;
+"""
+# No way to write a row of a table can forget that it is not as its file has it any more.
+OTHERWISE: Final = """
+CREATE TRIGGER digested_more AFTER INSERT ON source WHEN new.row >= 0 BEGIN
+    DELETE FROM digested WHERE path = new.path; END;
+CREATE TRIGGER digested_fewer AFTER DELETE ON source WHEN old.row >= 0 BEGIN
+    DELETE FROM digested WHERE path = old.path; END;
+CREATE TRIGGER digested_other AFTER UPDATE OF path, content, modalities, metadata ON source WHEN old.row >= 0 BEGIN
+    DELETE FROM digested WHERE path IN (old.path, new.path); END;
+"""
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
-ADDED: Final = {2: NAMES, 3: LABELS, 4: STANDING, 5: CALLED + MEANING + TALLY + KEPT, 6: DEAD + NOTICED}
+ADDED: Final = {
+    2: NAMES,
+    3: LABELS,
+    4: STANDING,
+    5: CALLED + MEANING + TALLY + KEPT,
+    6: DEAD + NOTICED,
+    7: DIGESTED + OTHERWISE,
+}
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
     4: "CREATE VIEW {schema}.source AS SELECT *, NULL AS ctime, NULL AS device FROM main.source;",
     5: CALLED + MEANING + TALLY,
     6: DEAD,
+    7: DIGESTED,
 }
-VERSION: Final = 6
+VERSION: Final = 7
 # The contents as a filter sees them: what a model said of one comes before what the medium knows of itself. A scalar
 # subquery, since SQLite takes a join for the right side of another one only by reading all of it.
 CONTENT: Final = (
@@ -587,6 +610,11 @@ class Catalog:
         """Every source in a file: one, or one a row of a table."""
         return self._sources("path = ?", (path,))
 
+    def rows_of_path(self, path: str) -> set[int]:
+        """The rows of a table that are known; -1 where the path was no table."""
+        sql = "SELECT row FROM source WHERE path = ?"
+        return set(self._numbers(sql, (path,)).tolist())
+
     def sources_of_content(self, content: int) -> list[Source]:
         """Every place where a content was found, in order of path and row."""
         return self._sources("content = ?", (content,))
@@ -990,6 +1018,47 @@ class Catalog:
         if row is None:
             self._put_called(source, path)
         self._put_words(source)
+
+    def rows_between(
+        self, path: str, first: int, last: int
+    ) -> dict[int, tuple[int, tuple[str, str, str], tuple[int | None, ...]]]:
+        """Rows of a table, both ends included: the source's id, what it holds as ``as_row`` gives it, and its standing.
+
+        That is the file's size, mtime, ctime and device.
+        """
+        sql = (
+            "SELECT s.row, s.id, c.hash, s.modalities, s.metadata, s.size, s.mtime, s.ctime, s.device "
+            "FROM source s CROSS JOIN content c ON c.id = s.content WHERE s.path = ? AND s.row BETWEEN ? AND ?"
+        )
+        return {row: (i, (h, k, m), tuple(at)) for row, i, h, k, m, *at in self.query(sql, (path, first, last))}
+
+    @staticmethod
+    def as_row(digest: str, modalities: Sequence[Modality], metadata: Mapping[str, Any]) -> tuple[str, str, str]:
+        """What ``rows_between`` gives where a row holds this."""
+        return digest, " ".join(modalities), _json(metadata)
+
+    def put_standings(self, sources: Sequence[int], standing: Sequence[int | None]) -> None:
+        """The file of these rows of a table has another size, mtime, ctime or device now."""
+        sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE id = ?"
+        self._db.executemany(sql, ((*standing, source) for source in sources))
+
+    def digested(self, path: str, digest: str, text: str) -> int | None:
+        """How many rows a table has where all stand here as this very file has them, with its texts in that column."""
+        found = self.query("SELECT rows FROM digested WHERE path = ? AND digest = ? AND text = ?", (path, digest, text))
+        return int(found[0][0]) if found else None
+
+    def put_digested(self, path: str, digest: str, text: str, rows: int, standing: Sequence[int | None]) -> None:
+        """All rows of a table stand here as this file has them; that holds until one of them becomes another."""
+        sql = "INSERT OR REPLACE INTO digested (path, digest, text, rows, standing) VALUES (?, ?, ?, ?, ?)"
+        self._db.execute(sql, (path, digest, text, rows, json.dumps(standing)))
+
+    def stand_again(self, path: str, standing: Sequence[int | None]) -> None:
+        """A table that is as it was has this size, mtime, ctime and device now."""
+        sql = "UPDATE digested SET standing = ? WHERE path = ? AND standing <> ?"
+        now = json.dumps(standing)
+        if self._db.execute(sql, (now, path, now)).rowcount:
+            sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE path = ?"
+            self._db.execute(sql, (*standing, path))
 
     def put_standing(self, source: int, ctime: int | None, device: int | None) -> None:
         """A file that is what it was lies on this device now, and changed last at this time."""

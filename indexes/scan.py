@@ -360,18 +360,33 @@ class Scan:
         return self.plan.side_table.rows[key]
 
     def _scan_table(self, path: str) -> None:
-        assert self.plan.text_column is not None
+        column = self.plan.text_column
+        assert column is not None
         try:
             status = check_readable(path)
+            digest = content_hash(Media("text", path=path))
         except MediaError as error:
             self._left_out(path, error)
             return
+        standing = self._standing(path, status)
+        count = self.catalog.digested(path, digest, column)
         with self.catalog.transaction():
             self.catalog.forget_failures(path)
+            if count is not None:
+                self.catalog.stand_again(path, standing)
+        if count is not None:
+            self.report.found += count
+            self.report.rows += count
+            self.report.known += count
+            self.listener.advance(count)
+            return
         seen: set[int | None] = set()
+        told = len(self.report.failures), len(self.report.asides)
         try:
-            for batch in _batches(tables.rows(path, self.plan.text_column, partial(self.run.aside, path)), SCAN_BATCH):
+            for batch in _batches(tables.rows(path, column, partial(self.run.aside, path)), SCAN_BATCH):
                 self.listener.check()
+                held = self.catalog.rows_between(path, batch[0].row, batch[-1].row)
+                moved = []  # rows that stand as they did in a file that does not
                 with self.catalog.transaction():
                     for row in batch:
                         self.report.found += 1
@@ -380,17 +395,35 @@ class Scan:
                         seen.add(row.row)
                         if isinstance(row, tables.BadRow):
                             self.run.fail(path, row.reason, row.row)
+                            continue
+                        digest_of_row = content_hash(Media.from_text(row.text))
+                        known = held.get(row.row)
+                        if known and known[1] == self.catalog.as_row(digest_of_row, ("text",), row.metadata):
+                            self.report.known += 1
+                            if known[2] != standing:
+                                moved.append(known[0])
                         else:
-                            self._record_row(path, row, status)
+                            self._record_row(path, row, digest_of_row, standing)
+                    self.catalog.put_standings(moved, standing)
+            after = self._standing(path, check_readable(path))
         except MediaError as error:
             self._left_out(path, error)
             return
-        self.shrunk += [source for source in self.catalog.sources_of_path(path) if source.row not in seen]
+        rows = self.catalog.rows_of_path(path)
+        if len(rows) > len(seen) or not seen.issuperset(rows):
+            self.shrunk += [source for source in self.catalog.sources_of_path(path) if source.row not in seen]
+        elif after == standing and (len(self.report.failures), len(self.report.asides)) == told:
+            # What there is to be told of a table is told each time: then it is read.
+            with self.catalog.transaction():
+                self.catalog.put_digested(path, digest, column, len(seen), standing)
 
-    def _record_row(self, path: str, row: tables.Row, status: os.stat_result) -> None:
-        content = self.catalog.put_content(
-            content_hash(Media.from_text(row.text)), {"characters": len(row.text)}, row.text
-        )
+    def _standing(self, path: str, status: os.stat_result) -> tuple[int | None, ...]:
+        return status.st_size, status.st_mtime_ns, changed_at(status), self.sight.device(os.path.dirname(path))
+
+    def _record_row(self, path: str, row: tables.Row, digest: str, standing: tuple[int | None, ...]) -> None:
+        content = self.catalog.put_content(digest, {"characters": len(row.text)}, row.text)
+        size, mtime, ctime, device = standing
+        assert size is not None and mtime is not None
         known = self.catalog.source(path, row.row)
         if known and known.content == content:
             self.report.known += 1
@@ -405,11 +438,11 @@ class Scan:
             row.row,
             content,
             ("text",),
-            status.st_size,
-            status.st_mtime_ns,
+            size,
+            mtime,
             row.metadata,
-            ctime=changed_at(status),
-            device=self.sight.device(os.path.dirname(path)),
+            ctime=ctime,
+            device=device,
         )
 
     def _missing(self, roots: Sequence[str]) -> None:

@@ -14,19 +14,20 @@ from indexes.collection import Collection
 
 
 def back_to_4(database: sqlite3.Connection) -> None:
-    """Take from a catalog what its fifth version and the sixth have."""
+    """Take from a catalog what its fifth version has, and those after it."""
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("DROP INDEX done_error")
-    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died"):
+    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
 
 
 def without_dead(database: sqlite3.Connection) -> None:
-    """Take from a catalog what its sixth version has."""
-    database.execute("DROP TRIGGER vector_died")
-    for table in ("dead", "died"):
+    """Take from a catalog what its sixth version has, and the one after it."""
+    for trigger in ("vector_died", "digested_more", "digested_fewer", "digested_other"):
+        database.execute(f"DROP TRIGGER {trigger}")
+    for table in ("dead", "died", "digested"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 5")
 
