@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,6 +15,12 @@ import numpy.typing as npt
 from embed.errors import SpaceMismatch
 
 __all__ = ["Space", "Vectors", "unit"]
+
+
+@functools.cache
+def _id(weights: str, preprocessing: str, dim: int) -> str:
+    key = json.dumps([weights, preprocessing, dim])
+    return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +40,7 @@ class Space:
     @property
     def id(self) -> str:
         """Twelve hex digits that stand for this space in file names and catalogs."""
-        key = json.dumps([self.weights, self.preprocessing, self.dim])
-        return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
+        return _id(self.weights, self.preprocessing, self.dim)
 
     def __str__(self) -> str:
         return f"{self.model} ({self.dim}-d, weights {self.weights[:8]}, {self.preprocessing})"

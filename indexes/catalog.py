@@ -31,7 +31,7 @@ import math
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -371,6 +371,8 @@ class Catalog:
         self._pool = threading.Lock()  # of those of snapshots; none is taken while it is held
         self._thread = _Thread()
         self._idle: list[sqlite3.Connection] = []  # connections of snapshots that are over
+        self._noted: set[str] = set()  # fields that this transaction has met
+        self._renamed = False  # whether it has changed what anything is called
         self._alone = False  # whether what the file lacks was made in the memory of the one connection
         self._shared: sqlite3.Connection
         self._means = True  # whether there are texts yet: not in an earlier version that is being brought up
@@ -498,6 +500,7 @@ class Catalog:
         """All or nothing, and on disk when it returns."""
         with self._lock, self._thread.using(self._shared):
             self._db.execute("BEGIN IMMEDIATE")
+            self._noted, self._renamed = set(), False
             try:
                 yield
                 self._bury_the_died()
@@ -1003,6 +1006,7 @@ class Catalog:
         Without ``ctime`` what is known of that stays, where the file stands as it did; likewise ``device``.
         """
         self._note_fields(metadata)
+        written = _json(metadata)
         key = (path, NO_ROW if row is None else row)
         self._db.execute("DELETE FROM failure WHERE path = ? AND row = ?", key)
         self._db.execute(
@@ -1012,12 +1016,12 @@ class Catalog:
             "ctime = ifnull(excluded.ctime, iif(size = excluded.size AND mtime = excluded.mtime, ctime, NULL)), "
             "device = ifnull(excluded.device, device), "
             "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
-            (*key, content, " ".join(modalities), size, mtime, _json(metadata), ctime, device),
+            (*key, content, " ".join(modalities), size, mtime, written, ctime, device),
         )
         source = int(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
         if row is None:
             self._put_called(source, path)
-        self._put_words(source)
+        self._put_words(source, (path, key[1], written))
 
     def rows_between(
         self, path: str, first: int, last: int
@@ -1071,11 +1075,13 @@ class Catalog:
         self._put_called(source, path)
         self._put_words(source)
 
-    def _put_words(self, source: int) -> None:
-        """Index the words that a source is called by; what it was called before is forgotten."""
-        path, row, metadata = self._db.execute(
-            "SELECT path, row, metadata FROM source WHERE id = ?", (source,)
-        ).fetchone()
+    def _put_words(self, source: int, known: tuple[str, int, str] | None = None) -> None:
+        """Index the words that a source is called by; what it was called before is forgotten.
+
+        ``known`` are its path, row and metadata, as they stand in the catalog.
+        """
+        sql = "SELECT path, row, metadata FROM source WHERE id = ?"
+        path, row, metadata = known or self._db.execute(sql, (source,)).fetchone()
         words = words_of(path, None if row == NO_ROW else row, _read_json(metadata))
         now = (words.name, words.folder, "\n".join(words.captions))
         before = self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone()
@@ -1083,7 +1089,8 @@ class Catalog:
             return
         if self._means:
             self._put_texts(source, texts_of(*before) if before else [], texts_of(*now))
-        self._db.execute("DELETE FROM names WHERE rowid = ?", (source,))
+        if before:
+            self._db.execute("DELETE FROM names WHERE rowid = ?", (source,))
         self._db.execute("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", (source, *now))
         self._names_changed()
 
@@ -1122,7 +1129,9 @@ class Catalog:
 
     def _names_changed(self) -> None:
         # By chance, not by counting: a cache left by another catalog in the same folder must not seem to fit this one.
-        self._db.execute("UPDATE revision SET names = abs(random())")
+        if self._thread.connection is None or not self._renamed:
+            self._db.execute("UPDATE revision SET names = abs(random())")
+        self._renamed = True
 
     def put_failure(self, path: str, row: int | None, reason: str) -> None:
         """Keep why a path could not be read; what it held before stays findable until it is pruned."""
@@ -1155,6 +1164,7 @@ class Catalog:
         for content in held:
             self.put_labels(content, {field: None})
         path = json_path(field)
+        self._noted = set()
         self._db.execute(
             "DELETE FROM field WHERE name = ? "
             "AND NOT EXISTS (SELECT 1 FROM source WHERE json_extract(metadata, ?) IS NOT NULL) "
@@ -1182,10 +1192,10 @@ class Catalog:
         sql = "SELECT 1 FROM vector WHERE space = ? AND item = ?"
         return self._db.execute(sql, (space, item)).fetchone() is not None
 
-    def put_vector(self, space: str, modality: Modality, row: int, item: int) -> None:
-        """A row of the vector file belongs to an item."""
+    def put_vectors(self, space: str, modality: Modality, first: int, items: Iterable[int]) -> None:
+        """The rows of the vector file from ``first`` on belong to these items."""
         sql = "INSERT INTO vector (space, modality, row, item) VALUES (?, ?, ?, ?)"
-        self._db.execute(sql, (space, modality, row, item))
+        self._db.executemany(sql, ((space, modality, row, item) for row, item in enumerate(items, first)))
 
     def remove_vectors(self, space: str, modality: Modality, content: int) -> None:
         """A space has no vector of a content any more, and is not through with it."""
@@ -1287,8 +1297,12 @@ class Catalog:
         self._forget_dead()
 
     def _note_fields(self, columns: Mapping[str, Any]) -> None:
-        names = _read_json(_json(list(columns)))
-        self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
+        if self._thread.connection is None:
+            self._noted = set()
+        if new := [name for name in columns if name not in self._noted]:
+            names = _read_json(_json(new))
+            self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
+            self._noted.update(new)
 
 
 def _statements(script: str) -> Iterator[str]:

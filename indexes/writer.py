@@ -35,11 +35,15 @@ COMPACT_ABOVE: Final = 0.25  # share of dead rows from which a vector file is wr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One vector to be written: the content it belongs to, the part that it encodes, unit float32 ``(dim,)``."""
+    """One vector to be written: the content it belongs to, the part that it encodes, unit float32 ``(dim,)``.
+
+    ``item`` is that part's id, where it is known and has no vector in the space yet.
+    """
 
     content: int
     part: Media
     vector: npt.NDArray[np.float32]
+    item: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,11 @@ class Writer:
             for modality in dict.fromkeys(entry.part.modality for entry in entries):
                 fresh: dict[int, npt.NDArray[np.float32]] = {}
                 for entry in entries:
-                    if entry.part.modality == modality:
+                    if entry.part.modality != modality:
+                        continue
+                    if entry.item is not None:
+                        fresh[entry.item] = entry.vector
+                    else:
                         text = entry.part.text if entry.part.span is not None else None
                         item = self.catalog.put_item(entry.content, entry.part, text)
                         if not self.catalog.has_vector(space.id, item):
@@ -179,8 +187,7 @@ class Writer:
                 if fresh:
                     store = self.catalog.store(space.id, modality) or self._new_store(space, modality)
                     self._append(store, np.stack(list(fresh.values())))
-                    for row, item in enumerate(fresh, start=store.rows):
-                        self.catalog.put_vector(space.id, modality, row, item)
+                    self.catalog.put_vectors(space.id, modality, store.rows, fresh)
                     self.catalog.put_store(Store(store.space, modality, store.file, store.rows + len(fresh)))
                     written += len(fresh)
             for one in done:

@@ -92,6 +92,7 @@ class _Batch:
 
     fresh: dict[int, Entry] = field(default_factory=dict)
     touched: dict[tuple[int, Modality], str] = field(default_factory=dict)
+    made: set[int] = field(default_factory=set)  # contents that were not there before
 
 
 class _Intake:
@@ -120,7 +121,8 @@ class _Intake:
         parts = Counter((entry.content, entry.part.modality) for entry in batch.fresh.values())
         done = []
         for (content, modality), digest in batch.touched.items():
-            count = parts[content, modality] + len(self._ids(content, modality))
+            before = 0 if content in batch.made else len(self._ids(content, modality))
+            count = parts[content, modality] + before
             done.append(Done(content, modality, count, self.broken.get(digest)))
         self.report.vectors += self.writer.commit(self.space, list(batch.fresh.values()), done)
 
@@ -135,12 +137,12 @@ class _Intake:
             if content is not None and digest in self.broken:
                 batch.touched[content, part.modality] = digest
             raise
-        content = self._content(row, digest)
+        content = self._content(row, digest, batch.made)
         item = self.catalog.put_item(content, part, part.text if part.span else None)
         if self._known(item, vector, batch.fresh):
             self.report.known += 1
         else:
-            batch.fresh[item] = Entry(content, part, vector)
+            batch.fresh[item] = Entry(content, part, vector, item)
             batch.touched[content, part.modality] = digest
 
     def _ids(self, content: int, modality: Modality) -> list[int]:
@@ -164,7 +166,7 @@ class _Intake:
             raise MediaError("", f"is there already with another vector (their cosine is {cosine:.3f}), which stays")
         return True
 
-    def _content(self, row: Row, digest: str) -> int:
+    def _content(self, row: Row, digest: str, made: set[int]) -> int:
         """The content of a row, with its sources. Raises ``MediaError`` where a source holds something else by now."""
         part = row.part
         content = self.catalog.content_of_hash(digest)
@@ -179,6 +181,7 @@ class _Intake:
                 facts = file.facts if file else {}
             text = part.text if part.modality == "text" and part.span is None else None
             content = self.catalog.put_content(digest, facts, text)
+            made.add(content)
         for place, source in zip(row.places, known, strict=True):
             size, mtime, metadata = place.size, place.mtime, place.metadata
             modalities: tuple[Modality, ...] = (part.modality,)
