@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -218,9 +219,28 @@ def _show_kept(made: KeptVoice) -> None:
     for note in made.notes:
         complain(note)
     _summary(made.voice)
-    stdout().print(
-        f"use it: analogon voice similar ./x.wav, or analogon generate TEXT --voice {made.voice.name}", markup=False
-    )
+    for line in _uses(made.voice):
+        stdout().print(line, markup=False)
+
+
+def _uses(one: Voice) -> list[str]:
+    """Commands that take a kept voice as it is, and what it lacks for those that do not."""
+    from analogon.voices import SPEECHBRAIN
+
+    name = shlex.quote(one.name)
+    uses = ["analogon voice similar ./x.wav"] if one.encoders else []
+    spoken = any(space.dim == SPEECHBRAIN.dim for space in one.vectors)
+    uses += [f"analogon generate TEXT --with speecht5 --voice {name}"] if spoken else []
+    lines = [f"use it: {', or '.join(uses)}"] if uses else []
+    if not spoken:
+        has = " and ".join(str(space.dim) for space in one.vectors)
+        what = f"{name} --more -e xvector" if one.takes else "NAME FILE... -e xvector, for each voice of the mix,"
+        lines.append(
+            f"no generator here speaks with its {has} numbers: speecht5 takes {SPEECHBRAIN.dim} (analogon voice add "
+            f"{what} gives those); bark speaks as the nearest of its own voices (--with bark --voice {name}), espeak "
+            "in its own only"
+        )
+    return lines
 
 
 def _summary(one: Voice) -> None:

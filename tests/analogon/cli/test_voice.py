@@ -100,6 +100,37 @@ def test_similar_and_mix(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
     assert "anna:x: a voice and its weight are written NAME:NUMBER" in capsys.readouterr().err
 
 
+def test_what_can_be_done_with_a_voice_is_what_takes_its_numbers(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def said(*arguments: str) -> list[str]:
+        assert exit_code(monkeypatch, "voice", *arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return lines[next(i for i, line in enumerate(lines) if not line.startswith("  ")) + 2 :]
+
+    compare = "use it: analogon voice similar ./x.wav"
+    speak = "analogon generate TEXT --with speecht5 --voice"
+    lacking = (
+        "no generator here speaks with its 8 numbers: speecht5 takes 512 (analogon voice add {} gives those); bark "
+        "speaks as the nearest of its own voices (--with bark --voice {}), espeak in its own only"
+    )
+    np.save("x.npy", np.eye(512, dtype=np.float32)[3])
+    assert said("add", "small", "0.wav", "-e", "toy:8") == [
+        compare,
+        lacking.format("small --more -e xvector", "small"),
+    ]
+    assert said("add", "smaller", "1.wav", "-e", "toy:8") == [
+        compare,
+        lacking.format("smaller --more -e xvector", "smaller"),
+    ]
+    assert said("mix", "small", "smaller", "--as", "both") == [
+        compare,
+        lacking.format("NAME FILE... -e xvector, for each voice of the mix,", "both"),
+    ]
+    assert said("add", "whole", "0.wav", "-e", "toy:512") == [f"{compare}, or {speak} whole"]
+    assert said("add", "read", "--xvector", "x.npy") == [f"use it: {speak} read"]
+
+
 def test_a_damaged_voice_is_one_line_and_the_others_are_listed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
