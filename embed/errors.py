@@ -24,8 +24,8 @@
         └── CollectionDamaged     its files contradict each other (indexes.faiss.IndexDamaged: only a cache does)
 
 A message gives both values that disagree, and the way out. It knows no door: a parameter or an action that it speaks
-of stands between backquotes, "`encoders=clap`" or "`index(FOLDER, collection=drums)`", and each door says that in its
-own words.
+of stands between backquotes, "`encoders=clap`" or "`analogon.open('drums').index(FOLDER)`", as
+Python has it, and each other door says that in its own words.
 """
 
 from __future__ import annotations

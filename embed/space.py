@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,12 @@ class Space:
     def id(self) -> str:
         """Twelve hex digits that stand for this space in file names and catalogs."""
         return _id(self.weights, self.preprocessing, self.dim)
+
+    @property
+    def name(self) -> str:
+        """The model without the folders that it lies in, as results name it: ``clap:clap-htsat-unfused``."""
+        family, colon, model = self.model.partition(":")
+        return family + colon + (Path(model).name if colon else "")
 
     def __str__(self) -> str:
         return f"{self.model} ({self.dim}-d, weights {self.weights[:8]}, {self.preprocessing})"

@@ -195,7 +195,8 @@ class Collection:
             raise CollectionError(f"{path}: cannot be read: {error.strerror or error}") from None
         if not found:
             raise CollectionNotFound(
-                f"{path}: no collection there{_beside(path)}; `index(FOLDER, collection={path.name})` makes one"
+                f"{path}: no collection there{_beside(path)}; "
+                f"`analogon.open({path.name!r}, create=True).index(FOLDER)` makes one"
             )
         read_manifest(path)
         collection = cls(path, Catalog(path / "catalog.sqlite"))
@@ -337,12 +338,26 @@ class Collection:
     def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any]) -> KnownSpace:
         """Use the encoder of that name, as ``embed.load`` takes it, for its space, instead of the manifest's.
 
+        A name that one of the spaces here goes by, whole or without its folders, means that one, and nothing is loaded.
         Raises ``SpaceMismatch`` where the space is not here.
         """
+        if isinstance(name, str) and (here := self._called(name)) is not None:
+            return here
         table = resolve(name)
         known = self.space(shared(table).space)
         self._adopted[known.space.id] = table
         return known
+
+    def _called(self, name: str) -> KnownSpace | None:
+        """The only space that goes by a name: its model's, or that without the folders before it."""
+        model = name.partition(":")[2]
+        if model and Path(model).expanduser().exists():
+            return None  # the folder that was typed counts: the one that the manifest knows may have moved
+        for short in (False, True):
+            found = [known for known in self.spaces if name == (known.space.name if short else known.space.model)]
+            if found:
+                return found[0] if len(found) == 1 else None
+        return None
 
     def adopt_for_names(self, space: Space) -> None:
         """Compare names in a space; vectors of names in another are dropped."""

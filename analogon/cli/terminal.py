@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -143,7 +144,15 @@ FLAGS: Final[Mapping[str, str]] = {
     "xvector": "--xvector",
 }
 """The flags of parameters that messages speak of."""
-SPOKEN: Final = re.compile(r"`(?P<name>[a-z_]+)(?:\((?P<arguments>[^`]*)\)|=(?P<value>[^`]*))?`")
+SPOKEN: Final = re.compile(r"`(?:(?P<name>[a-z_]+)(?:=(?P<value>[^`]*))?|(?P<call>analogon\.[^`]*\)))`")
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "AddVoice": ("voice add", "files"),
+    "FitBridge": ("bridge fit", ""),
+    "FitRelation": ("relation fit", ""),
+    "ListVoices": ("voice list", ""),
+    "index": ("index", ""),
+}
+"""The commands that do what calls do which messages speak of, and the keyword that holds several files there."""
 TABLE_OR_JSON: Final = ("table", "json")
 
 
@@ -169,23 +178,65 @@ def in_flags(text: str) -> str:
 
     >>> in_flags("name an encoder with `encoders`, such as clap; `encoders=clap` hears better")
     'name an encoder with --encoder, such as clap; --encoder clap hears better'
-    >>> in_flags("there is none; `index(FOLDER, collection=drums)` makes one")
+    >>> in_flags("there is none; `analogon.open('drums', create=True).index(FOLDER)` makes one")
     'there is none; analogon index FOLDER -c drums makes one'
     """
     return SPOKEN.sub(_in_flags, text)
 
 
 def _in_flags(found: re.Match[str]) -> str:
-    if found["arguments"] is not None:
-        words = [_argument(one.strip()) for one in found["arguments"].split(",") if one.strip()]
-        return " ".join(["analogon", *found["name"].split("_"), *words])
-    return _argument(found[0][1:-1]) if found["value"] is not None else FLAGS.get(found["name"], found[0])
+    if found["call"] is not None:
+        return _command(found["call"]) or found[0]
+    return (
+        _argument(found["name"], shlex.quote(found["value"]))
+        if found["value"] is not None
+        else FLAGS.get(found["name"], found[0])
+    )
 
 
-def _argument(written: str) -> str:
-    name, equals, value = written.partition("=")
+def _command(call: str) -> str | None:
+    """The command that does what a call in Python does; None where there is none.
+
+    Names there stand for what a person fills in, ``...`` for all that is needed.
+    """
+    try:
+        node: ast.expr = ast.parse(call, mode="eval").body
+    except SyntaxError:
+        return None
+    command = ""
+    words: list[str] = []
+    options: list[str] = []
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        known, several = COMMANDS.get(node.func.attr, ("", ""))
+        command = command or known
+        if node.func.attr == "open":
+            options.insert(0, f"-c {_word(node.args[0])}")
+        elif known:
+            words += [_word(one) for one in node.args if _word(one) != "..."]
+            for keyword in node.keywords:
+                if keyword.arg == "name":
+                    words.insert(0, _word(keyword.value))
+                elif keyword.arg == several:
+                    held = keyword.value.elts if isinstance(keyword.value, ast.List) else [keyword.value]
+                    words += [f"{_word(one)}..." for one in held]
+                else:
+                    options.append(_argument(keyword.arg or "", _word(keyword.value)))
+        node = node.func.value
+    return " ".join(["analogon", command, *words, *options]) if command else None
+
+
+def _word(node: ast.expr) -> str:
+    """What a call's argument is on a command line."""
+    if isinstance(node, ast.List):
+        return _word(node.elts[0])
+    if isinstance(node, ast.Constant) and node.value is not ...:
+        return shlex.quote(str(node.value))
+    return node.id if isinstance(node, ast.Name) else "..."
+
+
+def _argument(name: str, value: str) -> str:
     flag = FLAGS.get(name, "--" + name.replace("_", "-"))
-    return written if not equals else flag if value == "true" else f"{flag} {shlex.quote(value)}"
+    return flag if value in ("true", "True") else f"{flag} {value}"
 
 
 def write_json(*results: Result | Mapping[str, Any]) -> None:

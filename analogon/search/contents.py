@@ -82,7 +82,10 @@ def choose_space(
     collection = library.collection
     chosen = [collection.adopt(name) for name in several(spaces)] or collection.spaces
     if not chosen:
-        raise UsageError(f"{collection.name} is empty: `index(FOLDER, collection={collection.name}, encoders=NAME)`")
+        raise UsageError(
+            f"{collection.name} is empty: "
+            f"`analogon.open({collection.name!r}, create=True).index(FOLDER, encoders=NAME)`"
+        )
     held = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in chosen]
     held = [(known, have) for known, have in held if have]
     if not held:

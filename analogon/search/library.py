@@ -506,7 +506,8 @@ class Library:
         spaces = [collection.adopt(name) for name in names] or collection.spaces
         if not spaces:
             raise UsageError(
-                f"{collection.name} is empty: `index(FOLDER, collection={collection.name}, encoders=NAME)`"
+                f"{collection.name} is empty: "
+                f"`analogon.open({collection.name!r}, create=True).index(FOLDER, encoders=NAME)`"
             )
         if asked.given is not None:
             spaces = [asked.space_among(spaces)]
@@ -529,15 +530,16 @@ class Library:
             models = ", ".join(known.space.model for known, _ in sides)
             raise UnsupportedModality(
                 f"{collection.name} cannot be asked with {asking}: its encoder {models} takes {', '.join(taken)}. "
-                f"Add one that takes {asking}: `index(FOLDER, collection={collection.name}, encoders=NAME)`; or fit a "
-                "bridge: `bridge_fit()`"
+                f"Add one that takes {asking}: "
+                f"`analogon.open({collection.name!r}, create=True).index(FOLDER, encoders=NAME)`; "
+                "or fit a bridge: `analogon.service.bridges.FitBridge(...).run()`"
             )
         held = sorted({m for known in spaces for m in collection.modalities(known.space)})
         unseen = next((m for m in MODALITIES if m == to and m in collection.catalog.kinds()), None)
         if unseen is not None:
             raise UsageError(
-                f"{collection.name} has names but no vectors of {unseen}: `index(FOLDER, collection={collection.name}, "
-                f"encoders={LOOKS_AT[unseen]})` looks at the content"
+                f"{collection.name} has names but no vectors of {unseen}: `analogon.open({collection.name!r}, "
+                f"create=True).index(FOLDER, encoders={LOOKS_AT[unseen]!r})` looks at the content"
             )
         raise UsageError(
             f"{collection.name} holds no {to or 'vectors'}" + (f"; it holds {', '.join(held)}" if held else "")

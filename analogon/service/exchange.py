@@ -10,7 +10,6 @@ from analogon.search.library import Library
 from analogon.service.filling import folder_of, opened
 from analogon.service.request import Request
 from embed.errors import UsageError
-from embed.models import shared
 from indexes.build import Listener
 from indexes.catalog import Failure
 
@@ -41,7 +40,7 @@ class Export(Request):
         from indexes import exchange
 
         with opened(self.collection, library) as found:
-            space = shared(self.encoder).space if self.encoder is not None else None
+            space = found.collection.adopt(self.encoder).space if self.encoder is not None else None
             parquet = self.target.suffix == ".parquet"
             write = exchange.export_parquet if parquet else exchange.export_clip_retrieval
             return Exported(write(found.collection, self.target, space=space), str(self.target))

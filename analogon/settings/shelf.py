@@ -37,11 +37,12 @@ class Kept:
 class Shelf:
     """All things of one ``kind`` ("relation"), each in ``home()/relations/NAME.safetensors``.
 
-    ``verb`` is what makes one: a relation is ``fit``.
+    ``verb`` is what makes one: a relation is ``fit``. ``request`` is how that is called in Python.
     """
 
     kind: str
     verb: str = "fit"
+    request: str = ""
 
     @property
     def folder(self) -> Path:
@@ -75,7 +76,7 @@ class Shelf:
 
         path = self.path(name)
         if not path.is_file():
-            there = ", ".join(self.names()) or f"none yet; `{self.kind}_{self.verb}()` makes one"
+            there = ", ".join(self.names()) or f"none yet; `analogon.service.{self.request}(...).run()` makes one"
             raise UsageError(f"there is no {self.kind} called {name!r}; there are: {there}")
         try:
             with safe_open(path, "numpy") as file:

@@ -52,7 +52,7 @@ __all__ = [
 
 Rows = npt.NDArray[np.float32]
 METHODS: Final = ("ridge", "procrustes", "two-hops", "asif")
-SHELF: Final = Shelf("bridge")
+SHELF: Final = Shelf("bridge", request="bridges.FitBridge")
 # These were chosen on folds of the texts that benchmarks/bridges.py fits through, some 7,000.
 NEAREST: Final = 10  # captions that two hops go over
 SHARPNESS: Final = 10.0  # of the softmax over their cosines

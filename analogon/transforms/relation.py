@@ -20,7 +20,7 @@ __all__ = ["Pair", "Relation", "check_name", "concentration", "consistency"]
 
 Rows = npt.NDArray[np.float32]
 
-SHELF: Final = Shelf("relation")
+SHELF: Final = Shelf("relation", request="analogies.FitRelation")
 SHUFFLES: Final = 50
 FEWEST: Final = 3
 """Pairs below which neither OCS nor PCS says anything: two have one similarity."""

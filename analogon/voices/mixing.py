@@ -66,7 +66,8 @@ def mix(name: str, shares: Sequence[Share]) -> NewVoice:
     if not spaces:
         has = "; ".join(f"{v.name} has {', '.join(map(short_model, v.vectors))}" for v in voices)
         raise UsageError(
-            f"the voices have no space in common: {has}; `voice_add(NAME, more=true, encoders=ENCODER)` adds one"
+            f"the voices have no space in common: {has}; `analogon.service.voices."
+            "AddVoice(name=NAME, more=True, encoders=[ENCODER]).run()` adds one"
         )
     notes = []
     vectors = {}

@@ -209,7 +209,10 @@ def most_similar(
             measured = [compare(voice, space, vector, kept, content=content, seconds=seconds) for voice in there]
         found += sorted(measured, key=lambda one: -one.score)
     if not vectors:
-        raise UsageError("no voice is kept in a space in which this could be heard; `voice_list()` says which are")
+        raise UsageError(
+            "no voice is kept in a space in which this could be heard; "
+            "`analogon.service.voices.ListVoices().run()` says which are"
+        )
     return found
 
 
@@ -318,5 +321,12 @@ def similarity(
 
 
 def _unheard(voice: Voice, reasons: Sequence[str]) -> UsageError:
-    why = reasons[-1] if reasons else f"`voice_add({voice.name}, FILE..., more=true, encoders=speaker)` lets it be"
+    why = (
+        reasons[-1]
+        if reasons
+        else (
+            f"`analogon.service.voices.AddVoice(name={voice.name!r}, files=[FILE], more=True, "
+            "encoders=['speaker']).run()` lets it be"
+        )
+    )
     return UsageError(f"the voice {voice.name} cannot be compared with recordings: {why}")

@@ -26,7 +26,7 @@ __all__ = ["SHELF", "SPEECHBRAIN", "NewVoice", "Recording", "Share", "Voice", "s
 Row = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float32]
 
-SHELF: Final = Shelf("voice", verb="add")
+SHELF: Final = Shelf("voice", verb="add", request="voices.AddVoice")
 SPEECHBRAIN: Final = Space(
     "speechbrain/spkrec-xvect-voxceleb", "speechbrain/spkrec-xvect-voxceleb", "16 kHz mono; as published", 512
 )

@@ -55,8 +55,8 @@ def chosen_space(collection: Collection, space: Space | None) -> KnownSpace:
         return known[0]
     if not known:
         raise UsageError(f"{collection.name} holds no vectors yet: index something first")
-    names = ", ".join(str(one.space.model) for one in known)
-    raise UsageError(f"{collection.name} has several spaces, and an export holds one; name one of: {names}")
+    names = " or ".join(f"`encoder={one.space.model}`" for one in known)
+    raise UsageError(f"{collection.name} has several spaces, and an export holds one: say {names}")
 
 
 def stored_blocks(collection: Collection, space: Space, *modalities: Modality) -> Iterator[list[Stored]]:

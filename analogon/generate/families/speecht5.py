@@ -185,14 +185,18 @@ class SpeechT5Generator(Generator):
         if voice is None:
             example = self.speaker_encoder if isinstance(self.speaker_encoder, str) else "xvector"
             raise UsageError(
-                f"{self.name} speaks with a voice of {self.dim} numbers, and none was given: `voice_add(NAME, "
-                f"TAKES..., encoders={example})` keeps one, `xvector=FILE.npy` one of {SPEECHBRAIN.model}"
+                f"{self.name} speaks with a voice of {self.dim} numbers, and none was given: `analogon.service."
+                f"voices.AddVoice(name=NAME, files=TAKES, encoders=[{example!r}]).run()` keeps one, "
+                f"`xvector=FILE.npy` one of {SPEECHBRAIN.model}"
             )
         if isinstance(voice, Voice):
             return self._of_kept(voice)
         path = Path(voice).expanduser()
         if not path.is_file():
-            raise UsageError(f"{self.name}: {printable(voice)} is neither a kept voice nor a file: `voice_list()`")
+            raise UsageError(
+                f"{self.name}: {printable(voice)} is neither a kept voice nor a file; "
+                "`analogon.service.voices.ListVoices().run()` says which are kept"
+            )
         key = (str(path), path.stat().st_mtime_ns)
         if key not in self._guests:  # a take asks twice, and several takes oftener
             self._guests = {key: self._of_file(path)}
@@ -205,7 +209,7 @@ class SpeechT5Generator(Generator):
         if self.speaker_encoder is None:
             raise UsageError(
                 f"{self.name}: to speak as in {path} it needs a speaker encoder of {self.dim} numbers, as "
-                "speaker_encoder=xvector; or keep the voice with `voice_add()`"
+                "speaker_encoder=xvector; or keep the voice with `analogon.service.voices.AddVoice(...).run()`"
             )
         made = enroll("guest", [path], [self.speaker_encoder])
         return self._of(made.voice, made.notes)
@@ -224,7 +228,8 @@ class SpeechT5Generator(Generator):
             has = ", ".join(f"{space.dim} in {space.model}" for space in voice.vectors) or "none at all"
             raise UsageError(
                 f"{self.name} speaks with a voice of {self.dim} numbers; {voice.name} has {has}: let an encoder hear "
-                f"it that gives {self.dim}, as `voice_add(NAME, TAKES..., encoders=xvector)`"
+                f"it that gives {self.dim}, as `analogon.service.voices.AddVoice(name={voice.name!r}, more=True, "
+                "encoders=['xvector']).run()`"
             )
         space = SPEECHBRAIN if SPEECHBRAIN in fit else fit[0]
         vector = voice.vectors[space]

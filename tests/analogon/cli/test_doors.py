@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import analogon
 from analogon.cli.terminal import in_flags
+from analogon.service.request import Request
 from tests import sounds
 from tests.command_line import exit_code
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "import sys; sys.argv[0] = 'analogon'; from analogon.cli.app import main; main()"
 OWN_FLAGS = {"analogon/generate/families/espeak.py": "flags of espeak-ng", "analogon/demo/tour.py": "commands to type"}
+SERVICE = "analogon.service"
+CALL = re.compile(r"`(analogon\.[^`]*\))`")
 FLAG = re.compile(
     r"(?<![\w-])(--[a-z][a-z-]+|-[ce] [A-Za-z])|analogon (index|search|info|rm|voice|bridge|relation|train|tag|probe) "
 )
@@ -46,16 +52,66 @@ def test_nothing_below_the_command_line_speaks_of_flags() -> None:
     assert found == {}
 
 
+def written(node: ast.AST) -> str:
+    """A string as it is in the code, with what is put into it quoted, as ``!r`` does, or named."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(written, node.values))
+    if isinstance(node, ast.FormattedValue):
+        whole = ast.unparse(node)
+        return "'x'" if node.conversion == ord("r") else "voices.ListVoices" if "self.request" in whole else "x"
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def test_calls_that_messages_speak_of_can_be_made() -> None:
+    """Each names what there is in Python, with the keywords that it takes; the command line has a command for each."""
+    found = set()
+    for package in ("embed", "indexes", "analogon"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.JoinedStr | ast.Constant) and "cli" not in path.parts:
+                    found |= {(path.name, call) for call in CALL.findall(written(node)) if call.count("(") > 1}
+    assert len(found) > 8
+    for name, call in sorted(found):
+        node: ast.expr = ast.parse(call, mode="eval").body
+        while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            place = ast.unparse(node.func)
+            if node.func.attr == "index":
+                function: object = analogon.Library.index
+            elif node.func.attr == "run":
+                function = Request.from_json
+            else:
+                module, _, last = place.rpartition(".")
+                function = getattr(import_module(module), last)
+            keywords = {keyword.arg for keyword in node.keywords}
+            assert keywords <= set(inspect.signature(function).parameters), (name, call)  # type: ignore[arg-type]
+            node = node.func.value
+        assert in_flags(f"`{call}`").startswith("analogon "), (name, call)
+
+
 @pytest.mark.parametrize(
     ("below", "here"),
     [
         ("name it with `encoder`", "name it with --encoder"),
         ("`encoders=clap` hears better", "--encoder clap hears better"),
         ("`where`, column 3: no", "--where, column 3: no"),
-        ("`index(FOLDER, collection=drums)` makes one", "analogon index FOLDER -c drums makes one"),
-        ("`voice_add()` makes one", "analogon voice add makes one"),
-        ("`index(FOLDER, text_column=caption)`", "analogon index FOLDER --text-column caption"),
-        ("`voice_add(NAME, more=true, encoders=speaker)`", "analogon voice add NAME --more --encoder speaker"),
+        ("`analogon.open('drums', create=True).index(FOLDER)` makes one", "analogon index FOLDER -c drums makes one"),
+        (
+            "`analogon.open('my drums', create=True).index(FOLDER, encoders='clap')`",
+            "analogon index FOLDER -c 'my drums' --encoder clap",
+        ),
+        (f"`{SERVICE}.voices.AddVoice(...).run()` makes one", "analogon voice add makes one"),
+        (
+            f"`{SERVICE}.voices.AddVoice(name=NAME, more=True, encoders=['speaker']).run()`",
+            "analogon voice add NAME --more --encoder speaker",
+        ),
+        (
+            f"`{SERVICE}.voices.AddVoice(name='bob', files=[FILE], encoders=['xvector']).run()`",
+            "analogon voice add bob FILE... --encoder xvector",
+        ),
+        (f"`{SERVICE}.voices.AddVoice(name=NAME, files=TAKES).run()`", "analogon voice add NAME TAKES..."),
+        (f"`{SERVICE}.voices.ListVoices().run()` says", "analogon voice list says"),
+        (f"`{SERVICE}.bridges.FitBridge(...).run()`", "analogon bridge fit"),
+        ("`analogon.nothing(known)`", "`analogon.nothing(known)`"),
         ("a file `called` this", "a file `called` this"),
         ("`", "`"),
     ],

@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import analogon
 from analogon.query import File, Text
 from analogon.search.ask import as_query, media_of
+from analogon.service.exchange import Export
 from embed import Media, Span, encode, load
 from embed.errors import (
     CollectionError,
@@ -353,13 +355,47 @@ def test_a_closed_library_says_so(tmp_path: Path) -> None:
 
 def test_a_mistyped_collection_is_told_which_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALOGON_HOME", str(tmp_path))
-    with pytest.raises(CollectionNotFound, match="no collection there; `index"):
+    with pytest.raises(CollectionNotFound, match="no collection there; `analogon.open"):
         analogon.open("drumz")
     for name in ("drums", "field-recordings", "a"):
         analogon.open(name, create=True).close()
-    with pytest.raises(CollectionNotFound, match="no collection there; there are: drums, field-recordings, a; `index"):
+    with pytest.raises(
+        CollectionNotFound, match="no collection there; there are: drums, field-recordings, a; `analogon.open"
+    ):
         analogon.open("drumz")
     for number in range(8):
         analogon.open(f"drum{number}", create=True).close()
-    with pytest.raises(CollectionNotFound, match="there are: drum0, .* and 3 more; `index"):
+    with pytest.raises(CollectionNotFound, match="there are: drum0, .* and 3 more; `analogon.open"):
         analogon.open("drumz")
+
+
+def test_a_space_goes_by_the_name_that_results_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is named is one of the collection's spaces first, by its whole name or without the folders before it."""
+    monkeypatch.chdir(tmp_path)
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    (tmp_path / "mine.toml").write_text('family = "toy"\nmodel = "24"\n')
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "w.vec").write_text("rain 1 0 0\nsun 0 1 0\n")
+    (folder / "rain.txt").write_text("rain")
+    with analogon.open(tmp_path / "c", create=True) as library:
+        library.index(folder, encoders=["toy:16", "mine.toml", "words:deep/w.vec"])
+        assert [known.space.model for known in library.collection.spaces] == [
+            "toy:16",
+            "mine",
+            f"words:{tmp_path}/deep/w.vec",
+        ]
+        toml, said = (library.search("./sounds/b/000.wav", spaces=[name]) for name in ("mine.toml", "mine"))
+        assert [(hit.path, hit.score) for hit in said] == [(hit.path, hit.score) for hit in toml]
+        assert {hit.space_name for hit in said} == {"mine"}
+        (hit,) = library.search("rain", by="content", to="text", spaces="words:w.vec")
+        assert (hit.space_name, hit.score) == (f"words:{tmp_path}/deep/w.vec", pytest.approx(1.0))
+        (tmp_path / "mine.toml").unlink()
+        assert [hit.score for hit in library.search("./sounds/b/000.wav", spaces="mine")] == [h.score for h in toml]
+        with pytest.raises(
+            UsageError, match=r"say `encoder=toy:16` or `encoder=mine` or `encoder=words:.*/deep/w\.vec`"
+        ):
+            Export(target=tmp_path / "x.parquet").run(library)
+        for name, dim in {"mine": 24, "toy:16": 16, "words:w.vec": 3, "words:deep/w.vec": 3}.items():
+            target = tmp_path / f"{dim}-{len(name)}.parquet"
+            Export(target=target, encoder=name).run(library)
+            assert pq.read_table(target).schema.field("vector").type.list_size == dim

@@ -14,7 +14,7 @@ from embed.errors import AnalogonError, UsageError
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.setenv("ANALOGON_HOME", str(tmp_path))
-    return Shelf("relation")
+    return Shelf("relation", request="analogies.FitRelation")
 
 
 def test_there_and_back(shelf: Shelf, tmp_path: Path) -> None:
@@ -40,7 +40,9 @@ def test_what_cannot_be_a_name(shelf: Shelf, name: str) -> None:
 
 
 def test_what_is_not_there(shelf: Shelf) -> None:
-    with pytest.raises(UsageError, match=r"no relation called 'tense'; there are: none yet; `relation_fit\(\)`"):
+    with pytest.raises(
+        UsageError, match=r"no relation called 'tense'; there are: none yet; `analogon\.service\.analogies\.Fit"
+    ):
         shelf.get("tense")
     shelf.put("plural", {}, {})
     with pytest.raises(UsageError, match=r"no relation called 'tense'; there are: plural$"):

@@ -83,7 +83,10 @@ def test_there_and_back(tmp_path: Path) -> None:
         assert (two.vectors[space] == vector).all() and (two.rows[space] == one.rows[space]).all()
     Voice.remove("narrator")
     assert Voice.listing() == []
-    with pytest.raises(UsageError, match=r"no voice called 'narrator'; there are: none yet; `voice_add\(\)` makes one"):
+    with pytest.raises(
+        UsageError,
+        match=r"no voice called 'narrator'; there are: none yet; `analogon.*AddVoice\(...\).run\(\)` makes one",
+    ):
         Voice.load("narrator")
 
 

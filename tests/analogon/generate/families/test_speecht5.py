@@ -242,7 +242,9 @@ def test_magnitude_plays_no_part(speaks: Any, tmp_path: Path) -> None:
 
 
 def test_without_a_voice_it_says_how_to_get_one(speaks: Any) -> None:
-    with pytest.raises(UsageError, match=r"a voice of 512 numbers, and none was given: `voice_add\(NAME, TAKES"):
+    with pytest.raises(
+        UsageError, match=r"a voice of 512 numbers, and none was given: `.*AddVoice\(name=NAME, files=TAKES"
+    ):
         generate(speaks, TEXT)
 
 
