@@ -121,6 +121,10 @@ class Generator(ABC):
         """What the last take was made of, as JSON; empty where it was not made of other media."""
         return ()
 
+    def spoke(self) -> Mapping[str, Any]:
+        """What of its identity was otherwise in what it made since this was asked last, as JSON: another voice."""
+        return {}
+
     def remarks(self, prompt: Prompt, settings: Settings) -> Sequence[str]:
         """What it will not do of what is asked, a line each: words beyond its limit, a voice that is only near."""
         return ()

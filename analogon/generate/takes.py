@@ -224,6 +224,7 @@ class Run:
         """A new take of a seed, without scores; None where it equals one that is there."""
         settings = replace(self.settings, seed=seed)
         timeline: list[dict[str, Any]] = []
+        self.generator.spoke()  # what another take was spoken with is none of this one's
         if self.generator.speaks:
             from analogon.speech import from_text, speak
 
@@ -246,7 +247,7 @@ class Run:
         record: dict[str, Any] = {
             "run": self.id,
             "prompt": self.prompt.to_json(),
-            "generator": {"name": self.generator.name, **self.generator.identity},
+            "generator": {"name": self.generator.name, **self.generator.identity, **self.generator.spoke()},
             "seed": seed,
             "settings": self._settings(),
             "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -127,6 +127,7 @@ class Espeak(Generator):
         self.speed = speed
         self.pitch = pitch
         self.native = native
+        self._voices: dict[str, None] = {}
         try:
             self.voice = _voice(self.known, model)
         except UsageError as error:
@@ -155,6 +156,11 @@ class Espeak(Generator):
             "native": self.native,
             "guesses_language": self.guesses_language,
         }
+
+    def spoke(self) -> Mapping[str, Any]:
+        """The voices, in the order in which they spoke first."""
+        voices, self._voices = ", ".join(self._voices), {}
+        return {"voice": voices} if voices else {}
 
     def make(self, prompt: Prompt, settings: Settings) -> Media:
         """Speak a text: float32 ``(n,)`` at espeak-ng's rate, 22,050 Hz. Nothing in the text is markup."""
@@ -197,6 +203,7 @@ class Espeak(Generator):
             raise GeneratorError(f"{self.name}: espeak-ng gave no sound")
         rate = int.from_bytes(wave[24:28], "little")
         samples = np.frombuffer(wave[HEADER : HEADER + (len(wave) - HEADER) // 2 * 2], "<i2")
+        self._voices[voice] = None
         return samples.astype(np.float32) / np.float32(32768), rate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import wave
@@ -14,6 +15,8 @@ import pytest
 from analogon.engines.generator import Settings, generate
 from analogon.generate.families import espeak
 from analogon.generate.loading import load
+from analogon.generate.takes import Run
+from analogon.prompts import Prompt
 from analogon.speech import Speech, fundamental_frequency, parse, speak
 from embed.errors import GeneratorError, UsageError
 from tests.analogon.speech.hostile_ssml import GOOD
@@ -86,6 +89,26 @@ def test_it_knows_what_it_speaks(engine: Any) -> None:
     assert load("espeak").guesses_language  # nobody chose en-us
     assert load("espeak").identity != load("espeak:en-us").identity  # they may make other takes of one document
     assert not load("espeak:en-us").guesses_language and not load("espeak", model="es").guesses_language
+
+
+def test_a_sidecar_names_the_voice_that_spoke(tmp_path: Path) -> None:
+    """The model stays what was named; a language or a voice that is asked for, or that a document has, speaks."""
+    engine = load("espeak")
+    spanish = '<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="es">hola</speak>'
+    both = spanish.replace("hola", 'hola <lang xml:lang="de">guten Tag</lang>')
+    for number, (settings, document, voice) in enumerate(
+        [
+            (Settings(language="es"), None, "es"),
+            (Settings(voice="de+f3"), None, "de+f3"),
+            (Settings(), None, "en-us"),
+            (Settings(), parse(spanish), "es"),
+            (Settings(), parse(both), "es, de"),
+        ]
+    ):
+        run = Run(engine, Prompt("hola"), tmp_path / str(number), settings, document=document)
+        (made,) = run.takes()
+        assert (made.record["generator"]["voice"], engine.identity["voice"]) == (voice, "en-us")
+        assert json.loads(made.path.with_suffix(".json").read_text())["generator"]["voice"] == voice
 
 
 def test_what_is_not_there_is_refused_with_what_is_near(engine: Any) -> None:
