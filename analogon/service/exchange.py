@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from analogon.search.library import Library
 from analogon.service.filling import folder_of, opened
@@ -14,6 +15,9 @@ from indexes.build import Listener
 from indexes.catalog import Failure
 
 __all__ = ["Export", "Exported", "Import", "Imported"]
+
+SUFFIX: Final = re.compile(r"\.[A-Za-z]\w*")
+"""A suffix as files have them: the "2" of a folder v1.2 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +33,30 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export(Request):
-    """A .parquet file to write, or a folder for clip-retrieval's layout; ``encoder`` chooses among several spaces."""
+    """A .parquet file to write, or a folder for clip-retrieval's layout; ``encoder`` chooses among several spaces.
+
+    A file that is there is written over with ``force`` only, a folder that holds something never.
+    """
 
     target: Path
     collection: str | None = None
     encoder: str | None = None
+    force: bool = False
 
     def run(self, library: Library | None = None) -> Exported:
         """Write it. Raises ``CollectionNotFound``, and ``UsageError`` where the target or the space cannot be used."""
         from indexes import exchange
 
+        parquet = self.target.suffix == ".parquet"
+        if not parquet and SUFFIX.fullmatch(self.target.suffix):
+            raise UsageError(
+                f"{self.target}: an export is a .parquet file, or a folder for clip-retrieval's layout, whose name has "
+                f"no suffix: {self.target.with_suffix('.parquet')} or {self.target.with_suffix('')}"
+            )
+        if parquet and not self.force and self.target.expanduser().exists():
+            raise UsageError(f"{self.target} is there already; `force=True` writes over it")
         with opened(self.collection, library) as found:
             space = found.collection.adopt(self.encoder).space if self.encoder is not None else None
-            parquet = self.target.suffix == ".parquet"
             write = exchange.export_parquet if parquet else exchange.export_clip_retrieval
             return Exported(write(found.collection, self.target, space=space), str(self.target))
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 from embed.errors import UsageError
@@ -29,8 +31,22 @@ class Request:
     __slots__ = ()
     __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid"}
 
+    def __post_init__(self) -> None:
+        """In Python a string may stand for a path, one value for several, and a list for a tuple."""
+        for field in fields(self):  # type: ignore[arg-type]
+            given = getattr(self, field.name)
+            made, kind = given, str(field.type)
+            if kind.startswith("tuple[") and given is not None and not isinstance(given, tuple):
+                made = tuple(given) if isinstance(given, list) else (given,)
+            if kind.startswith("tuple[Path"):
+                made = tuple(Path(one) if isinstance(one, str) else one for one in made)
+            elif kind.startswith("Path") and isinstance(given, str):
+                made = Path(given)
+            if made is not given:
+                object.__setattr__(self, field.name, made)
+
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
         """A request from JSON's object; what is left out has its default.
 
         Raises ``UsageError`` in one line for a name that the request has not, a value of another type, or one missing.
@@ -38,7 +54,7 @@ class Request:
         from pydantic import ValidationError
 
         try:
-            made: Self = _adapter_of(cls).validate_json(json.dumps(dict(fields), allow_nan=False), strict=True)
+            made: Self = _adapter_of(cls).validate_json(json.dumps(dict(written), allow_nan=False), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             place = ".".join(str(step) for step in first["loc"]) or "request"
@@ -55,8 +71,8 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """The inverse of ``from_json``: every field by its name, as JSON's own types."""
-        fields: dict[str, Any] = _adapter_of(type(self)).dump_python(self, mode="json")
-        return fields
+        dumped: dict[str, Any] = _adapter_of(type(self)).dump_python(self, mode="json")
+        return dumped
 
 
 def _adapter(cls: type) -> Any:

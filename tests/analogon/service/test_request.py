@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
+from analogon.service.exchange import Export
 from analogon.service.request import Request
+from analogon.service.voices import AddVoice
 from embed.errors import UsageError
 
 
@@ -29,6 +31,15 @@ def test_a_request_reads_what_it_writes() -> None:
     assert Ask.from_json(told) == asked
     assert Ask.from_json({"query": "rain"}) == Ask(query="rain")
     assert Ask.from_json({"query": "rain", "share": 2}).share == 2  # JSON has one kind of number
+
+
+def test_in_python_a_string_is_a_path_and_one_value_is_several() -> None:
+    asked: Any = Ask(query="rain", paths="ab", out="takes")  # type: ignore[arg-type]
+    assert (asked.paths, asked.out) == (("ab",), Path("takes"))
+    asked = Ask(query="rain", paths=["a", "b"], out=None)  # type: ignore[arg-type]
+    assert (asked.paths, asked.out) == (("a", "b"), None)
+    assert AddVoice(name="x", xvector="x.npy").xvector == (Path("x.npy"),)  # type: ignore[arg-type]
+    assert Export(target="x.parquet").target == Path("x.parquet")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

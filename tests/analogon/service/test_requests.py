@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import embed
@@ -179,6 +180,28 @@ def test_what_is_exported_is_imported_bit_for_bit(home: Path) -> None:
     assert results[0] == results[1]
     with pytest.raises(UsageError, match="no such file or folder"):
         Import(source=home / "nowhere").run()
+
+
+def test_what_no_export_can_be_and_what_is_there_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    Index(paths=(str(home / "sounds"),), collection="c", encoders=("toy",)).run()
+    for name in ("small.csv", "small.npy", "small.PARQUET"):
+        with pytest.raises(UsageError, match=rf"{name}: an export is .*no suffix: small\.parquet or small$"):
+            Export(target=Path(name), collection="c").run()
+        assert not Path(name).exists()
+    kept = Path("small.parquet")
+    kept.write_text("mine")
+    with pytest.raises(UsageError, match=r"small\.parquet is there already; `force=True` writes over it"):
+        Export(target=kept, collection="c").run()
+    assert kept.read_text() == "mine"
+    written = Export(target=kept, collection="c", force=True).run()
+    assert written.items == pq.read_metadata(kept).num_rows > 0
+    assert Export(target=Path("v1.2"), collection="c").run().items == written.items  # a version is no suffix
+    held = sorted(Path("v1.2").rglob("*"))
+    for force in (False, True):
+        with pytest.raises(UsageError):
+            Export(target=Path("v1.2"), collection="c", force=force).run()
+    assert sorted(Path("v1.2").rglob("*")) == held
 
 
 def test_an_examination_tells_every_check(home: Path) -> None:
