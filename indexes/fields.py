@@ -7,7 +7,7 @@ from typing import Final
 from embed.errors import FilterError, UsageError
 from indexes import where as filters
 
-__all__ = ["COLUMNS", "MEASURED", "check_field", "check_label", "column_of"]
+__all__ = ["COLUMNS", "MEASURED", "NUMBERS", "check_field", "check_label", "column_of"]
 
 COLUMNS: Final = {
     "path": "s.path",
@@ -22,6 +22,8 @@ MEASURED: Final = frozenset(
     {"bytes", "channels", "characters", "duration", "format", "height", "lines", "remarks", "sample_rate", "width"}
 )
 """What the media may know of themselves."""
+NUMBERS: Final = (MEASURED - {"format", "remarks"}) | {"end", "row", "size", "start"}
+"""What of a file is a number."""
 
 
 def check_label(field: str) -> None:

@@ -72,6 +72,12 @@ UNITS: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "sec": Decimal(1), "min
     **{prefix + ending: Decimal(1000) ** power for power, prefix in enumerate("kMGT", 1) for ending in ("", "B")},
     **{prefix + "iB": Decimal(1024) ** power for power, prefix in enumerate("KMGT", 1)},
 }  # fmt: skip
+SPELLED: Final = {unit.lower(): unit for unit in UNITS if len(unit) > 1 and unit != "ms"} | {
+    **dict.fromkeys(("seconds", "second", "secs"), "s"),
+    **dict.fromkeys(("minutes", "minute", "mins"), "min"),
+    **dict.fromkeys(("hours", "hour", "hr", "hrs"), "h"),
+}
+"""Other spellings of units; one letter alone, and ms, mean another thing in capitals."""
 
 
 # -- the tree --------------------------------------------------------------------------------------------------------
@@ -193,15 +199,16 @@ def fields(expression: Expression) -> set[str]:
 # -- text to tree ----------------------------------------------------------------------------------------------------
 
 
-def parse(text: str, known: Collection[str] | None = None) -> Expression:
-    """Read a filter. ``known`` names the fields that there are; without it any name is taken.
+def parse(text: str, known: Collection[str] | None = None, numbers: Collection[str] = ()) -> Expression:
+    """Read a filter. ``known`` names the fields that there are; without it any name is taken. A number in quotes is
+    refused where it is compared with one of the fields that are ``numbers``.
 
     Raises ``FilterError``, which says the column, and how to write what was probably meant.
 
     >>> print(parse("duration<2s AND NOT label in ('a', 'b')"))
     ("duration" < 2) and (not ("label" in ('a', 'b')))
     """
-    return _Parser(text, known).all()
+    return _Parser(text, known, numbers).all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +238,16 @@ TOKEN: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 SPACE: Final = re.compile(r"\s*")
+BARE: Final = re.compile(r"[^\s'\"(),=<>]+")
+"""A text that somebody wrote without quotes, up to a blank or a sign."""
+LAST_BARE: Final = re.compile(BARE.pattern + r"\Z")
+VALUE_NEXT: Final = re.compile(r"(?:[=<>]|\b(?:like|contains|with|between))\s*\Z", re.IGNORECASE)
+LOOKS_NUMERIC: Final = re.compile(r"\s*[+-]?\d[\d.]*(?:(?::\d{2}){1,2}(?:\.\d+)?|\s*[^\W\d_]*)\s*")
 
 
 class _Parser:
-    def __init__(self, text: str, known: Collection[str] | None) -> None:
-        self._text, self._known = text, known
+    def __init__(self, text: str, known: Collection[str] | None, numbers: Collection[str]) -> None:
+        self._text, self._known, self._numbers = text, known, numbers
         self._depth = self._values = 0
         for column, character in enumerate(text, 1):
             if character == "\0" or "\ud800" <= character <= "\udfff":
@@ -278,6 +290,10 @@ class _Parser:
 
     def _unreadable(self, start: int) -> NoReturn:
         character = self._text[start]
+        before = LAST_BARE.search(self._text, 0, start)
+        bare = start if before is None else before.start()
+        if VALUE_NEXT.search(self._text, 0, bare) and not self._text[bare].isdigit() and self._text[bare] not in "'\"":
+            self._no_value(bare + 1)
         if character == "'":
             self._fail("a text without its closing quote (a quote within a text is written twice: 'it''s')", start + 1)
         if character == '"':
@@ -294,6 +310,7 @@ class _Parser:
         return self._plain(seconds, column)
 
     def _number(self, written: str, unit: str | None, column: int) -> Value:
+        unit = unit and (unit if unit in UNITS else SPELLED.get(unit.lower(), unit))
         if unit is not None and unit not in UNITS:
             self._fail(f"{unit!r} is no unit; units are {' '.join(UNITS)}", column)
         if re.search(r"e[+-]?0*[1-9]\d{3}", written, re.IGNORECASE):
@@ -375,7 +392,7 @@ class _Parser:
             self._expect("null", "after 'is'")
             return Not(IsNull(name)) if negated else IsNull(name)
         if sign := self._accept("=", "!=", "<", "<=", ">", ">="):
-            return Comparison(name, sign.written, self._value(name))  # type: ignore[arg-type]
+            return Comparison(name, sign.written, self._compared(name))  # type: ignore[arg-type]
         negated = self._accept("not")
         test = self._worded_test(name)
         return Not(test) if negated else test
@@ -383,16 +400,16 @@ class _Parser:
     def _worded_test(self, name: str) -> Expression:
         if self._accept("in"):
             self._expect("(", "after 'in'")
-            values = [self._value(name)]
+            values = [self._compared(name)]
             while self._accept(","):
-                values.append(self._value(name))
+                values.append(self._compared(name))
             self._expect(")", "after the values of 'in'")
             return In(name, tuple(values))
         if self._accept("between"):
-            low = self._value(name)
+            low = self._compared(name)
             self._expect("and", "between the two values of 'between'")
             column = self._peek.column
-            high = self._value(name)
+            high = self._compared(name)
             if isinstance(low, str) != isinstance(high, str):
                 self._fail("'between' wants two numbers or two texts", column)
             return Between(name, low, high)
@@ -430,6 +447,12 @@ class _Parser:
             self._fail(f"there is no field {name!r}; {hint}", token.column)
         return name
 
+    def _compared(self, name: str) -> Value:
+        column, value = self._peek.column, self._value(name)
+        if isinstance(value, str) and name in self._numbers and LOOKS_NUMERIC.fullmatch(value):
+            self._fail(f"{name} is a number, and quotes make a text: write {value.strip()}", column)
+        return value
+
     def _value(self, name: str) -> Value:
         token = self._take()
         self._values += 1
@@ -445,8 +468,17 @@ class _Parser:
             self._fail(
                 f"double quotes are for field names; a text goes in single ones: {_literal(token.value)}", token.column
             )
-        hint = f"; a text goes in single quotes: {_literal(token.written)}" if token.kind == "word" else ""
-        self._fail(f"a value should stand here, not {token}{hint}", token.column)
+        if token.kind == "word":
+            self._no_value(token.column)
+        self._fail(f"a value should stand here, not {token}", token.column)
+
+    def _no_value(self, column: int) -> NoReturn:
+        """A text without quotes stands where a value should."""
+        found = BARE.match(self._text, column - 1)
+        written = found[0] if found else self._text[column - 1]
+        self._fail(
+            f"a value should stand here, not {written}; a text goes in single quotes: {_literal(written)}", column
+        )
 
 
 def _end(match: re.Match[str] | None) -> int:

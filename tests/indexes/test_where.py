@@ -122,6 +122,12 @@ def test_reads(text: str, tree: Expression) -> None:
         ("category = ", 12, "a value should stand here, not the end"),
         ("category = drum", 12, "single quotes: 'drum'"),
         ('category = "drum"', 12, "single ones: 'drum'"),
+        ("path contains sonic-pi", 15, "not sonic-pi; a text goes in single quotes: 'sonic-pi'"),
+        ("path starts with ./drums/a", 18, "not ./drums/a; a text goes in single quotes: './drums/a'"),
+        ("path like %.wav", 11, "not %.wav; a text goes in single quotes: '%.wav'"),
+        ("a = kick.wav and b = 1", 5, "not kick.wav; a text goes in single quotes: 'kick.wav'"),
+        ("b = 1 and a!=x:y", 14, "not x:y; a text goes in single quotes: 'x:y'"),
+        ("a in (x-y, z)", 8, "cannot read '-'"),
         ("category = 'drum", 12, "closing quote"),
         ('"category = 1', 1, "closing double quote"),
         ("category = null", 12, "category is null"),
@@ -381,3 +387,20 @@ def test_json_paths_find_odd_names(name: str, database: sqlite3.Connection) -> N
 def test_json_paths_that_cannot_be_are_refused(name: str) -> None:
     with pytest.raises(FilterError, match="a field's name cannot hold"):
         json_path(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3kb", 3000), ("3 MB", 3_000_000), ("3mib", 3 * 1024**2), ("2 minutes", 120), ("1 hour", 3600), ("8 khz", 8000)],
+)
+def test_units_are_read_however_they_are_spelled(text: str, value: int) -> None:
+    assert parse(f"a < {text}") == Comparison("a", "<", value)
+
+
+@pytest.mark.parametrize("written", ["1:30", "90", "90 s", "1:02:03.5"])
+def test_a_number_in_quotes_is_refused_of_what_is_a_number(written: str) -> None:
+    for text in (f"a < '{written}'", f"b = 1 or a in (2, '{written}')", f"a between '{written}' and '9'"):
+        with pytest.raises(FilterError, match=f"a is a number, and quotes make a text: write {written} in"):
+            parse(text, numbers={"a"})
+        assert parse(text.replace("a ", "c "), numbers={"a"})
+    assert parse("a contains '9' or a = 'long'", numbers={"a"})
