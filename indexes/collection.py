@@ -54,7 +54,7 @@ from indexes.asking import ByParts, ByWords
 from indexes.catalog import Catalog, Item, Named, Store
 from indexes.faiss import Cached
 from indexes.faiss.cache import saved_at
-from indexes.fields import COLUMNS, column_of
+from indexes.fields import COLUMNS, NUMBERS, column_of
 from indexes.manifest import FORMAT, KnownSpace, read_manifest, write_manifest
 from indexes.names import MoreNear, NameVectors
 from indexes.words import content_words
@@ -572,7 +572,11 @@ class Collection:
 
     def filter(self, text: str) -> filters.Expression:
         """Parse a filter over the fields that are known here. Raises ``FilterError``, naming those, for another."""
-        return filters.parse(text, known=self.catalog.fields() | set(COLUMNS))
+        return filters.parse(text, known=self.fields(), numbers=NUMBERS)
+
+    def fields(self) -> set[str]:
+        """The names that a filter knows here: of columns, labels, facts, and of what every file has."""
+        return self.catalog.fields() | set(COLUMNS)
 
     def _narrow(self, neighbour: Neighbour, condition: filters.Condition | None) -> Neighbour:
         if condition is None or len(neighbour.item.sources) == 1:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import sys
 import time
@@ -27,6 +26,7 @@ from analogon.cli.terminal import (
     FormatOption,
     check_format,
     collection_folder,
+    collection_option,
     complain,
     families,
     stderr,
@@ -117,12 +117,12 @@ def index(
     with progress(stderr()) as listener:
         confirm = listener.confirm if sys.stdin is not None and sys.stdin.isatty() and stderr().is_terminal else None
         indexed = request.run(listener, confirm=confirm)
-        option = f" -c {shlex.quote(collection)}" if collection else ""
+        option = collection_option(collection)
         for line in show.unseen_lines(indexed.report.unseen):
             complain(line)
         for line in show.kept_lines(indexed.report, asked=listener.asked, option=option):
             complain(line)
-    for line in show.indexed_lines(indexed):
+    for line in show.indexed_lines(indexed, option=option):
         stdout().print(line, markup=False)
     if prune and indexed.report.kept and not listener.asked:
         raise typer.Exit(3)  # a nightly run should be seen to have left something undone
@@ -190,7 +190,7 @@ def search(
         stderr().print(f"asked: {printable(hits.query)}", markup=False, soft_wrap=True)
     for note in hits.notes:
         complain(note)
-    for line in (show.missing_line(hits, form), show.split_line(hits, form)):
+    for line in (show.missing_line(hits, form, option=collection_option(collection)), show.split_line(hits, form)):
         if line:
             complain(line)
     if not hits:
@@ -261,11 +261,12 @@ def export(
     target: Annotated[Path, typer.Argument(help="A .parquet file, or a folder for clip-retrieval's layout.")],
     collection: CollectionOption = None,
     encoder: EncoderOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a .parquet file that is there.")] = False,
 ) -> None:
     """Write a collection's items and vectors as parquet, or as clip-retrieval's folder of npy and parquet."""
     from analogon.service.exchange import Export
 
-    written = Export(target=target, collection=collection, encoder=encoder[0] if encoder else None).run()
+    written = Export(target=target, collection=collection, encoder=encoder[0] if encoder else None, force=force).run()
     stdout().print(f"{written.items} items written to {written.target}", markup=False)
 
 

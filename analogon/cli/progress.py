@@ -103,7 +103,7 @@ class Screen(Listener):
         self._console.print(str(failure), markup=False, highlight=False, soft_wrap=True)
 
     def noted(self, note: Note) -> None:
-        self._console.print(str(note), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(in_flags(str(note)), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -172,14 +172,17 @@ def lines(hits: Sequence[Hit], form: str) -> Iterator[str]:
         )
 
 
-def missing_line(hits: Sequence[Hit], form: str) -> str | None:
-    """What to say of hits whose files are gone; None where all are there."""
+def missing_line(hits: Sequence[Hit], form: str, *, option: str) -> str | None:
+    """What to say of hits whose files are gone; None where all are there.
+
+    ``option`` is how the collection was named on the command line.
+    """
     gone = list(dict.fromkeys(path for hit in hits for path in hit.missing))
     if not gone:
         return None
     more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
     left_out = ", left out" if form == "paths" else ""
-    return f"no longer there{left_out}: {gone[0]}{more}; analogon index FOLDER --prune forgets what is gone"
+    return f"no longer there{left_out}: {gone[0]}{more}; analogon index FOLDER{option} --prune forgets what is gone"
 
 
 def split_line(hits: Sequence[Hit], form: str) -> str | None:
@@ -224,8 +227,11 @@ def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
         )
 
 
-def indexed_lines(indexed: Indexed) -> Iterator[str]:
-    """What an indexing run did, and the vectors that the collection has since."""
+def indexed_lines(indexed: Indexed, *, option: str) -> Iterator[str]:
+    """What an indexing run did, and the vectors that the collection has since.
+
+    ``option`` is how the collection was named on the command line.
+    """
     report = indexed.report
     counts = [
         (report.new, "new"),
@@ -252,16 +258,16 @@ def indexed_lines(indexed: Indexed) -> Iterator[str]:
     skipped = sum(not failure.partly for failure in report.failures)
     if report.failures:
         partly = len(report.failures) - skipped
-        yield f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures"
+        yield f"  {skipped} skipped, {partly} partly indexed; the reasons: analogon info --failures{option}"
     if report.notes:
-        yield f"  noted of files that were indexed: {len(report.notes)}; all of it: analogon info --failures"
+        yield f"  noted of files that were indexed: {len(report.notes)}; all of it: analogon info --failures{option}"
     if report.postponed:
         yield f"  {len(report.postponed)} left for the next run, which tries them again by itself"
     if report.still_failing:
         yield f"  {report.still_failing} failed before and stand unchanged; --retry tries them again"
     for space in indexed.collection.spaces:
         for modality, side in space.modalities.items():
-            yield f"  {modality}: {side.vectors} vectors in {space.model}, {side.index}"
+            yield f"  {modality}: {side} in {space.model}, {side.index}"
 
 
 def description_lines(described: Description) -> Iterator[str]:
@@ -274,7 +280,7 @@ def description_lines(described: Description) -> Iterator[str]:
     for space in described.spaces:
         yield f"  {space.space}"
         for modality, side in space.modalities.items():
-            yield f"    {modality}: {side.vectors} vectors, {side.index}"
+            yield f"    {modality}: {side}, {side.index}"
     meaning = f" and by meaning with {described.names}" if described.names else ""
     yield f"  names are compared by their words{meaning}"
     for modality, count in described.by_name_alone.items():

@@ -33,6 +33,7 @@ __all__ = [
     "bars",
     "check_format",
     "collection_folder",
+    "collection_option",
     "collections",
     "complain",
     "families",
@@ -123,6 +124,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "encoder": "--encoder",
     "encoders": "--encoder",
     "everything": "--all",
+    "force": "--force",
     "folds": "--folds",
     "held_out": "--held-out",
     "like": "--like",
@@ -249,6 +251,11 @@ def write_json(*results: Result | Mapping[str, Any]) -> None:
 def collection_folder(collection: str | None) -> Path:
     """The folder of the collection that ``-c`` names, or of the usual one."""
     return config.collection_path(config.default_collection() if collection is None else collection)
+
+
+def collection_option(collection: str | None) -> str:
+    """What a hint's command has after it so that it is about the same collection."""
+    return f" -c {shlex.quote(collection)}" if collection else ""
 
 
 def check_format(form: str, known: tuple[str, ...] = TABLE_OR_JSON) -> None:

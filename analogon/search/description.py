@@ -15,10 +15,17 @@ __all__ = ["Description", "Side", "SpaceSummary"]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The vectors of one modality in a space: how many, and what kind of index they are searched with."""
+    """The vectors of one modality in a space: how many, and what kind of index they are searched with.
+
+    ``forgotten`` ones besides are those of files that are no longer in the collection, which no search gives.
+    """
 
     vectors: int
     index: str
+    forgotten: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.vectors} vectors" + (f" ({self.forgotten} forgotten)" if self.forgotten else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class Description:
                 sides = {}
                 for modality in collection.modalities(known.space):
                     index = collection.index(known.space, modality)
-                    sides[modality] = Side(index.size, index.description)
+                    live = int(collection.live(known.space, modality).sum())
+                    sides[modality] = Side(live, index.description, index.size - live)
                 spaces.append(SpaceSummary(known.space.model, str(known.space), sides))
             return cls(
                 collection.name,
@@ -72,7 +80,7 @@ class Description:
                 counts["item"],
                 len(collection.catalog.failures()),
                 sum(map(_bytes, collection.path.rglob("*"))),
-                tuple(sorted(collection.catalog.fields())),
+                tuple(sorted(collection.fields())),
                 tuple(spaces),
                 collection.names.space.model if collection.names else None,
                 collection.catalog.unseen(),

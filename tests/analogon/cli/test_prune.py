@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -132,3 +133,28 @@ def test_a_terminal_is_asked(answer: str, left: int, folder: Path) -> None:
     question = b"a drive: no such file or folder; 2 of 2 indexed there are kept. Remove them from the collection? [y/N]"
     assert question in said
     assert known(folder) == left
+
+
+def test_hints_name_the_collection_that_was_named_and_what_was_forgotten_counts_no_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    (folder / "many" / "odd.wav").write_bytes(b"RIFF, and no more")
+    capsys.readouterr()
+    assert exit_code(monkeypatch, "info", "-c", "./c", "-f", "json") == 0
+    before = json.loads(capsys.readouterr().out)["spaces"][0]["modalities"]["audio"]
+    assert before["forgotten"] == 0
+    shutil.rmtree("a drive")
+    (folder / "many" / "a" / "001.wav").unlink()
+    assert exit_code(monkeypatch, "search", "./many/a/003.wav", "-k", "40", "-c", "./c") == 0
+    assert "; analogon index FOLDER -c ./c --prune forgets what is gone" in capsys.readouterr().err
+    assert exit_code(monkeypatch, "index", "many", "a drive", "--prune", "--force", "-c", "./c") == 0
+    out = capsys.readouterr().out
+    assert "the reasons: analogon info --failures -c ./c" in out
+    gone = 1  # what 001.wav holds in both folders is one content; that of 000.wav is still in the other
+    left = before["vectors"] - gone
+    assert f"  audio: {left} vectors ({gone} forgotten) in toy:16, exact scan" in out
+    assert exit_code(monkeypatch, "info", "-c", "./c") == 0
+    assert f"    audio: {left} vectors ({gone} forgotten), exact scan" in capsys.readouterr().out
+    assert exit_code(monkeypatch, "info", "-c", "./c", "-f", "json") == 0
+    audio = json.loads(capsys.readouterr().out)["spaces"][0]["modalities"]["audio"]
+    assert (audio["vectors"], audio["forgotten"]) == (left, gone)
