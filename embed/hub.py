@@ -57,7 +57,6 @@ def folder(
     if tuple(patterns) == tuple(HUB_PATTERNS) and (cached := whole(model)) is not None:
         return cached
     from huggingface_hub import snapshot_download
-    from huggingface_hub.constants import HF_HUB_CACHE
 
     try:
         where = Path(snapshot_download(model, allow_patterns=list(patterns)))
@@ -65,11 +64,22 @@ def folder(
             where = Path(snapshot_download(model, allow_patterns=[*patterns, "pytorch_model*.bin"]))
         return where
     except Exception as error:
-        where = Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
-        raise ModelNotFound(
-            f"{model} is neither on disk nor to be had from the hub ({type(error).__name__}); put its files into a "
-            f"folder and name that folder instead (family:./folder), or into the hub's cache at {where}"
-        ) from None
+        raise ModelNotFound(f"{model} is not on disk, and {_unreached(error)}") from None
+
+
+def _unreached(error: Exception) -> str:
+    """Why the hub gave no model, and what to do about it."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    instead = "name a folder that holds the model (family:./folder)"
+    if constants.HF_HUB_OFFLINE:
+        return f"HF_HUB_OFFLINE is set, which forbids to fetch it: unset that, or {instead}"
+    if isinstance(error, HfHubHTTPError):
+        code = error.response.status_code
+        why = "has no such model, or keeps it from those who are not logged in" if code in (401, 403, 404) else "failed"
+        return f"the model hub {why} ({code}): look at the name, or {instead}"
+    return f"the model hub cannot be reached: try again when it can, or {instead}"
 
 
 def whole(model: str) -> Path | None:

@@ -76,8 +76,9 @@ class Registry:
         family = settings.pop("family")
         module = self.module(family)
         accepted = self.settings(family)
-        if unknown := [key for key in settings if key not in accepted]:
-            names = ", ".join(accepted)
+        own = [key for key in accepted if key not in offered]  # what the caller brings is nobody's setting
+        if unknown := [key for key in settings if key not in own]:
+            names = ", ".join(own)
             raise self.wrong(f"{family} has no setting {unknown[0]!r}; it has: {names or 'none'}")
         settings |= {key: value for key, value in offered.items() if key in accepted and value is not None}
         for key, value in settings.items():

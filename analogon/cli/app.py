@@ -82,7 +82,10 @@ def index(
     metadata: Annotated[str | None, typer.Option(help="A csv, tsv or jsonl table about the files.")] = None,
     key: Annotated[str, typer.Option(help="The table's column that names the files.")] = "file",
     text_column: Annotated[str | None, typer.Option(help="Index the rows of tables: this column's texts.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only this modality; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this modality, as --only audio where pictures are covers; may be repeated."),
+    ] = None,
     memory: Annotated[str | None, typer.Option(help="Budget for the search indexes, such as 2G.")] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
     force: Annotated[
@@ -251,7 +254,9 @@ def rm(
     if removed.deleted is not None:
         stdout().print(f"deleted {removed.deleted}", markup=False)
         return
-    stdout().print(f"{removed.files} files forgotten")
+    for path in removed.unknown:
+        complain(f"{path}: nothing is known of it here")
+    stdout().print(f"{removed.files} {'file' if removed.files == 1 else 'files'} forgotten")
     if not removed.files:
         raise typer.Exit(1)
 
@@ -385,7 +390,7 @@ def main() -> None:
         )
     try:
         try:
-            app(standalone_mode=True)
+            app(prog_name="analogon", standalone_mode=True)  # what is completed, under python -m too
         finally:
             finish()
     except UsageError as error:

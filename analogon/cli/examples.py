@@ -11,7 +11,7 @@ __all__ = ["EXAMPLES", "show_examples"]
 
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "index": (
-        "analogon index ~/Music -c music",
+        "analogon index ~/Music -c music --only audio",
         "analogon index sounds -c drums --encoder clap --metadata sounds.csv --prune",
     ),
     "search": (

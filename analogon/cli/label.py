@@ -68,7 +68,7 @@ def tag(
         if labels or dry_run:
             raise UsageError("--forget takes labels away and goes with --field alone")
         gone = ForgetLabels(field=field, collection=collection).run()
-        stdout().print(f"{gone.field}: taken from {gone.files} files", markup=False)
+        stdout().print(f"{gone.field}: taken from {gone.files} {'file' if gone.files == 1 else 'files'}", markup=False)
         raise typer.Exit(0 if gone.files else 1)
     if labels is None:
         raise UsageError("name a file of labels, one a line, with --labels")

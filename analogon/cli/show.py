@@ -227,6 +227,10 @@ def unseen_lines(unseen: Mapping[Modality, int]) -> Iterator[str]:
         )
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def indexed_lines(indexed: Indexed, *, option: str) -> Iterator[str]:
     """What an indexing run did, and the vectors that the collection has since.
 
@@ -244,11 +248,11 @@ def indexed_lines(indexed: Indexed, *, option: str) -> Iterator[str]:
     ]
     told = ", ".join(f"{number} {what}" for number, what in counts if number)
     files, rows = report.found - report.rows, report.rows
-    found = " and ".join(f"{count} {what}" for count, what in ((files, "files"), (rows, "rows")) if count) or "nothing"
+    found = " and ".join(_many(count, what) for count, what in ((files, "file"), (rows, "row")) if count) or "nothing"
     yield (
         f"{indexed.collection.name}: {found}"
         + (f" ({told})" if told else "")
-        + f"; {report.vectors} new vectors in {report.seconds:.1f} s"
+        + f"; {_many(report.vectors, 'new vector')} in {report.seconds:.1f} s"
     )
     if report.ignored:
         yield f"  passed over, of other kinds: {report.ignored}"
@@ -274,7 +278,8 @@ def description_lines(described: Description) -> Iterator[str]:
     """What a collection holds."""
     yield f"{described.name}  {described.path}"
     yield (
-        f"  {described.sources} files, {described.contents} different contents, {described.items} parts, "
+        f"  {_many(described.sources, 'file')}, {_many(described.contents, 'different content')}, "
+        f"{_many(described.items, 'part')}, "
         f"{described.bytes / 1e6:,.1f} MB on disk, {described.failures} left out wholly or partly"
     )
     for space in described.spaces:

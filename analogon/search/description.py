@@ -25,7 +25,8 @@ class Side:
     forgotten: int = 0
 
     def __str__(self) -> str:
-        return f"{self.vectors} vectors" + (f" ({self.forgotten} forgotten)" if self.forgotten else "")
+        forgotten = f" ({self.forgotten} forgotten)" if self.forgotten else ""
+        return ("1 vector" if self.vectors == 1 else f"{self.vectors} vectors") + forgotten
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from analogon.search.library import Library
 from analogon.settings import config, defaults
+from embed.errors import UsageError
 from indexes.collection import Collection
 from indexes.writer import remove_collection
 
@@ -36,10 +38,14 @@ def encoders_for(
 
     None where there is a collection in that folder that keeps its own; else those of the settings, else what suits
     the ``files`` and can be had, which may be a download. ``only`` are the modalities that are asked for; none means
-    all. ``say`` hears in one line what was chosen and why, and of each download.
+    all. ``say`` hears in one line what was chosen and why, and of each download. Raises ``UsageError`` for a
+    path that is not there.
     """
     if _keeps_encoders(collection):
         return []
+    for path in files:
+        if not os.path.lexists(os.path.expanduser(path)):
+            raise UsageError(f"{path}: no such file or folder")  # before anything is chosen, or downloaded, for it
     return config.default_encoders() or defaults.choose_encoders(defaults.kinds(files, only), say)
 
 

@@ -86,10 +86,11 @@ class Index(Request):
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many files were forgotten, or the folder of the collection that was deleted."""
+    """How many files were forgotten, and paths of which none was known; or the folder of the deleted collection."""
 
     files: int
     deleted: str | None = None
+    unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -115,4 +116,5 @@ class Remove(Request):
             remove_collection(folder)
             return Removed(0, str(folder))
         with opened(self.collection, library) as found:
-            return Removed(found.remove(*self.paths))
+            counts = {path: found.remove(path) for path in self.paths}
+            return Removed(sum(counts.values()), unknown=tuple(path for path, count in counts.items() if not count))

@@ -157,9 +157,7 @@ def choose_encoders(
     ``say`` gets a line before each download, and one line with the choice and its reason.
     """
     if not modalities:
-        say(
-            f"no encoder named: {SMALL}, since there are neither sounds nor pictures (`encoders=sentence` reads better)"
-        )
+        say(f"taking {SMALL}, since there are neither sounds nor pictures (`encoders=sentence` reads better)")
         return [SMALL]
     had: dict[Modality, str] = {}
     reasons: list[str] = []
@@ -175,7 +173,7 @@ def choose_encoders(
         else:
             had[candidate.modality] = candidate.name
     if not had:
-        say(f"no encoder named: {SMALL}, since {reasons[0]} (CLAP and CLIP hear and see better: `encoders=clap`)")
+        say(f"taking {SMALL}, since {reasons[0]} (CLAP and CLIP hear and see better: `encoders=clap`)")
         return [SMALL]
     told = [f"{name} for {WORDS[modality]}" for modality, name in had.items()]
     names = list(had.values())
@@ -184,5 +182,5 @@ def choose_encoders(
         names.append(SMALL)
     if "image" in modalities - had.keys():
         told.append(f"pictures are found by name alone, since {reasons[0]}")
-    say(f"no encoder named: {'; '.join(told)}")
+    say(f"taking {'; '.join(told)}")
     return names

@@ -69,6 +69,38 @@ def test_a_folder_that_is_not_there_is_named(name: str) -> None:
         hub.folder(name)
 
 
-def test_a_model_that_the_hub_does_not_give_says_where_to_put_it() -> None:
-    with pytest.raises(ModelNotFound, match=r"laion/nothing is neither on disk .*models--laion--nothing"):
+@pytest.mark.parametrize(
+    ("offline", "status", "said"),
+    [
+        (True, None, "HF_HUB_OFFLINE is set, which forbids to fetch it: unset that, or "),
+        (False, None, "the model hub cannot be reached: try again when it can, or "),
+        (
+            False,
+            404,
+            "the model hub has no such model, or keeps it from those who are not logged in (404): look at",
+        ),
+        (False, 401, "keeps it from those who are not logged in (401): "),
+        (False, 503, "the model hub failed (503): "),
+    ],
+)
+def test_why_the_hub_gives_no_model_is_told(
+    offline: bool, status: int | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import requests
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    def download(*_: object, **__: object) -> None:
+        if status is None:
+            raise ConnectionError("[Errno 111] refused")
+        response = requests.Response()
+        response.status_code = status
+        raise HfHubHTTPError("no", response=response)
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(ModelNotFound) as refusal:
         hub.folder("laion/nothing")
+    told = str(refusal.value)
+    assert told.startswith("laion/nothing is not on disk, and ") and said in told
+    assert told.endswith("name a folder that holds the model (family:./folder)") and "Error" not in told

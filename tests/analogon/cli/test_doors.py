@@ -126,7 +126,9 @@ def test_what_is_said_below_is_said_in_flags(below: str, here: str) -> None:
         ("search rain -c nowhere", "no collection there; analogon index FOLDER -c nowhere makes one"),
         ("search rain -c HERE --where duration<", "--where, column 10"),
         ("index texts.csv -c HERE", "name the column that holds its texts with --text-column"),
-        ("index sounds -c new", "no encoder named: starter, since HF_HUB_OFFLINE forbids to ask the model hub"),
+        ("index sounds -c new", "taking starter, since HF_HUB_OFFLINE forbids to ask the model hub"),
+        ("index gone -c new", "analogon: gone: no such file or folder"),
+        ("rm gone.wav -c HERE", "gone.wav: nothing is known of it here"),
         ("index sounds -c new", "hear and see better: --encoder clap)"),
         ("voice show nobody", "there are: none yet; analogon voice add makes one"),
         ("rm -c HERE", "name the files to forget, or say --all to delete the whole collection"),
@@ -150,6 +152,7 @@ def test_a_person_is_told_the_flag(
     exit_code(monkeypatch, *arguments.replace("HERE", "here").split())
     told = capsys.readouterr().err
     assert line in told and "`" not in told and "Traceback" not in told
+    assert ("taking" in told) == ("sounds" in arguments)
 
 
 def test_the_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,4 +163,4 @@ def test_what_the_next_run_tries_again_is_told(
     with pytest.MonkeyPatch.context() as patch:
         assert exit_code(patch, "index", str(folder), "-c", str(tmp_path / "c")) == 0
     told = capsys.readouterr()
-    assert "1 new vectors" in told.out and "left for the next run" not in told.out
+    assert "1 new vector in" in told.out and "left for the next run" not in told.out

@@ -115,10 +115,16 @@ def test_a_collection_is_filled_asked_and_emptied_without_a_command_line(home: P
     assert np.allclose([hit["score"] for hit in hits["hits"]], [score for _, score in expected], atol=2e-6)
     assert [hit["rank"] for hit in hits["hits"]] == [1, 2, 3]
     gone = hits["hits"][0]["path"]
-    assert told(asked(Remove, paths=[gone], collection="c").run()) == {"files": 1, "deleted": None}
+    assert told(asked(Remove, paths=[gone], collection="c").run()) == {
+        "files": 1,
+        "deleted": None,
+        "unknown": [],
+    }
+    nowhere = told(asked(Remove, paths=["nowhere.wav", gone], collection="c").run())
+    assert (nowhere["files"], nowhere["unknown"]) == (0, ["nowhere.wav", gone])
     assert gone not in [hit["path"] for hit in told(asked(Search, query="rain", collection="c").run())["hits"]]
     deleted = told(asked(Remove, collection="c", everything=True).run())
-    assert deleted == {"files": 0, "deleted": str(home / "home" / "collections" / "c")}
+    assert deleted == {"files": 0, "deleted": str(home / "home" / "collections" / "c"), "unknown": []}
     with pytest.raises(CollectionNotFound):
         asked(Describe, collection="c").run()
 
@@ -145,7 +151,7 @@ def test_a_failed_request_leaves_no_new_collection_and_a_chosen_encoder_is_told(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("analogon.settings.defaults.hub.whole", lambda model: None)
     Index(paths=(folder,), collection="new").run(heard)
-    assert len(heard.remarks) == 1 and "no encoder named: starter" in heard.remarks[0]
+    assert len(heard.remarks) == 1 and "taking starter" in heard.remarks[0]
 
 
 def test_a_request_that_is_cancelled_keeps_what_was_committed(home: Path) -> None:

@@ -69,7 +69,7 @@ def settle(home: Path, hub: fake_hub.Hub, modalities: list[str], offline: bool =
 
 
 def starter(reason: str) -> list[str]:
-    return [f"no encoder named: starter, since {reason} (CLAP and CLIP hear and see better: `encoders=clap`)"]
+    return [f"taking starter, since {reason} (CLAP and CLIP hear and see better: `encoders=clap`)"]
 
 
 @pytest.mark.parametrize("manner", ["silent", "drips", "refuses"])
@@ -104,7 +104,7 @@ def test_one_of_the_two_is_taken_alone(models: dict[str, Path], tmp_path: Path) 
     reason = f"the model hub does not give {CLIP} (404)"
     assert told["names"] == [f"clap:{CLAP}"]
     assert told["said"][-1] == (  # type: ignore[index]
-        f"no encoder named: clap:{CLAP} for sounds; pictures are found by name alone, since {reason}"
+        f"taking clap:{CLAP} for sounds; pictures are found by name alone, since {reason}"
     )
     with fake_hub.serving({CLIP: models[CLIP]}) as hub:
         told = settle(tmp_path / "2", hub, ["audio", "image"])
@@ -114,9 +114,7 @@ def test_one_of_the_two_is_taken_alone(models: dict[str, Path], tmp_path: Path) 
 def test_texts_alone_ask_nobody() -> None:
     said: list[str] = []
     assert defaults.choose_encoders(frozenset(), said.append) == ["starter"]
-    assert said == [
-        "no encoder named: starter, since there are neither sounds nor pictures (`encoders=sentence` reads better)"
-    ]
+    assert said == ["taking starter, since there are neither sounds nor pictures (`encoders=sentence` reads better)"]
 
 
 def test_what_lies_below_the_paths_decides_what_is_wanted(tmp_path: Path) -> None:
@@ -135,7 +133,7 @@ def test_what_the_hub_gives_is_fetched_once(models: dict[str, Path], tmp_path: P
         first = settle(tmp_path, hub, ["audio", "image"])
     fetched = {one.partition("/resolve/")[2].partition("/")[2] for one in hub.asked if "/resolve/" in one}
     assert fetched == {"config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"}
-    choice = f"no encoder named: clap:{CLAP} for sounds; clip:{CLIP} for pictures"
+    choice = f"taking clap:{CLAP} for sounds; clip:{CLIP} for pictures"
     assert first["names"] == [f"clap:{CLAP}", f"clip:{CLIP}"]
     assert first["said"] == [f"downloading clap:{CLAP}, 2 MB", f"downloading clip:{CLIP}, 2 MB", choice]
     with fake_hub.serving({}, "silent") as hub:
@@ -180,7 +178,7 @@ def test_index_with_what_the_hub_gives(tmp_path: Path) -> None:
             text=True,
         )
     assert ran.returncode == 0, ran.stderr
-    assert f"downloading clap:{CLAP}, 0 MB" in ran.stderr and "audio: 1 vectors in clap" in ran.stdout
+    assert f"downloading clap:{CLAP}, 0 MB" in ran.stderr and "audio: 1 vector in clap" in ran.stdout
 
 
 def test_a_collection_keeps_to_its_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -392,3 +392,9 @@ def test_a_take_has_an_end(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_
     guided = generate(load("mosaic", library=library), "", Settings(guide=Media.from_path(tmp_path / "long.wav")))
     assert guided.media.array is not None and len(guided.media.array) == RATE
     assert "only the first 1 s of the guide are followed" in guided.remarks
+
+
+def test_the_collection_is_none_of_its_settings() -> None:
+    for setting in ("library", "grian"):
+        with pytest.raises(GeneratorError, match=f"mosaic has no setting '{setting}'; it has: (?!.*library).*grain"):
+            load({"family": "mosaic", setting: 1})
