@@ -35,7 +35,7 @@ from analogon.cli.terminal import (
 )
 from analogon.settings import config
 from analogon.settings.arguments import superseded
-from embed.errors import AnalogonError, UsageError, one_line, printable
+from embed.errors import AnalogonError, UsageError, escaped, one_line, printable, spelled_out
 from embed.faults import machine_fault
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def rm(
         stdout().print(f"deleted {removed.deleted}", markup=False)
         return
     for path in removed.unknown:
-        complain(f"{path}: nothing is known of it here")
+        complain(f"{escaped(spelled_out(path))}: nothing is known of it here")
     stdout().print(f"{removed.files} {'file' if removed.files == 1 else 'files'} forgotten")
     if not removed.files:
         raise typer.Exit(1)

@@ -154,6 +154,8 @@ class Panel:
         self.remark = remark
         self._like = None if like is None else as_query(like)
         for leaf in () if self._like is None else q.leaves(q.without_excludes(self._like)):
+            if q.looks_like_file(leaf, like or ""):
+                remark(q.taken_as_words(leaf))
             media = _media(leaf, library)
             if media.path is not None and media.text is None:
                 check_readable(media.path)

@@ -282,7 +282,9 @@ class Interrogate(Request):
             other = None if held is None else Judge.of(encoder, held, library)
             vector, remark = self._vector(encoder, asked, library)
             said = [remark, None if other is None else other.remark]
-            said += [q.taken_as_words(leaf) for leaf in q.leaves(asked) if q.looks_like_file(leaf, self.query)]
+            for typed, query in ((self.query, asked), (self.against or "", held)):
+                leaves = () if query is None else q.leaves(query)
+                said += [q.taken_as_words(leaf) for leaf in leaves if q.looks_like_file(leaf, typed)]
             remarks = tuple(dict.fromkeys(line for line in said if line))
             if listener is not None:
                 listener.phase("encoding phrases", None)

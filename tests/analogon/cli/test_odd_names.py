@@ -54,7 +54,7 @@ def test_a_name_that_is_not_utf_8_is_told_wherever_it_is_given(
         assert code == (0 if path == "lib" else 1)
         assert err.splitlines()[0] == rf"skipped {here}/lib/bad\xff\xfe.wav: its name is not UTF-8; rename it"
     code, _, err = run("rm", bad, "-c", "lib", monkeypatch=monkeypatch, capsys=capsys)
-    assert code == 1 and err == ""  # nothing of that name is there
+    assert code == 1 and err == "analogon: lib/bad\\xff\\xfe.wav: nothing is known of it here\n"
 
 
 def test_a_name_of_two_lines_is_one_row_and_no_two_paths(

@@ -106,6 +106,13 @@ def test_interrogate_as_table_json_and_text(
     assert told["text"] == "sad, rain" and [one["kind"] for one in told["phrases"]] == ["moods", "things"]
     assert Prompt.from_json(told).because[0].name == "sad, sad rain"  # what "analogon generate -" reads
     assert told["score"] == pytest.approx(sum(one["gain"] for one in told["phrases"]), abs=1e-5)
+    assert exit_code(monkeypatch, "interrogate", "sad rain.wav", *asked[2:], "--against", "dog.png") == 0
+    told_missing = capsys.readouterr().err
+    assert [name in told_missing for name in ("no file sad rain.wav: ", "no file dog.png: ", "no file rain")] == [
+        1,
+        1,
+        0,
+    ]
     assert exit_code(monkeypatch, *asked, "--kind", "moods", "-f", "text") == 0
     assert capsys.readouterr().out == "sad\n"
     assert exit_code(monkeypatch, *asked, "--against", "rain", "-n", "1") == 0
