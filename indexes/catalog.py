@@ -967,8 +967,10 @@ class Catalog:
     def put_content(self, digest: str, facts: Mapping[str, Any], text: str | None) -> int:
         """The id of a content, made where it is new."""
         found = self._db.execute("SELECT id FROM content WHERE hash = ?", (digest,)).fetchone()
-        if found:
-            return int(found[0])
+        return int(found[0]) if found else self.make_content(digest, facts, text)
+
+    def make_content(self, digest: str, facts: Mapping[str, Any], text: str | None) -> int:
+        """The id of a content that is not there yet."""
         self._note_fields(facts)
         made = self._db.execute(
             "INSERT INTO content (hash, facts, text) VALUES (?, ?, ?)", (digest, json.dumps(facts), text)
@@ -1000,8 +1002,9 @@ class Catalog:
         *,
         ctime: int | None = None,
         device: int | None = None,
+        new: bool = False,
     ) -> None:
-        """Say what a path (and row) holds now; what it held before is forgotten.
+        """Say what a path (and row) holds now; what it held before is forgotten. ``new`` says that it held nothing.
 
         Without ``ctime`` what is known of that stays, where the file stands as it did; likewise ``device``.
         """
@@ -1009,7 +1012,7 @@ class Catalog:
         written = _json(metadata)
         key = (path, NO_ROW if row is None else row)
         self._db.execute("DELETE FROM failure WHERE path = ? AND row = ?", key)
-        self._db.execute(
+        made = self._db.execute(
             "INSERT INTO source (path, row, content, modalities, size, mtime, metadata, ctime, device) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (path, row) DO UPDATE SET content = excluded.content, modalities = excluded.modalities, "
@@ -1018,10 +1021,13 @@ class Catalog:
             "size = excluded.size, mtime = excluded.mtime, metadata = excluded.metadata",
             (*key, content, " ".join(modalities), size, mtime, written, ctime, device),
         )
-        source = int(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
+        if new and made.lastrowid is not None:
+            source = made.lastrowid
+        else:
+            source = int(self._db.execute("SELECT id FROM source WHERE path = ? AND row = ?", key).fetchone()[0])
         if row is None:
             self._put_called(source, path)
-        self._put_words(source, (path, key[1], written))
+        self._put_words(source, (path, key[1], written), new=new)
 
     def rows_between(
         self, path: str, first: int, last: int
@@ -1075,16 +1081,17 @@ class Catalog:
         self._put_called(source, path)
         self._put_words(source)
 
-    def _put_words(self, source: int, known: tuple[str, int, str] | None = None) -> None:
+    def _put_words(self, source: int, known: tuple[str, int, str] | None = None, *, new: bool = False) -> None:
         """Index the words that a source is called by; what it was called before is forgotten.
 
-        ``known`` are its path, row and metadata, as they stand in the catalog.
+        ``known`` are its path, row and metadata, as they stand in the catalog; one that is ``new`` was called nothing.
         """
         sql = "SELECT path, row, metadata FROM source WHERE id = ?"
         path, row, metadata = known or self._db.execute(sql, (source,)).fetchone()
         words = words_of(path, None if row == NO_ROW else row, _read_json(metadata))
         now = (words.name, words.folder, "\n".join(words.captions))
-        before = self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone()
+        called = "SELECT name, folder, captions FROM names WHERE rowid = ?"
+        before = None if new else self._db.execute(called, (source,)).fetchone()
         if now == before:
             return
         if self._means:
@@ -1173,14 +1180,12 @@ class Catalog:
         )
         return len(held)
 
-    def put_item(self, content: int, part: Media, text: str | None) -> int:
-        """The id of a part of a content, made where it is new."""
+    def put_item(self, content: int, part: Media, text: str | None, *, new: bool = False) -> int:
+        """The id of a part of a content, made where it is new; ``new`` says that the content has no part yet."""
         first, last = (part.span.start, part.span.end) if part.span else (NO_SPAN, NO_SPAN)
         key = (content, part.modality, first, last)
-        found = self._db.execute(
-            "SELECT id FROM item WHERE content = ? AND modality = ? AND start = ? AND end = ?", key
-        ).fetchone()
-        if found:
+        known = "SELECT id FROM item WHERE content = ? AND modality = ? AND start = ? AND end = ?"
+        if not new and (found := self._db.execute(known, key).fetchone()):
             return int(found[0])
         sql = "INSERT INTO item (content, modality, start, end, text) VALUES (?, ?, ?, ?, ?)"
         made = self._db.execute(sql, (*key, text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,9 +138,11 @@ class _Intake:
             if content is not None and digest in self.broken:
                 batch.touched[content, part.modality] = digest
             raise
+        before = len(batch.made)
         content = self._content(row, digest, batch.made)
-        item = self.catalog.put_item(content, part, part.text if part.span else None)
-        if self._known(item, vector, batch.fresh):
+        first = len(batch.made) > before
+        item = self.catalog.put_item(content, part, part.text if part.span else None, new=first)
+        if not first and self._known(item, vector, batch.fresh):
             self.report.known += 1
         else:
             batch.fresh[item] = Entry(content, part, vector, item)
@@ -180,7 +183,7 @@ class _Intake:
                 file = self._file(row.places[0].path, part.modality)
                 facts = file.facts if file else {}
             text = part.text if part.modality == "text" and part.span is None else None
-            content = self.catalog.put_content(digest, facts, text)
+            content = self.catalog.make_content(digest, facts, text)
             made.add(content)
         for place, source in zip(row.places, known, strict=True):
             size, mtime, metadata = place.size, place.mtime, place.metadata
@@ -192,7 +195,8 @@ class _Intake:
                     continue
             elif row.digest is None and (file := self._file(place.path, part.modality)):
                 size, mtime = file.size, file.mtime
-            self.catalog.put_source(place.path, place.row, content, modalities, size, mtime, metadata)
+            new = source is None and len(row.places) == 1  # one that is named twice is new only once
+            self.catalog.put_source(place.path, place.row, content, modalities, size, mtime, metadata, new=new)
         if row.labels:
             self.catalog.put_labels(content, row.labels)
         return content
@@ -225,10 +229,11 @@ def _file(path: str, modality: Modality) -> _File | None:
 
 def _usable(vector: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     """A vector as a unit row; one that is such already keeps every bit. Raises ``MediaError`` if it has none."""
-    if not np.isfinite(vector).all():
-        raise MediaError("", "its vector is not finite")
     row = vector.astype(np.float32)
-    length = float(np.linalg.norm(row.astype(np.float64)))
+    wide = row.astype(np.float64)
+    length = math.sqrt(wide @ wide)  # no float32 is so large that this were infinite
+    if not math.isfinite(length):
+        raise MediaError("", "its vector is not finite")
     if length == 0.0:
         raise MediaError("", "its vector is all zeros: it has no direction")
     return row if abs(length - 1.0) < UNIT else unit(vector)
