@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from embed.errors import escaped
-from indexes.catalog import Source
+from indexes.records import Source
 
 __all__ = ["GONE", "Absence", "Kept", "Sight", "changed_at", "folded", "respelled", "stands"]
 

@@ -12,8 +12,8 @@ from embed.errors import EncoderError, MachineError, MediaError
 from embed.faults import machine_fault
 from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
-from indexes.catalog import Failure, Pending
 from indexes.collection import Collection
+from indexes.records import Failure, Pending
 from indexes.run import PATIENCE, Confirm, Kept, Listener, Plan, Report, Run, SideTable
 from indexes.scan import Scan
 from indexes.writer import Done, Entry, writing

@@ -51,12 +51,13 @@ from embed.pipeline import encode
 from embed.space import Space
 from indexes import where as filters
 from indexes.asking import ByParts, ByWords
-from indexes.catalog import Catalog, Item, Named, Store
+from indexes.catalog import Catalog
 from indexes.faiss import Cached
 from indexes.faiss.cache import saved_at
 from indexes.fields import COLUMNS, NUMBERS, column_of
 from indexes.manifest import FORMAT, KnownSpace, read_manifest, write_manifest
 from indexes.names import MoreNear, NameVectors
+from indexes.records import Item, Named, Store
 from indexes.words import content_words
 
 __all__ = ["Collection", "KnownSpace", "Namesakes", "Neighbour", "Rescore", "at_one_moment"]

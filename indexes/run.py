@@ -14,9 +14,9 @@ from embed.errors import MachineError, MediaError, UsageError
 from embed.media import Modality
 from embed.several import several
 from indexes.absence import Kept
-from indexes.catalog import Failure, Note
 from indexes.collection import Collection
 from indexes.fields import COLUMNS, MEASURED
+from indexes.records import Failure, Note
 from indexes.writer import Entry, Writer
 
 __all__ = ["PATIENCE", "Confirm", "Kept", "Listener", "Matches", "Plan", "Report", "Run", "SideTable"]

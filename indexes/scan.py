@@ -17,7 +17,7 @@ from embed.errors import MachineError, MediaError, UsageError, spelled_out
 from embed.faults import machine_fault
 from embed.media import Media, Modality, check_readable, content_hash, modalities_of
 from indexes.absence import GONE, Absence, Kept, Sight, changed_at, folded, respelled, stands
-from indexes.catalog import Source
+from indexes.records import Source
 from indexes.run import Matches, Run, SideTable
 from indexes.walk import files_under, is_table, modalities_of_named
 

@@ -20,13 +20,13 @@ from embed.errors import AnalogonError, CollectionError, CollectionLocked
 from embed.faults import machine_fault
 from embed.media import Media, Modality
 from embed.space import Space
-from indexes.catalog import Source, Store
 from indexes.collection import Collection
 from indexes.durable import remove, sync_folder
 from indexes.faiss import choose
 from indexes.fields import check_field
 from indexes.manifest import KnownSpace, entry_of, write_manifest
 from indexes.names import write_names
+from indexes.records import Source, Store
 
 __all__ = ["Done", "Entry", "Writer", "remove_collection", "writing"]
 

@@ -22,7 +22,7 @@ from rich.text import Text
 from analogon.cli.terminal import bars, in_flags
 from embed.errors import MachineError, escaped, printable
 from indexes.build import Listener
-from indexes.catalog import Failure, Note
+from indexes.records import Failure, Note
 from indexes.run import Kept
 
 __all__ = ["Screen", "late_progress", "progress"]

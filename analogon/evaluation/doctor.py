@@ -23,8 +23,8 @@ from embed.errors import MediaError, SpaceMismatch, one_line
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space, unit
-from indexes.catalog import Item
 from indexes.collection import Collection
+from indexes.records import Item
 
 __all__ = ["Check", "Diagnosis", "examine"]
 

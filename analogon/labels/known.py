@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embed.errors import UsageError
-from indexes.catalog import Item
+from indexes.records import Item
 from indexes.run import SideTable
 
 __all__ = ["KnownLabels", "Value", "known_labels"]

@@ -24,8 +24,8 @@ from analogon.vectors.geometry import mean
 from analogon.vectors.measure import Interval, wilson
 from embed.errors import UsageError
 from embed.media import Modality
-from indexes.catalog import Item
 from indexes.fields import check_label
+from indexes.records import Item
 
 __all__ = [
     "Confusion",

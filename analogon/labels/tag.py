@@ -22,8 +22,8 @@ from embed.encoder import Encoder
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, Media, Modality
 from embed.pipeline import encode
-from indexes.catalog import Item
 from indexes.fields import check_label
+from indexes.records import Item
 
 __all__ = [
     "TEMPLATES",

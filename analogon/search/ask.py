@@ -22,7 +22,7 @@ from embed.errors import AnalogonError, SpaceMismatch, UsageError
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
 from embed.space import Space, Vectors, unit
-from indexes import catalog
+from indexes import records
 from indexes.collection import Collection, KnownSpace, at_one_moment
 
 __all__ = ["QueryLike", "ResolvedQuery", "as_query", "media_of", "query_vector"]
@@ -81,7 +81,7 @@ class ResolvedQuery:
     collection: Collection
     query: Query
     media: Mapping[Leaf, Media]
-    items: Mapping[Leaf, catalog.Item]
+    items: Mapping[Leaf, records.Item]
     bridge: Bridge | None = None
     """The bridge to take, where one is named."""
     notes: list[str] = field(default_factory=list)
@@ -103,7 +103,7 @@ class ResolvedQuery:
         query = as_query(asked)
         named = None if bridge is None else bridges.load(bridge)  # a wrong name is told even where none is needed
         media: dict[Leaf, Media] = {}
-        items: dict[Leaf, catalog.Item] = {}
+        items: dict[Leaf, records.Item] = {}
         for leaf in q.leaves(query):
             if isinstance(asked, Media) and asked.text is None:
                 media[leaf] = asked

@@ -14,8 +14,8 @@ from analogon.settings.arguments import EncoderName, several, superseded_keyword
 from analogon.vectors.geometry import unit
 from embed.errors import UsageError
 from embed.media import MODALITIES, Modality
-from indexes.catalog import Item
 from indexes.collection import KnownSpace
+from indexes.records import Item
 from indexes.writer import writing
 
 __all__ = ["Contents", "choose_space", "read", "write_labels"]

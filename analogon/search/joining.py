@@ -9,7 +9,7 @@ from typing import get_args
 
 from analogon.search.fusion import Ranked, fuse
 from analogon.search.hits import Hit, Reason
-from indexes.catalog import Item, Source
+from indexes.records import Item, Source
 
 __all__ = ["Candidate", "CandidateList", "joined"]
 

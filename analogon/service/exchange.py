@@ -12,7 +12,7 @@ from analogon.service.filling import folder_of, opened
 from analogon.service.request import Request
 from embed.errors import UsageError
 from indexes.build import Listener
-from indexes.catalog import Failure
+from indexes.records import Failure
 
 __all__ = ["Export", "Exported", "Import", "Imported"]
 

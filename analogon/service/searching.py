@@ -11,7 +11,7 @@ from analogon.search.hits import Hits
 from analogon.search.library import Library
 from analogon.service.filling import opened
 from analogon.service.request import Request
-from indexes.catalog import Failure, Note
+from indexes.records import Failure, Note
 
 __all__ = ["Describe", "LeftOut", "ListFailures", "Search"]
 

@@ -23,7 +23,6 @@ import numpy.typing as npt
 from embed.errors import MediaError, SpaceMismatch, UsageError, one_line
 from embed.media import Media, Modality
 from embed.space import Space
-from indexes.catalog import Failure, Item
 from indexes.collection import Collection
 from indexes.exchange import values
 from indexes.exchange.blocks import blocks
@@ -31,6 +30,7 @@ from indexes.exchange.export import Stored, chosen_space, stored_blocks, writing
 from indexes.exchange.intake import Imported, Place, Row, take_in
 from indexes.exchange.table import Encoding, Kind, Table, identity, table_writer
 from indexes.exchange.values import Fields
+from indexes.records import Failure, Item
 
 __all__ = ["export_clip_retrieval", "import_clip_retrieval"]
 

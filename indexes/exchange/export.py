@@ -16,9 +16,9 @@ from embed.errors import UsageError
 from embed.faults import machine_fault
 from embed.media import MODALITIES, Modality
 from embed.space import Space
-from indexes.catalog import Item
 from indexes.collection import Collection, KnownSpace
 from indexes.exchange.blocks import blocks
+from indexes.records import Item
 
 __all__ = ["Stored", "chosen_space", "stored_blocks", "writing"]
 

@@ -17,10 +17,10 @@ from embed import decode
 from embed.errors import MediaError
 from embed.media import Media, Modality, check_readable, content_hash
 from embed.space import Space, unit
-from indexes.catalog import Failure
 from indexes.collection import Collection, KnownSpace
 from indexes.exchange.blocks import blocks
 from indexes.exchange.values import Fields
+from indexes.records import Failure
 from indexes.writer import Done, Entry, Writer, writing
 
 __all__ = ["Imported", "Place", "Row", "take_in"]

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from embed.errors import MediaError, SpaceMismatch
 from embed.media import Media
 from embed.space import Space
-from indexes.catalog import Failure
 from indexes.collection import Collection, KnownSpace
 from indexes.exchange import values
 from indexes.exchange.export import Stored, chosen_space, stored_blocks, writing
 from indexes.exchange.intake import Imported, Place, Row, take_in
 from indexes.exchange.table import Encoding, Kind, Table, identity, table_writer
 from indexes.exchange.values import Fields
+from indexes.records import Failure
 
 __all__ = ["export_parquet", "import_parquet"]
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from indexes import catalog as module
+from indexes import database as module
 from indexes.catalog import Catalog
 
 

@@ -105,7 +105,7 @@ def test_a_catalog_that_has_not_noted_the_dead_finds_them_once(
     database.close()
     left = [n for n in range(40) if n not in (0, 3, 39)]
     if not writable:
-        monkeypatch.setattr("indexes.catalog.os.access", lambda *_: False)
+        monkeypatch.setattr("os.access", lambda *_: False)
     content = (collection.path / "catalog.sqlite").read_bytes()
     for _ in range(2):
         with Collection.open(collection.path) as opened:

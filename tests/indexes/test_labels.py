@@ -16,9 +16,11 @@ import pytest
 import analogon
 from embed.errors import FilterError, UsageError
 from indexes import exchange
-from indexes.catalog import VERSION, Catalog, Item
+from indexes.catalog import Catalog
 from indexes.collection import Collection
 from indexes.fields import check_label
+from indexes.records import Item
+from indexes.schema import VERSION
 from indexes.writer import writing
 from tests import sounds
 from tests.indexes.runs import back_to_4
@@ -209,7 +211,7 @@ def test_one_that_cannot_be_written_is_searched_as_before(
     assert len(expected) == 2
     path = as_before(library.collection)
     content = (path / "catalog.sqlite").read_bytes()
-    monkeypatch.setattr("indexes.catalog.os.access", lambda *_: False)
+    monkeypatch.setattr("os.access", lambda *_: False)
     with analogon.open(path) as opened:
         assert stems(opened, "duration > 1") == expected
         assert opened.collection.catalog.labels() == {}

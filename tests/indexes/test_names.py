@@ -16,9 +16,10 @@ from embed import Encoder, Media, encode, load
 from embed.errors import CollectionError
 from indexes.asking import ALL
 from indexes.build import Plan, Report, SideTable, build
-from indexes.catalog import VERSION, Catalog
+from indexes.catalog import Catalog
 from indexes.collection import Collection, Namesakes
 from indexes.names import NameVectors
+from indexes.schema import VERSION
 from indexes.writer import writing
 from tests import sounds
 from tests.indexes.runs import back_to_4
@@ -356,7 +357,7 @@ def test_one_that_cannot_be_written_has_names_while_it_is_open(
     before: list[tuple[str, float]], collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = (collection.path / "catalog.sqlite").read_bytes()
-    monkeypatch.setattr("indexes.catalog.os.access", lambda *_: False)
+    monkeypatch.setattr("os.access", lambda *_: False)
     with Collection.open(collection.path) as opened:
         assert words(opened.namesakes("a crow and a dog", ["audio"], 9)) == before
     assert (collection.path / "catalog.sqlite").read_bytes() == content

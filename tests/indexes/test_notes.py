@@ -13,8 +13,8 @@ import pytest
 from analogon.search.library import Library
 from embed import Media, load
 from indexes.build import Listener, Plan, build
-from indexes.catalog import Note
 from indexes.collection import Collection
+from indexes.records import Note
 from tests import sounds
 from tests.command_line import exit_code
 

@@ -16,7 +16,7 @@ import pytest
 
 from embed import Media, load
 from embed.errors import CollectionDamaged, CollectionError, CollectionLocked, CollectionNotFound, MachineError
-from indexes import catalog as catalogs
+from indexes import database as catalogs
 from indexes import writer as writers
 from indexes.collection import Collection
 from indexes.faiss import Cached

@@ -23,7 +23,7 @@ from analogon.service.training import DistilTable, TeachStudent
 from embed.errors import AnalogonError, Cancelled, CollectionNotFound, UsageError
 from embed.media import Media
 from indexes.build import Listener
-from indexes.catalog import Failure
+from indexes.records import Failure
 from tests import sounds
 from tests.indexes.runs import oracle
 
