@@ -525,7 +525,7 @@ class Collection:
                 if len(meaning) < k and not best:
                     common = common or "very many names mean something near: only the nearest were looked at"
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
-            shown = [one.item.sources[0].id for some in (words, exact, found.parts, meaning) for one in some]
+            shown = [one.item.sources[0].id for some in (words, whole, exact, found.parts, meaning) for one in some]
             new = "many names are new, and were compared by their words alone: index again"
             cosines = vectors.cosines(query, shown)
             note = new if vectors.missing else None

@@ -118,6 +118,12 @@ class NameVectors:
             last = before._index if before is not None else None
             self._index = Cached.open((folder / file).with_suffix(".faiss"), vectors, (file, rows), last)
         self._vectors: Rows = vectors
+        # Rows of texts that went lead nowhere: they must not take the places of those that are near.
+        live = catalog.live_texts(rows)
+        self._live: npt.NDArray[np.bool_] | None = None
+        if len(live) < rows:
+            self._live = np.zeros(rows, np.bool_)
+            self._live[live - 1] = True
         newer = catalog.texts_after(rows, NEWER + 1)
         self.missing = len(newer) > NEWER
         newer = newer[:NEWER]
@@ -162,7 +168,7 @@ class NameVectors:
         """Ids of the nearest texts and their cosines from ``least`` on, best first: one more than ``TEXTS`` at most."""
         rows, scores = self._newer, cosines(query, self._newer_vectors)
         if self._index is not None:
-            near = self._index.search(query[None, :], min(TEXTS + 1, self._index.size))
+            near = self._index.search(query[None, :], min(TEXTS + 1, self._index.size), allowed=self._live)
             rows, scores = np.concatenate([rows, near.rows[0] + 1]), np.concatenate([scores, near.scores[0]])
         order = np.lexsort((rows, -scores))[: TEXTS + 1]
         order = order[(scores[order] >= least) & (rows[order] > 0)]

@@ -284,6 +284,10 @@ class Reading(Database):
             found += [(i, said) for said, _ in texts_of(*words) if key_of(said) == key]
         return found
 
+    def live_texts(self, most: int) -> npt.NDArray[np.int64]:
+        """Ids of the texts up to an id that something is called by, in order, int64 ``(n,)``."""
+        return self._numbers("SELECT id FROM text WHERE id <= ? ORDER BY id", (most,))
+
     def sources_saying(self, text: int, narrowing: Narrowing, limit: int) -> list[tuple[int, float]]:
         """The first sources that are called by a text and fulfil a condition, with how much it counts for each."""
         sql = f"SELECT d.source, d.weight FROM said d WHERE d.text = ? AND {narrowing.of('d.source')} LIMIT ?"

@@ -32,6 +32,7 @@ from embed.media import MODALITIES, Modality
 from embed.models import shared
 from indexes.build import Confirm, Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore, at_one_moment
+from indexes.records import Source
 from indexes.where import Expression
 from indexes.words import split
 from indexes.writer import writing
@@ -488,11 +489,16 @@ class Library:
         """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
         named = _named_paths(paths)
         with writing(self.collection) as writer:
-            sources = []
-            for path in named:
-                sources += self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))
-            writer.remove(sources)
-        return len({source.path for source in sources})
+            sources = {source.id: source for path in named for source in self._sources_under(path)}
+            writer.remove(list(sources.values()))
+        return len({source.path for source in sources.values()})
+
+    def holds(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a file, or any file below a folder, is known here."""
+        return bool(self._sources_under(*_named_paths([path])))
+
+    def _sources_under(self, path: str | os.PathLike[str]) -> list[Source]:
+        return self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))
 
     def describe(self) -> Description:
         """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk, names."""

@@ -116,5 +116,5 @@ class Remove(Request):
             remove_collection(folder)
             return Removed(0, str(folder))
         with opened(self.collection, library) as found:
-            counts = {path: found.remove(path) for path in self.paths}
-            return Removed(sum(counts.values()), unknown=tuple(path for path, count in counts.items() if not count))
+            unknown = tuple(path for path in self.paths if not found.holds(path))
+            return Removed(found.remove(*self.paths), unknown=unknown)

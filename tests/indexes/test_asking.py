@@ -284,6 +284,34 @@ def test_meanings_page_by_page_are_all_of_them_in_order(collection: Collection) 
         assert found == sorted(found, key=lambda one: (-one[1], one[0]))
 
 
+def test_texts_that_went_take_no_place_of_those_that_are_near(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "TEXTS", 8)
+    gone = put_all(collection.catalog, [f"/rain/rain {number}.wav" for number in range(40)])
+    put_all(collection.catalog, named(20))
+    folder, encoder = collection.path / "indexes", Side("text", dim=64)
+    write_names(collection.catalog, folder, encoder)
+    with collection.catalog.transaction():
+        collection.catalog.remove_sources(list(gone.values()))
+    query = encode(load("toy:64"), [Media.from_text("rain 3")], query=True).array[0]
+    expected = by_meaning(collection, query, 0.6)
+    pages = NameVectors(collection.catalog, folder, encoder).search(query, 0.6, ALL, 1000)
+    assert dict(one for page in pages for one in page) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_any_list_shows_has_the_cosine_of_its_name(tmp_path: Path) -> None:
+    # Equal contents: by some of the words one path comes first, by all of them the other.
+    for name in ("granite zebra.wav", "granite granite granite zebra lot.wav"):
+        sounds.write(tmp_path / "lib" / name, 1)
+    with analogon.open(tmp_path / "c", create=True) as library:
+        library.index(tmp_path / "lib", encoders=["toy"], name_encoder="toy:64")
+        found = library.collection.namesakes("zebra granite", ["audio"], 10)
+        assert found.words and found.whole and found.meaning
+        for some in (found.words, found.whole, found.exact, found.parts, found.meaning):
+            assert {one.item.sources[0].id for one in some} <= found.cosines.keys()
+
+
 def test_a_batch_of_names_that_was_killed_before_its_commit_is_written_again(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

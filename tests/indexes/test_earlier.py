@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import sqlite3
@@ -56,10 +57,10 @@ def asked(library: analogon.Library, queries: list[dict[str, Any]]) -> dict[str,
 def same(told: dict[str, Any], before: dict[str, Any]) -> None:
     """Paths, reasons, metadata, facts and failures as they were, scores to 1e-5."""
     assert told["failures"] == before["failures"]
-    facts, then = (dict(one["facts"]) for one in (told, before))
-    for one in facts["spaces"]:
+    facts, then = (copy.deepcopy(one["facts"]) for one in (told, before))
+    for one in (*facts["spaces"], *then["spaces"]):
         for side in one["modalities"].values():
-            side["vectors"] += side.pop("forgotten")  # rows that count no more were counted then
+            side["vectors"] += side.pop("forgotten", 0)  # rows that count no more were counted once
     assert facts["spaces"] == then.pop("spaces")
     assert set(facts["fields"]) >= set(then.pop("fields"))  # those that every file has are told too
     assert facts | then == facts  # a later program may tell more

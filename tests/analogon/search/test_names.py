@@ -146,12 +146,12 @@ def test_pictures_answer_by_name_where_nothing_looks_at_them(deaf: str, folder: 
         hits = library.search("a crow", to="image")
         assert stems(hits) == ["crow"] and hits[0].reasons == ("name",) and hits[0].media.modality == "image"
         (note,) = hits.notes
-        assert "found by name alone" in note and "no vectors of image" in note and "encoders=clip)` looks" in note
+        assert "found by name alone" in note and "no vectors of image" in note and "encoders='clip')` looks" in note
         mixed = library.search("a crow")
         assert {hit.media.modality for hit in mixed} == {"audio", "image"}
         assert not any("found by name" in note for note in mixed.notes)
         for by in ("content", None):
-            with pytest.raises(UsageError, match=r"no vectors of image.*encoders=clip\)`"):
+            with pytest.raises(UsageError, match=r"no vectors of image.*encoders='clip'\)`"):
                 library.search("an elephant", to="image", by=by)
 
 
