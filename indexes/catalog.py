@@ -255,9 +255,7 @@ class Catalog(Reading):
 
     def _names_changed(self) -> None:
         # By chance, not by counting: a cache left by another catalog in the same folder must not seem to fit this one.
-        if self._thread.connection is None or not self._renamed:
-            self._db.execute("UPDATE revision SET names = abs(random())")
-        self._renamed = True
+        self._db.execute("UPDATE revision SET names = abs(random())")
 
     def put_failure(self, path: str, row: int | None, reason: str) -> None:
         """Keep why a path could not be read; what it held before stays findable until it is pruned."""

@@ -73,7 +73,6 @@ class Database:
         self._thread = _Thread()
         self._idle: list[sqlite3.Connection] = []  # connections of snapshots that are over
         self._noted: set[str] = set()  # fields that this transaction has met
-        self._renamed = False  # whether it has changed what anything is called
         self._alone = False  # whether what the file lacks was made in the memory of the one connection
         self._shared: sqlite3.Connection
         self._means = True  # whether there are texts yet: not in an earlier version that is being brought up
@@ -174,7 +173,7 @@ class Database:
         """All or nothing, and on disk when it returns."""
         with self._lock, self._thread.using(self._shared):
             self._db.execute("BEGIN IMMEDIATE")
-            self._noted, self._renamed = set(), False
+            self._noted = set()
             try:
                 yield
                 self._bury_the_died()
