@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from analogon.cli.terminal import CollectionOption, check_format, complain, model_name, stderr, stdout
+from analogon.cli.terminal import CollectionOption, check_format, complain, model_name, stderr, stdout, write_json
 from embed.errors import UsageError, printable
 from embed.media import check_readable
 
@@ -123,7 +122,7 @@ def prompts(
     if form == "json":
         for at, one in enumerate(selection.chosen):
             told = {"composed": found.composed[at].to_json()} if found.composed else {}
-            _print_json(one.to_json() | told)
+            write_json(one.to_json() | told)
     elif found.composed:
         _print_composed(found.composed)
     elif form == "text":
@@ -213,7 +212,7 @@ def interrogate(
     composed = [made.composed] if made.composed is not None else []
     _complain_of(composed)
     if form == "json":
-        _print_json(made.to_json())
+        write_json(made)
     elif composed:
         _print_composed(composed)
     elif form == "text":
@@ -266,7 +265,3 @@ def _complain_of(composed: Sequence[Composed]) -> None:
 def _print_composed(composed: Sequence[Composed]) -> None:
     """What can be pasted, and nothing else; several with a line of hyphens between."""
     sys.stdout.write("\n---\n".join(one.text for one in composed) + "\n")
-
-
-def _print_json(fields: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")

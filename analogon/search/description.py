@@ -70,7 +70,7 @@ class Description:
                 sides = {}
                 for modality in collection.modalities(known.space):
                     index = collection.index(known.space, modality)
-                    live = int(collection.live(known.space, modality).sum())
+                    live = collection.catalog.count_rows(known.space.id, modality)  # kept, not counted
                     sides[modality] = Side(live, index.description, index.size - live)
                 spaces.append(SpaceSummary(known.space.model, str(known.space), sides))
             return cls(

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import struct
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,7 @@ import numpy as np
 
 from embed.errors import CollectionDamaged, CollectionError
 from embed.faults import machine_fault
-from indexes.durable import REPLACES_MAPPED, replace, replacing
+from indexes.durable import REPLACES_MAPPED, replacing
 from indexes.faiss.library import BLOCK_BYTES, Float32, library
 
 __all__ = ["IndexDamaged", "fingerprint", "reading", "save"]
@@ -37,17 +36,12 @@ def save(path: Path, index: Any, header: Mapping[str, Any]) -> None:
 
     Raises ``CollectionError`` where that cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             crc = _write_body(index, file)
             body, text = file.tell(), json.dumps(header).encode()
             file.write(text + TRAILER.pack(body, len(text), zlib.crc32(text, crc), MAGIC))
-            file.flush()
-            os.fsync(file.fileno())
-        replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         if (fault := machine_fault(error, str(path))) is not None:
             raise fault from error
         raise CollectionError(f"{path}: the index cannot be written: {error.strerror or error}") from error
