@@ -17,6 +17,7 @@
     tally    how many rows there are of a kind, so that nobody has to count them
     digested a table all of whose rows stand here as its file, by its hash, has them: it need not be read again
     revision another number whenever any of these words change
+    columns  which file has what filters ask of sources, and the last of those; altered: which ones it has otherwise
     label    what a model said of a content: field -> value; no indexing run touches it
 
 A row of a vector file counts only when the catalog says so; what lies behind the last counted row is what a killed
@@ -346,6 +347,12 @@ class Catalog(Reading):
         """Which file holds the vectors of texts, and how many of its rows count; those of other spaces go."""
         self._db.execute("DELETE FROM meant")
         self._db.execute("INSERT INTO meant (space, file, rows) VALUES (?, ?, ?)", (space, file, rows))
+
+    def put_columns_file(self, file: str, last: int) -> None:
+        """Which file has what filters ask of the sources up to the ``last``, all of them as they are now."""
+        self._db.execute("DELETE FROM columns")
+        self._db.execute("DELETE FROM altered")
+        self._db.execute("INSERT INTO columns (file, last) VALUES (?, ?)", (file, last))
 
     def put_store(self, store: Store) -> None:
         """Which file holds the vectors of a (space, modality), and how many of its rows count."""

@@ -27,7 +27,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -52,11 +52,13 @@ from embed.space import Space
 from indexes import where as filters
 from indexes.asking import ByParts, ByWords
 from indexes.catalog import Catalog
+from indexes.columns import Columns, opened
 from indexes.faiss import Cached
 from indexes.faiss.cache import saved_at
 from indexes.fields import COLUMNS, NUMBERS, column_of
 from indexes.manifest import FORMAT, KnownSpace, read_manifest, write_manifest
 from indexes.names import MoreNear, NameVectors
+from indexes.narrowed import Narrowed, RowTest
 from indexes.records import Item, Named, Store
 from indexes.words import content_words
 
@@ -73,7 +75,7 @@ Rescore = Callable[[npt.NDArray[np.int64], Rows], Rows]
 RESCORED: Final = 4096  # rows that are ordered anew where a search asks for that
 NAMED: Final = 8  # collections that are named where another was meant
 CALLED: Final = 256  # files of one name that are looked at, at least
-FILTERS: Final = 8  # whose rows are kept while nothing is committed
+FILTERED: Final = 64 << 20  # bytes of masks of filters that are kept while nothing is committed, beside the last one's
 READ: Final = 256  # rows whose items are read at a time
 SNAPSHOTS: Final = 100  # that are tried where writers delete the files of each before they could be opened
 
@@ -159,6 +161,7 @@ class Collection:
         self._indexes: dict[tuple[str, str], Cached] = {}
         self._masks: dict[str, tuple[int, int, npt.NDArray[np.bool_]]] = {}  # of files: rows, dead, and which live
         self._names: NameVectors | None = None
+        self._columns: Columns | None = None
         self._filtered: dict[tuple[Any, ...], tuple[object, npt.NDArray[np.bool_]]] = {}  # the last one comes last
         self.kept: dict[Any, Any] = {}
         """What others keep for as long as the collection is open: of which state it is is theirs to say."""
@@ -217,6 +220,7 @@ class Collection:
         self._masks.clear()
         self.kept.clear()
         self._filtered.clear()
+        self._columns = None
 
     @property
     def closed(self) -> bool:
@@ -419,29 +423,27 @@ class Collection:
         where: filters.Expression | None = None,
         without: frozenset[int] = frozenset(),
         parts: bool = False,
-        only: npt.NDArray[np.bool_] | None = None,
+        only: Sequence[RowTest] = (),
         rescore: Rescore | None = None,
     ) -> list[Neighbour]:
         """The ``k`` best items for a unit query ``(dim,)``, best first, scores are cosines.
 
         Of a content with several parts only the best counts, unless ``parts``. ``without`` are ids of contents left
-        out. With ``where`` an item keeps only the sources that fulfil it. ``only`` is a mask over the rows: the others
-        are not found. ``rescore`` orders the ``RESCORED`` rows of highest cosine anew.
+        out. With ``where`` an item keeps only the sources that fulfil it. ``only`` are tests: rows that do not pass
+        all are not found. ``rescore`` orders the ``RESCORED`` rows of highest cosine anew.
         """
         with self.snapshot():
             index = self.index(space, modality)
             condition = filters.compile(where, column_of) if where is not None else None
-            allowed = self._allowed(space, modality, index.size, condition)
-            if only is not None:
-                allowed = only if allowed is None else only & allowed
+            tests = [_Filter(self, space, modality, where, condition), *only] if where and condition else only
+            narrowed = Narrowed(index, self._live(space, modality), tests)
             found: dict[int, Neighbour] = {}
             fetch = 0
             while len(found) < k and fetch < index.size:
                 # Deep answers cost an approximate index dear: begin near to k, and go on where windows share files.
                 fetch = min(index.size, 4 * fetch or (RESCORED if rescore else k + k // 2 + len(without)))
-                neighbours = index.search(query[None, :], fetch, allowed=allowed)
-                count = int((neighbours.rows[0] >= 0).sum())
-                places, cosines = neighbours.rows[0, :count], neighbours.scores[0, :count]
+                places, cosines = narrowed.search(query, fetch)
+                count = len(places)
                 ranked = cosines if rescore is None else rescore(places, cosines)
                 order = np.argsort(-ranked, kind="stable")
                 rows = places[order].tolist()
@@ -626,24 +628,40 @@ class Collection:
         }
         return mask
 
-    def _allowed(
-        self, space: Space, modality: Modality, size: int, condition: filters.Condition | None
-    ) -> npt.NDArray[np.bool_] | None:
-        """Which rows a search may give: those that count and fulfil the filter; None means all."""
-        if condition is None:
-            return self._live(space, modality)
-        # The same filter is often asked again: for the next page, or with the next question.
-        key, state = (space.id, modality, condition.sql, repr(condition.parameters)), self.catalog.state()
-        kept = self._filtered.pop(key, None)
-        if kept is None or kept[0] != state or len(kept[1]) != size:
-            mask = np.zeros(size, np.bool_)
-            mask[self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)] = True
-            mask.flags.writeable = False
-            kept = (state, mask)
+    def _fulfilled(
+        self, space: Space, modality: Modality, where: filters.Expression, condition: filters.Condition
+    ) -> npt.NDArray[np.bool_]:
+        """Which rows fulfil a filter, within a snapshot; of dead ones it says nothing."""
+        key, state = _filter_key(space, modality, condition), self.catalog.state()
+        kept = self._filtered.pop(key, None)  # the same filter is often asked again: with the next question
+        if kept is None or kept[0] != state:
+            kept = (state, self._all_that_fulfil(space, modality, where, condition))
         self._filtered[key] = kept
-        for oldest in list(self._filtered)[:-FILTERS]:
-            self._filtered.pop(oldest, None)
+        held = sum(mask.nbytes for _, mask in self._filtered.values())
+        for oldest in list(self._filtered)[:-1]:
+            if held > FILTERED and (gone := self._filtered.pop(oldest, None)) is not None:
+                held -= gone[1].nbytes
         return kept[1]
+
+    def _all_that_fulfil(
+        self, space: Space, modality: Modality, where: filters.Expression, condition: filters.Condition
+    ) -> npt.NDArray[np.bool_]:
+        assert self._thread.view is not None
+        store = self._thread.view.stores[space.id, modality]
+        mask: npt.NDArray[np.bool_] | None = None
+        if (columns := self._columns_for(where)) is not None:
+            with suppress(ValueError, IndexError, KeyError):  # a damaged file: it is a cache
+                mask = columns.matching(self.catalog, store, where, condition)
+        if mask is None:
+            mask = np.zeros(store.rows, np.bool_)
+            mask[self.catalog.matching_rows(space.id, modality, condition.sql, condition.parameters)] = True
+        mask.flags.writeable = False
+        return mask
+
+    def _columns_for(self, where: filters.Expression) -> Columns | None:
+        """The columns as this snapshot's catalog names them, where they know all that a filter asks for."""
+        found = self._columns = opened(self.catalog, self.path / "indexes", self._columns)
+        return found if found is not None and found.knows(where) else None
 
     def _check(self, store: Store, dim: int) -> Path:
         path = self.path / "vectors" / store.file
@@ -658,6 +676,40 @@ class Collection:
                 f"({store.rows * dim * 4} bytes). Restore it from a copy, or index again into a new collection"
             )
         return path
+
+
+def _filter_key(space: Space, modality: Modality, condition: filters.Condition) -> tuple[Any, ...]:
+    return space.id, modality, condition.sql, repr(condition.parameters)
+
+
+class _Filter:
+    """The rows of a (space, modality) that fulfil a filter, as of the snapshot that it is asked in."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        space: Space,
+        modality: Modality,
+        where: filters.Expression,
+        condition: filters.Condition,
+    ) -> None:
+        self._collection, self._space, self._modality = collection, space, modality
+        self._where, self._condition = where, condition
+
+    @property
+    def at_hand(self) -> bool:
+        collection = self._collection
+        kept = collection._filtered.get(_filter_key(self._space, self._modality, self._condition))
+        known = kept is not None and kept[0] == collection.catalog.state()
+        return known or collection._columns_for(self._where) is not None
+
+    def among(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return self._collection.catalog.matching_among(
+            self._space.id, self._modality, rows, self._condition.sql, self._condition.parameters
+        )
+
+    def all(self) -> npt.NDArray[np.bool_]:
+        return self._collection._fulfilled(self._space, self._modality, self._where, self._condition)
 
 
 def _common(by_words: ByWords, by_parts: ByParts, question: str) -> str | None:

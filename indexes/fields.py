@@ -7,7 +7,7 @@ from typing import Final
 from embed.errors import FilterError, UsageError
 from indexes import where as filters
 
-__all__ = ["COLUMNS", "MEASURED", "NUMBERS", "check_field", "check_label", "column_of"]
+__all__ = ["COLUMNS", "MEASURED", "NUMBERS", "check_field", "check_label", "column_of", "of_source"]
 
 COLUMNS: Final = {
     "path": "s.path",
@@ -18,6 +18,8 @@ COLUMNS: Final = {
     "end": "i.end",
     "text": "coalesce(i.text, c.text)",
 }
+OF_PARTS: Final = frozenset({"start", "end", "text"})
+"""What parts of one content may differ in."""
 MEASURED: Final = frozenset(
     {"bytes", "channels", "characters", "duration", "format", "height", "lines", "remarks", "sample_rate", "width"}
 )
@@ -52,3 +54,14 @@ def column_of(field: str) -> tuple[str, list[object]]:
     if field in COLUMNS:
         sides.append(COLUMNS[field])
     return f"coalesce({', '.join(sides)})", [path, path]
+
+
+def of_source(field: str) -> tuple[str, list[object]] | None:
+    """The same of a ``s``ource that has its content's facts as well; None where parts of a content may differ in it.
+
+    A modality is left out: whoever asks knows which one.
+    """
+    if field in OF_PARTS:
+        return None
+    sql, bound = column_of(field)
+    return sql.replace("c.facts", "s.facts").replace(f", {COLUMNS['modality']}", ""), bound

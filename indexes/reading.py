@@ -15,7 +15,8 @@ import numpy.typing as npt
 from embed.errors import spelled_out
 from embed.media import Media, Modality, Span
 from indexes.asking import ID, ByParts, ByWords, Narrowing, by_parts, by_words
-from indexes.database import Database
+from indexes.database import BLOCK, Database
+from indexes.fields import of_source
 from indexes.records import Failure, Item, Named, Note, Pending, Source, Store
 from indexes.where import Condition
 from indexes.words import file_name, folded, key_of, texts_of
@@ -200,6 +201,83 @@ class Reading(Database):
             f"WHERE ({condition}) AND v.space = ? AND v.modality = ?"
         )
         return self._numbers(sql, [*parameters, space, modality])
+
+    def matching_since(
+        self, space: str, modality: Modality, condition: str, parameters: Sequence[Any], last: int
+    ) -> npt.NDArray[np.int64]:
+        """As ``matching_rows``, by the sources alone later than the ``last`` of the columns, or altered."""
+        found = []
+        for sources, after in (
+            ("altered a CROSS JOIN source s ON s.id = a.source", "1 OR ?"),
+            ("source s", "s.id > ?"),
+        ):
+            sql = (
+                f"SELECT v.row FROM {sources} CROSS JOIN {CONTENT} c ON c.id = s.content CROSS JOIN item i ON "
+                "i.content = s.content CROSS JOIN vector v ON v.item = i.id "
+                f"WHERE ({after}) AND ({condition}) AND v.space = ? AND v.modality = ?"
+            )
+            found.append(self._numbers(sql, [last, *parameters, space, modality]))
+        return np.concatenate(found)
+
+    def matching_among(
+        self, space: str, modality: Modality, rows: npt.NDArray[np.int64], condition: str, parameters: Sequence[Any]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of some rows ``matching_rows`` would give, bool ``(n,)``."""
+        found = [np.zeros(0, np.int64)]
+        for start in range(0, len(rows), 500):
+            some = rows[start : start + 500].tolist()
+            sql = (
+                "SELECT v.row FROM vector v CROSS JOIN item i ON i.id = v.item CROSS JOIN source s "
+                f"ON s.content = i.content CROSS JOIN {CONTENT} c ON c.id = s.content "
+                f"WHERE v.space = ? AND v.modality = ? AND v.row IN ({','.join('?' * len(some))}) AND ({condition})"
+            )
+            found.append(self._numbers(sql, [space, modality, *some, *parameters]))
+        return np.isin(rows, np.concatenate(found))
+
+    # -- what columns are made of --------------------------------------------------------------------------------------
+
+    def columns_file(self) -> tuple[str, int] | None:
+        """Which file has what filters ask of the sources, and the last source that it has."""
+        found = self.query("SELECT file, last FROM columns")
+        return (found[0][0], found[0][1]) if found else None
+
+    def altered_sources(self, limit: int = -1) -> npt.NDArray[np.int64]:
+        """The sources that this file has not as they are, int64 ``(n,)`` in order, ``limit`` at most."""
+        return self._numbers("SELECT source FROM altered ORDER BY source LIMIT ?", (limit,))
+
+    def last_source(self) -> int:
+        """The highest id of a source; 0 where there is none."""
+        return int(self.query("SELECT max(id) FROM source")[0][0] or 0)
+
+    def values_of_sources(
+        self, fields: Sequence[str], first: int, last: int, *, altered: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Of the sources from one id to another, all or the altered ones: id, content, and the value of each field.
+
+        Each of the fields has an SQL in ``of_source``.
+        """
+        columns = [found for field in fields if (found := of_source(field)) is not None]
+        contents = CONTENT if self.query("SELECT 1 FROM label LIMIT 1") else "content"
+        sources = "altered a CROSS JOIN source o ON o.id = a.source" if altered else "source o"
+        sql = (  # LIMIT: what is selected first is not worked out again for each field
+            f"SELECT {', '.join(['s.id', 's.content', *(sql for sql, _ in columns)])} FROM ("
+            f"SELECT o.id, o.content, o.metadata, o.path, o.row, o.size, c.facts FROM {sources} "
+            f"CROSS JOIN {contents} c ON c.id = o.content WHERE o.id BETWEEN ? AND ? LIMIT -1) s"
+        )
+        return self.query(sql, [*(one for _, bound in columns for one in bound), first, last])
+
+    def contents_of_rows(self, space: str, modality: Modality, first: int, end: int) -> npt.NDArray[np.int64]:
+        """The content of each row of a vector file from ``first`` to before ``end``, int64; -1 of those that died."""
+        found = np.full(max(0, end - first), -1, np.int64)
+        sql = (
+            "SELECT v.row, i.content FROM vector v CROSS JOIN item i ON i.id = v.item "
+            "WHERE v.space = ? AND v.modality = ? AND v.row >= ? AND v.row < ?"
+        )
+        for start in range(first, end, BLOCK):
+            if some := self.query(sql, (space, modality, start, min(end, start + BLOCK))):
+                rows, contents = np.array(some, np.int64).T
+                found[rows - first] = contents
+        return found
 
     def matching_sources(self, content: int, condition: str, parameters: Sequence[Any]) -> set[int]:
         """Ids of a content's sources that fulfil an SQL condition."""

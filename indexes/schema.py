@@ -132,6 +132,33 @@ CREATE TRIGGER digested_fewer AFTER DELETE ON source WHEN old.row >= 0 BEGIN
 CREATE TRIGGER digested_other AFTER UPDATE OF path, content, modalities, metadata ON source WHEN old.row >= 0 BEGIN
     DELETE FROM digested WHERE path IN (old.path, new.path); END;
 """
+# Which file has what filters ask of the sources up to the ``last``, and which of those are not as it has them any more.
+# An id that went may come again, of another source: it stays among the altered.
+COLUMNS: Final = """
+CREATE TABLE {schema}.columns (file TEXT NOT NULL, last INTEGER NOT NULL);
+CREATE TABLE {schema}.altered (source INTEGER PRIMARY KEY);
+"""
+# No way to write can forget what it alters. Labels are written by INSERT OR REPLACE, which tells of an insertion.
+ALTERED: Final = """
+CREATE TRIGGER source_altered AFTER UPDATE OF path, row, content, size, metadata ON source
+    WHEN old.id <= (SELECT last FROM columns) AND (old.content <> new.content OR old.metadata <> new.metadata
+        OR old.size <> new.size OR old.path <> new.path OR old.row <> new.row) BEGIN
+    INSERT OR IGNORE INTO altered VALUES (old.id); END;
+CREATE TRIGGER source_altered_gone AFTER DELETE ON source WHEN old.id <= (SELECT last FROM columns) BEGIN
+    INSERT OR IGNORE INTO altered VALUES (old.id); END;
+CREATE TRIGGER facts_altered AFTER UPDATE OF facts ON content WHEN old.facts <> new.facts BEGIN
+    INSERT OR IGNORE INTO altered SELECT id FROM source
+        WHERE content = new.id AND id <= (SELECT last FROM columns); END;
+CREATE TRIGGER label_put AFTER INSERT ON label BEGIN
+    INSERT OR IGNORE INTO altered SELECT id FROM source
+        WHERE content = new.content AND id <= (SELECT last FROM columns); END;
+CREATE TRIGGER label_other AFTER UPDATE ON label BEGIN
+    INSERT OR IGNORE INTO altered SELECT id FROM source
+        WHERE content = new.content AND id <= (SELECT last FROM columns); END;
+CREATE TRIGGER label_gone AFTER DELETE ON label BEGIN
+    INSERT OR IGNORE INTO altered SELECT id FROM source
+        WHERE content = old.content AND id <= (SELECT last FROM columns); END;
+"""
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
 ADDED: Final = {
     2: NAMES,
@@ -140,6 +167,7 @@ ADDED: Final = {
     5: CALLED + MEANING + TALLY + KEPT,
     6: DEAD + NOTICED,
     7: DIGESTED + OTHERWISE,
+    8: COLUMNS + ALTERED,
 }
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
@@ -147,8 +175,9 @@ IN_MEMORY: Final = {
     5: CALLED + MEANING + TALLY,
     6: DEAD,
     7: DIGESTED,
+    8: COLUMNS,
 }
-VERSION: Final = 7
+VERSION: Final = 8
 
 
 def statements(script: str) -> Iterator[str]:

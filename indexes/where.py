@@ -57,6 +57,7 @@ __all__ = [
     "install",
     "json_path",
     "parse",
+    "truth",
 ]
 
 Value: TypeAlias = str | int | float
@@ -611,26 +612,26 @@ def evaluate(expression: Expression, row: Mapping[str, Any]) -> bool:
     >>> evaluate(parse("duration < 2"), {"duration": 1.5}), evaluate(parse("not duration < 2"), {"duration": "long"})
     (True, False)
     """
-    return _truth(expression, row) is True
+    return truth(expression, row) is True
 
 
-def _truth(expression: Expression, row: Mapping[str, Any]) -> bool | None:
-    """True, False, or None for neither."""
+def truth(expression: Expression, row: Mapping[str, Any]) -> bool | None:
+    """As ``evaluate``; None where it is neither true nor false."""
     match expression:
         case And(terms) | Or(terms):
             decisive = isinstance(expression, Or)
-            truths = [_truth(term, row) for term in terms]
+            truths = [truth(term, row) for term in terms]
             return decisive if decisive in truths else None if None in truths else not decisive
         case Not(term):
-            inner = _truth(term, row)
+            inner = truth(term, row)
             return None if inner is None else not inner
         case IsNull(name):
             return row.get(name) is None
         case In(name, values):
-            equal = [_truth(Comparison(name, "=", value), row) for value in values]
+            equal = [truth(Comparison(name, "=", value), row) for value in values]
             return True if True in equal else False if False in equal else None
         case Between(name, low, high):
-            return _truth(And((Comparison(name, ">=", low), Comparison(name, "<=", high))), row)
+            return truth(And((Comparison(name, ">=", low), Comparison(name, "<=", high))), row)
         case Comparison(name, operator, value):
             held = row.get(name)
             if held is None or isinstance(held, str) != isinstance(value, str):

@@ -21,6 +21,7 @@ from embed.faults import machine_fault
 from embed.media import Media, Modality
 from embed.space import Space
 from indexes.collection import Collection
+from indexes.columns import forget_others, write_columns
 from indexes.durable import remove, sync_folder
 from indexes.faiss import choose
 from indexes.fields import check_field
@@ -129,6 +130,7 @@ class Writer:
         for path in (self.collection.path / "vectors").iterdir():
             if path.name not in counted:
                 remove(path)
+        forget_others(self.catalog, self.collection.path / "indexes")
         for path in [*(self.collection.path / "indexes").glob("*.tmp"), *self.collection.path.glob("*.tmp")]:
             remove(path)
 
@@ -168,6 +170,10 @@ class Writer:
             self._save_manifest(names=entry_of(entry))
         write_names(self.catalog, self.collection.path / "indexes", encoder)
 
+    def build_columns(self) -> None:
+        """Bring what filters ask of the sources up to the catalog, where it is far behind."""
+        write_columns(self.catalog, self.collection.path / "indexes")
+
     def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
         """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""
         written = 0
@@ -201,6 +207,7 @@ class Writer:
         with self.catalog.transaction():
             gone = self.catalog.remove_sources([source.id for source in sources])
         self.compact()
+        self.build_columns()
         return gone
 
     def forget_vectors(self, space: Space, modality: Modality, content: int) -> None:
@@ -220,12 +227,15 @@ class Writer:
         with self.catalog.transaction():
             for content, fields in labels.items():
                 self.catalog.put_labels(content, fields)
+        self.build_columns()
 
     def remove_labels(self, field: str) -> int:
         """Take one field of labels from all contents; gives how many had it."""
         check_field(field)
         with self.catalog.transaction():
-            return self.catalog.remove_labels(field)
+            gone = self.catalog.remove_labels(field)
+        self.build_columns()
+        return gone
 
     def compact(self, above: float = COMPACT_ABOVE) -> None:
         """Write vector files anew whose share of dead rows is larger than ``above``."""

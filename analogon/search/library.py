@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from analogon.phrases import PROBES
 from analogon.query import Text, excludes, leaves, without_excludes
@@ -32,6 +31,7 @@ from embed.media import MODALITIES, Modality
 from embed.models import shared
 from indexes.build import Confirm, Listener, Plan, Report, SideTable, build
 from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore, at_one_moment
+from indexes.narrowed import Far
 from indexes.records import Source
 from indexes.where import Expression
 from indexes.words import split
@@ -64,6 +64,12 @@ def _side_table(
     if isinstance(metadata, Mapping):
         return SideTable("metadata", key, {os.path.abspath(path): dict(columns) for path, columns in metadata.items()})
     return SideTable.read(os.fspath(metadata), key)
+
+
+def _dropped(what: str, far: Far, modality: Modality) -> str:
+    """What an ``exclude`` did: of how many rows that were looked at, the nearest to the query or all."""
+    among = f"{far.looked_at}" if far.whole else f"the {far.looked_at} nearest"
+    return f"{what} dropped {far.dropped} of {among} {modality} items"
 
 
 def _number(value: Any, above: float = -math.inf) -> bool:
@@ -358,11 +364,20 @@ class Library:
         if background is not None and rerank != "none":
             rescore = partial(rescored, rerank, background, vector)
         with collection.snapshot():
-            only, notes = self._excluded(asked, known, modality)
+            excluded = self._excluded(asked, known, modality)
             many = max(depth, VARIED) if variety else depth
             found = collection.nearest(
-                space, modality, vector, many, where=where, without=without, parts=parts, only=only, rescore=rescore
+                space,
+                modality,
+                vector,
+                many,
+                where=where,
+                without=without,
+                parts=parts,
+                only=list(excluded.values()),
+                rescore=rescore,
             )
+            notes = [_dropped(what, far, modality) for what, far in excluded.items()]
             if variety and found:
                 rows = collection.vectors(space, modality)[[one.row for one in found]]
                 # In the order that was found, on the scale of cosines whatever gave that order.
@@ -418,22 +433,16 @@ class Library:
         found = Background.open(self.collection, known, modality, encode=needed)
         return found and found.without(*(one.text or "" for one in media))
 
-    def _excluded(
-        self, asked: ResolvedQuery, known: KnownSpace, modality: Modality
-    ) -> tuple[npt.NDArray[np.bool_] | None, list[str]]:
-        """Which rows of a vector file a query's ``exclude`` leaves, and how many it drops; None where all stay."""
-        only: npt.NDArray[np.bool_] | None = None
-        notes = []
-        for one in excludes(asked.query):
-            vectors = self.collection.vectors(known.space, modality)
-            live = self.collection.live(known.space, modality)
-            far = vectors @ asked.vector(known, modality, one.centre) < 1.0 - one.radius
-            only = far if only is None else only & far
-            notes.append(
-                f"exclude({one.centre}, {one.radius:g}) dropped {int((live & ~far).sum())} of {int(live.sum())} "
-                f"{modality} items"
+    def _excluded(self, asked: ResolvedQuery, known: KnownSpace, modality: Modality) -> dict[str, Far]:
+        """What a query's ``exclude`` leaves of the rows of a vector file, by how it is written."""
+        vectors = self.collection.vectors(known.space, modality)
+        live = self.collection.live(known.space, modality)
+        return {
+            f"exclude({one.centre}, {one.radius:g})": Far(
+                vectors, live, asked.vector(known, modality, one.centre), 1.0 - one.radius
             )
-        return only, notes
+            for one in excludes(asked.query)
+        }
 
     def _named_kinds(self, to: str | None, answering: set[Modality]) -> list[Modality]:
         """The modalities to look for by name: texts only where texts are asked for, answer, or are all there is."""

@@ -76,6 +76,7 @@ def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failu
         intake = _Intake(collection, writer, known.space)
         for block in blocks(rows):
             intake.add(block)
+        writer.build_columns()
     return intake.report
 
 

@@ -18,16 +18,30 @@ def back_to_4(database: sqlite3.Connection) -> None:
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("DROP INDEX done_error")
-    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested"):
+    for table in (
+        "parts",
+        "called",
+        "tally",
+        "text",
+        "said",
+        "meant",
+        "dead",
+        "died",
+        "digested",
+        "columns",
+        "altered",
+    ):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
 
 
 def without_dead(database: sqlite3.Connection) -> None:
-    """Take from a catalog what its sixth version has, and the one after it."""
-    for trigger in ("vector_died", "digested_more", "digested_fewer", "digested_other"):
+    """Take from a catalog what its sixth version has, and those after it."""
+    added = "name LIKE 'digested%' OR name LIKE '%altered%' OR name LIKE 'label%' OR name = 'vector_died'"
+    sql = f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND ({added})"
+    for (trigger,) in database.execute(sql).fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
-    for table in ("dead", "died", "digested"):
+    for table in ("dead", "died", "digested", "columns", "altered"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 5")
 
