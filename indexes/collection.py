@@ -76,6 +76,7 @@ RESCORED: Final = 4096  # rows that are ordered anew where a search asks for tha
 NAMED: Final = 8  # collections that are named where another was meant
 CALLED: Final = 256  # files of one name that are looked at, at least
 FILTERED: Final = 64 << 20  # bytes of masks of filters that are kept while nothing is committed, beside the last one's
+MEAN_BYTES: Final = 16 << 20  # of vectors that are summed at a time
 READ: Final = 256  # rows whose items are read at a time
 SNAPSHOTS: Final = 100  # that are tried where writers delete the files of each before they could be opened
 
@@ -601,6 +602,20 @@ class Collection:
     def live_rows(self, space: Space, modality: Modality) -> npt.NDArray[np.int64]:
         """The rows of ``vectors`` that count, int64 ``(n,)`` in order; ask for both within one snapshot."""
         return np.flatnonzero(self.live(space, modality))
+
+    def mean(self, space: Space, modality: Modality) -> npt.NDArray[np.float32]:
+        """The mean of the rows that count, float32 ``(dim,)``, summed in float64; NaN where there are none.
+
+        One pass over all rows.
+        """
+        with self.snapshot():
+            vectors, live = self.vectors(space, modality), self._live(space, modality)
+            total, step = np.zeros(space.dim), max(1, MEAN_BYTES // (4 * space.dim))
+            for start in range(0, len(vectors), step):
+                some = vectors[start : start + step]
+                total += (some if live is None else some[live[start : start + step]]).sum(axis=0, dtype=np.float64)
+            with np.errstate(invalid="ignore"):
+                return (total / self.count(space, modality)).astype(np.float32)
 
     def count(self, space: Space, modality: Modality) -> int:
         """How many rows of ``vectors`` count."""

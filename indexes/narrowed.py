@@ -13,7 +13,7 @@ from indexes.index import Neighbours, cosines
 __all__ = ["Far", "Narrowed", "RowTest"]
 
 SOME: Final = 1024  # rows up to which a search looks among the nearest
-LOOKED_AT: Final = 8192  # of the nearest, at most
+LOOKED_AT: Final = 2048  # of the nearest, at most
 AT_ONCE: Final = 16 << 20  # bytes of vectors that are compared at a time, and of a file that is compared whole
 
 Mask = npt.NDArray[np.bool_]

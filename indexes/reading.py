@@ -470,6 +470,14 @@ class Reading(Database):
         ]
         return sorted(found, key=lambda failure: (failure.path, failure.row or 0, failure.reason))
 
+    def count_failures(self) -> int:
+        """How many ``failures`` there are."""
+        sql = (
+            "SELECT (SELECT count(*) FROM failure) + (SELECT count(*) FROM (SELECT 1 FROM done d CROSS JOIN source s "
+            "ON s.content = d.content WHERE d.error IS NOT NULL GROUP BY s.path, s.row, d.error))"
+        )
+        return int(self.query(sql)[0][0])
+
     def notes(self) -> list[Note]:
         """What decoding noted of contents that were indexed, by path."""
         rows = self.query(

@@ -376,14 +376,12 @@ class Background:
         space = known.space
         with collection.snapshot():
             vectors, others = collection.vectors(space, modality), collection.vectors(space, asked)
-            rows = collection.live_rows(space, asked)
-            live = collection.live(space, modality)
+            live, askable = collection.live(space, modality), collection.live(space, asked)
+            count = collection.count(space, asked)
             out = [row for content in own for row in collection.catalog.rows_of_content(space.id, asked, content)]
-        rows = rows[~np.isin(rows, out)]
-        if len(rows) < FEWEST_ITEMS or not live.any():
+        if count - len(out) < FEWEST_ITEMS or not live.any():
             return None
-        drawn = np.random.default_rng(0).permutation(rows)[:ITEMS]
-        bank = np.array(others[np.sort(drawn)])
+        bank = np.array(others[_drawn(askable, count, out)])
         return cls(space, modality, [""] * len(bank), bank, vectors, lambda: BankStatistics.make(bank, vectors, live))
 
     def without(self, *queries: str) -> Background:
@@ -479,6 +477,23 @@ class Background:
         return (
             f"perhaps nothing here fits: {100 - share:.0f} % of {len(self.best)} other queries have a nearer best hit"
         )
+
+
+def _drawn(live: npt.NDArray[np.bool_], count: int, out: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Up to ``ITEMS`` rows by chance, seed 0, in order: of the ``count`` that live, without those that are ``out``.
+
+    Of many rows it looks at few.
+    """
+    random = np.random.default_rng(0)
+    if count <= 4 * ITEMS:
+        rows = np.flatnonzero(live)
+        return np.sort(random.permutation(rows[~np.isin(rows, out)])[:ITEMS])
+    never = set(out)
+    drawn: dict[int, None] = {}
+    while len(drawn) < ITEMS:  # each row that may be drawn is as likely as any other
+        some = random.integers(0, len(live), ITEMS)
+        drawn |= dict.fromkeys(row for row in some[live[some]].tolist() if row not in never)
+    return np.sort(np.array(list(drawn)[:ITEMS], np.int64))
 
 
 def _bank_file(space: Space) -> Path:

@@ -79,7 +79,7 @@ class Description:
                 counts["source"],
                 counts["content"],
                 counts["item"],
-                len(collection.catalog.failures()),
+                collection.catalog.count_failures(),
                 sum(map(_bytes, collection.path.rglob("*"))),
                 tuple(sorted(collection.fields())),
                 tuple(spaces),

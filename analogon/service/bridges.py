@@ -94,8 +94,8 @@ class FitBridge(Request):
             collection = found.collection
             for side, encoder in zip(("source", "target"), encoders, strict=True):
                 for modality in collection.modalities(encoder.space):
-                    if modality != "text":
-                        means[side, str(modality)] = collection.vectors(encoder.space, modality).mean(axis=0)
+                    if modality != "text" and collection.count(encoder.space, modality):
+                        means[side, str(modality)] = collection.mean(encoder.space, modality)
             if not means:
                 name = self.collection or collection.name
                 raise UsageError(f"{name} was indexed with neither {self.source} nor {self.target}")

@@ -19,13 +19,17 @@ from pathlib import Path
 
 from embed import load
 from indexes import build as module
+from indexes import columns
+from indexes import where as filters
 from indexes.build import Listener, Plan, build
 from indexes.catalog import Catalog
 from indexes.collection import Collection
+from indexes.fields import column_of
 from indexes.words import file_name, key_of, texts_of, words_of
 from indexes.writer import Entry, writing
 
 module.COMMIT_VECTORS = 6
+columns.LATE = 0  # a file of columns at the end of each run
 TABLE = {"family": "toy", "model": "16"}
 NAMES = {"family": "toy", "model": "8"}
 
@@ -128,7 +132,25 @@ def names_fit(path: Path, *, whole: bool = False) -> bool:
         ]
         there = all(rows <= have for rows, have in counted)
         done = [rows >= last for rows, _ in counted] == [True]
-        return catalog.names() == expected and letters and meanings and there and (not whole or done)
+        filtered = filters_fit(collection, whole=whole)
+        return catalog.names() == expected and letters and meanings and there and filtered and (not whole or done)
+
+
+def filters_fit(collection: Collection, *, whole: bool) -> bool:
+    """Whether a filter leaves by columns what it leaves by SQL; ``whole``: the columns are there."""
+    condition = filters.compile(where := filters.parse("duration > 0.6 or size < 9000"), column_of)
+    used = collection.catalog.columns_file() is not None
+    with collection.snapshot():
+        if used and collection._columns_for(where) is None:
+            return False
+        for store in collection.catalog.stores():
+            space = next(known.space for known in collection.spaces if known.space.id == store.space)
+            mask = collection._all_that_fulfil(space, store.modality, where, condition)
+            rows = collection.catalog.matching_rows(space.id, store.modality, condition.sql, condition.parameters)
+            left = (mask & collection.live(space, store.modality)).nonzero()[0].tolist()
+            if left != sorted(set(rows.tolist())):
+                return False
+    return used or not whole
 
 
 def main(folder: Path, path: Path, kills: int, seed: int) -> None:
@@ -263,6 +285,7 @@ def changed(folder: Path, path: Path, kills: int, seed: int, mode: str) -> None:
         with Collection.open(copy) as collection, writing(collection):
             pass  # a compacted file's predecessor stays until the next writer comes, for readers about to open it
         line["files"] = len(list((copy / "vectors").iterdir()))
+        assert len(list((copy / "indexes").glob("columns*"))) == 1
         print(json.dumps(line), flush=True)
         shutil.rmtree(copy)
         number += 1
