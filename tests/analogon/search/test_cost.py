@@ -15,6 +15,7 @@ import analogon
 from analogon.search.background import Background, BankStatistics
 from embed import load
 from embed.media import Media
+from indexes import columns, narrowed
 from indexes.catalog import Catalog
 from indexes.writer import Done, Entry, writing
 
@@ -43,6 +44,70 @@ def made(path: Path, size: int) -> analogon.Library:
         writer.remove([one for one in catalog.sources_of_path("/lib/table.csv") if (one.row or 0) >= size])
     Background.make(library.collection, library.collection.spaces[0], "text")
     return library
+
+
+def files(path: Path, size: int) -> analogon.Library:
+    """``size`` sounds with names and fields: ``NEAR`` of them are chosen and near to the question, one is solitary."""
+    encoder = load(TABLE)
+    asked = encoder.encode_batch([Media.from_text("rain")])[0]
+    library = analogon.open(path, create=True)
+    with writing(library.collection) as writer:
+        writer.add_space(encoder.space, dict(TABLE))
+        catalog, entries = writer.catalog, []
+        with catalog.transaction():
+            for number in range(size):
+                random, near = np.random.default_rng(number), number < NEAR
+                vector = random.standard_normal(16) * (0.1 if near else 1.0) + 2 * asked * near
+                content = catalog.put_content(f"{number:040x}", {"duration": 1.0 + number % 60}, None)
+                name = f"/lib/{'solitary' if number == 7 else 'other'}_{number:06}.wav"
+                catalog.put_source(name, None, content, ("audio",), 1, 1, {"take": number, "chosen": int(near)})
+                entries.append(
+                    Entry(content, Media("audio", path=name), (vector / np.linalg.norm(vector)).astype(np.float32))
+                )
+        writer.commit(encoder.space, entries, [Done(entry.content, "audio", 1) for entry in entries])
+        writer.build_columns()
+        assert (catalog.columns_file() is not None) == (columns.LATE == 0)
+    Background.make(library.collection, library.collection.spaces[0], "audio")
+    return library
+
+
+ASKED: dict[str, Any] = {
+    "describe": lambda library: library.describe(),
+    "one in many passes": lambda library: library.search("rain", by="content", where="chosen = 1"),
+    "all pass": lambda library: library.search("rain", by="content", where="duration > 0"),
+    "all pass, in SQL": lambda library: library.search("rain", by="content", where="start < 0"),
+    "what is near is excluded": lambda library: library.search("rain exclude(rain, 0.0001)", by="content"),
+    "by name": lambda library: library.search("solitary", by="name"),
+    "by name, some pass": lambda library: library.search("solitary", by="name", where="take = 7"),
+    "both": lambda library: library.search("solitary rain", where="chosen = 1"),
+}
+
+
+@pytest.mark.parametrize("late", [0, 10**9])
+def test_with_a_filter_by_name_and_for_a_description_a_collection_of_any_size_is_asked_the_same(
+    late: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With columns and without. The first time is not counted: what is kept is made then."""
+    monkeypatch.setattr(columns, "LATE", late)
+    monkeypatch.setattr(narrowed, "AT_ONCE", 1000)
+    taken: dict[str, list[tuple[int, int]]] = {name: [] for name in ASKED}
+    found: dict[str, list[Any]] = {name: [] for name in ASKED}
+    for size in SIZES:
+        files(tmp_path / str(size), size).close()
+        with counted(monkeypatch) as counts, analogon.open(tmp_path / str(size)) as library:
+            for name, ask in ASKED.items():
+                ask(library)
+                before = dict(counts)
+                hits = ask(library)
+                taken[name].append((counts["statements"] - before["statements"], counts["steps"] - before["steps"]))
+                found[name].append([hit.path for hit in hits] if name != "describe" else [])
+    for name, (small, large) in taken.items():
+        assert found[name][0] == found[name][1] and (found[name][0] or name == "describe"), name
+        assert small[0] > 1
+        if "name" in name or name == "both":  # how many pieces the full-text index is in changes from time to time
+            assert large[0] <= 1.25 * small[0] and large[1] <= 1.25 * small[1], (name, small, large)
+        else:
+            assert small == large, name
 
 
 @contextmanager
