@@ -8,6 +8,7 @@
       vectors/SPACE-MODALITY-N.f32  float32 unit rows, one after another; generation N
       indexes/SPACE-MODALITY.faiss  caches; each can be built again from the vectors
       indexes/SPACE-names-TOKEN.f32 a cache: vectors of what files are called; the catalog has the words
+      indexes/columns-TOKEN.values  a cache: what filters ask of each file
       lock                          held by the one process that writes
 
 The vectors on disk are the truth. A batch is written to the vector file and flushed to disk first, then the catalog

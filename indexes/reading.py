@@ -258,11 +258,13 @@ class Reading(Database):
         """
         columns = [found for field in fields if (found := of_source(field)) is not None]
         contents = CONTENT if self.query("SELECT 1 FROM label LIMIT 1") else "content"
-        sources = "altered a CROSS JOIN source o ON o.id = a.source" if altered else "source o"
+        sources, of = (
+            ("altered a CROSS JOIN source o ON o.id = a.source", "a.source") if altered else ("source o", "o.id")
+        )
         sql = (  # LIMIT: what is selected first is not worked out again for each field
             f"SELECT {', '.join(['s.id', 's.content', *(sql for sql, _ in columns)])} FROM ("
             f"SELECT o.id, o.content, o.metadata, o.path, o.row, o.size, c.facts FROM {sources} "
-            f"CROSS JOIN {contents} c ON c.id = o.content WHERE o.id BETWEEN ? AND ? LIMIT -1) s"
+            f"CROSS JOIN {contents} c ON c.id = o.content WHERE {of} BETWEEN ? AND ? LIMIT -1) s"
         )
         return self.query(sql, [*(one for _, bound in columns for one in bound), first, last])
 
