@@ -717,7 +717,8 @@ class _Filter:
         collection = self._collection
         kept = collection._filtered.get(_filter_key(self._space, self._modality, self._condition))
         known = kept is not None and kept[0] == collection.catalog.state()
-        return known or collection._columns_for(self._where) is not None
+        columns = None if known else collection._columns_for(self._where)
+        return known or (columns is not None and not any(map(columns.has_texts, filters.fields(self._where))))
 
     def among(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         return self._collection.catalog.matching_among(

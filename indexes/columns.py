@@ -6,8 +6,9 @@
                                     each row of a vector file its content
 
 Sources stand in groups of ``GROUP`` ids. A field's values in a group are places in a dictionary of all values that the
-field has, or, where many different numbers would make that long, the numbers themselves, with NaN for a missing one. A
-field with very many different texts is left out, and what parts of one content may differ in.
+field has, or, where many different ones would make that long, the numbers themselves, NaN for a missing one, or the
+texts one after another, folded as ``like`` and its kin compare them: other tests of such texts are asked in SQL. What
+parts of one content may differ in is left out, and fields of long texts.
 
 The catalog names the file, and notes which sources it has otherwise by now (``altered``); what came later has higher
 ids. Those are asked in SQL, and all where there is no file, or none of the field. So the answer is always the catalog's
@@ -23,6 +24,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 import secrets
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,16 +53,78 @@ FIELDS: Final = 64  # that have columns
 FEW: Final = 256  # different numbers that a group may add to a dictionary
 MOST: Final = 32_000  # values of a dictionary
 TEXTS: Final = 4 << 20  # characters of one
+DIFFERENT: Final = 16_000  # texts that a group may add to one
+LONG: Final = 256  # bytes that texts have on average where they are left out
+AFEW: Final = 1 << 20  # bytes of a group that are not too many, however few texts these are
 EXACT: Final = 2**53  # up to which float64 holds every whole number
 TRAILER: Final = struct.Struct("<Q8s")  # bytes of JSON, MAGIC
 MAGIC: Final = b"ANALOGV1"
 FALSE, NEITHER, TRUE = 0, 1, 2
+NO_TEXT, NOTHING = b"\xfe", b"\xff"  # stand for a number and for a missing value: no UTF-8 has them
+CHARACTER: Final = rb"(?:[\x01-\x7f]|[\xc0-\xf7][\x80-\xbf]{1,3})"
 
 Truths = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Place = list[Any]  # of an array: its type, where it begins, how many values it has; of texts also where ``starts`` are
+TEXT: Final = "text"
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """Folded texts in UTF-8, each between two zeros; ``starts`` is where each begins among all bytes."""
+
+    utf8: memoryview
+    starts: npt.NDArray[np.integer[Any]]
+
+    @classmethod
+    def of(cls, records: Sequence[bytes]) -> Texts:
+        lengths = np.fromiter(map(len, records), np.int64, len(records))
+        return cls(memoryview(b"\0" + b"\0".join([*records, b""])), np.cumsum(lengths + 1) - lengths)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def records(self) -> list[bytes]:
+        """The texts, one by one."""
+        return self.utf8.tobytes().split(b"\0")[1:-1]
+
+    def tested(self, test: filters.Expression) -> Truths:
+        """What ``like`` and its kin, or whether it is missing, are of each text."""
+        first = np.frombuffer(self.utf8, np.uint8)[self.starts]
+        if isinstance(test, filters.IsNull):
+            return np.where(first == NOTHING[0], TRUE, FALSE).astype(np.uint8)
+        assert isinstance(test, filters.Match)
+        found = np.full(len(self), FALSE, np.uint8)
+        pattern = _pattern(test.manner, filters.fold(test.text))
+        places = np.fromiter((one.end() for one in pattern.finditer(self.utf8)), np.int64)
+        places = np.searchsorted(self.starts, places, side="right") - 1
+        found[places] = TRUE
+        found[first >= NO_TEXT[0]] = NEITHER
+        return found
+
+
+def _pattern(manner: filters.Manner, text: str) -> re.Pattern[bytes]:
+    """Matches at most once in each text, and in those that fulfil a test; it ends before the zero behind the text.
+
+    Most begin with something that is looked for at the memory's speed.
+    """
+    rest, end = rb"[^\0]*", rb"(?=\0)"
+    literal = re.escape(text.encode())
+    if manner == "contains":
+        return re.compile((literal or rb"\0") + rest)
+    if manner == "starts with":
+        return re.compile(rb"\0" + literal + rest)
+    if manner == "ends with":
+        return re.compile((literal or rb"\0" + rest) + end)
+    wild = {"%": rest, "_": CHARACTER}
+    pieces = re.findall(r"\\.|[^\\]", text, re.DOTALL)
+    anywhere = len(pieces) > 1 and pieces[0] == "%" and pieces[1] != "%"
+    written = b"".join(wild.get(piece) or re.escape(piece[-1].encode()) for piece in pieces[anywhere:])
+    last = rest if pieces and pieces[-1] == "%" else end
+    return re.compile((b"" if anywhere else rb"\0") + written.removesuffix(rest) + last)
 
 
 class Columns:
@@ -96,9 +160,15 @@ class Columns:
         """The content of each source of a group; -1 where there is no such source."""
         return self.array(self._header["contents"][group])
 
-    def values(self, name: str, group: int) -> npt.NDArray[Any]:
-        """A field's values in a group: numbers as float64, or else places in its dictionary."""
-        return self.array(self._header["fields"][name]["groups"][group])
+    def values(self, name: str, group: int) -> npt.NDArray[Any] | Texts:
+        """A field's values in a group: numbers as float64, texts, or else places in its dictionary."""
+        place = self._header["fields"][name]["groups"][group]
+        if place[0] != TEXT:
+            return self.array(place)
+        _, start, length, starts = place
+        if start + length > len(self._bytes):
+            raise ValueError(f"{self.file}: cut short")
+        return Texts(memoryview(self._bytes)[start : start + length], self.array(starts))
 
     def dictionary(self, name: str) -> list[Any]:
         """The values that places stand for; the first one is None."""
@@ -138,7 +208,15 @@ class Columns:
 
     def knows(self, expression: filters.Expression) -> bool:
         """Whether all that a filter asks for is here."""
-        return filters.fields(expression) <= set(self.names) and all(map(_exact, _constants(expression)))
+        return filters.fields(expression) <= set(self.names) and all(
+            (not self.has_texts(test.field) or isinstance(test, filters.Match | filters.IsNull))
+            and all(map(_exact, _constants(test)))
+            for test in _tests(expression)
+        )
+
+    def has_texts(self, name: str) -> bool:
+        """Whether texts of a field stand here one after another, all of which have to be gone through."""
+        return any(place[0] == TEXT for place in self._header["fields"][name]["groups"])
 
     def contents(self, expression: filters.Expression, modality: Modality, without: npt.NDArray[np.int64]) -> Mask:
         """The contents that have a source here that fulfils a filter, bool ``(n,)`` by id; the last stands for -1.
@@ -176,11 +254,11 @@ class _Asked:
                 return np.subtract(TRUE, self.truths(term, group), dtype=np.uint8)
             case _:
                 values = self._columns.values(expression.field, group)
+                if isinstance(values, Texts):
+                    return values.tested(expression)
                 return _tested(expression, values) if values.dtype == np.float64 else self._table(expression)[values]
 
-    def _table(
-        self, test: filters.Comparison | filters.In | filters.Between | filters.Match | filters.IsNull
-    ) -> Truths:
+    def _table(self, test: filters.Test) -> Truths:
         """What a test is of each value of a dictionary."""
         found = self._tables.get(test)
         if found is None:
@@ -220,25 +298,36 @@ def _tested(test: filters.Expression, values: npt.NDArray[np.float64]) -> Truths
     return np.where(missing, NEITHER, np.where(holds, TRUE, FALSE)).astype(np.uint8)
 
 
-def _constants(expression: filters.Expression) -> Iterator[filters.Value]:
-    """The values that a filter compares with."""
+def _tests(expression: filters.Expression) -> Iterator[filters.Test]:
+    """The tests of single fields that a filter is made of."""
     match expression:
         case filters.And(terms) | filters.Or(terms):
             for term in terms:
-                yield from _constants(term)
+                yield from _tests(term)
         case filters.Not(term):
-            yield from _constants(term)
+            yield from _tests(term)
+        case _:
+            yield expression
+
+
+def _constants(test: filters.Test) -> Sequence[filters.Value]:
+    """The values that a test compares with."""
+    match test:
         case filters.Comparison(_, _, value):
-            yield value
+            return [value]
         case filters.In(_, values):
-            yield from values
+            return values
         case filters.Between(_, low, high):
-            yield from (low, high)
+            return [low, high]
+        case filters.Match(_, _, text):
+            return [text]
+        case _:
+            return []
 
 
 def _exact(value: Any) -> bool:
-    """Whether float64 holds a value as it is."""
-    return not isinstance(value, int) or abs(value) <= EXACT
+    """Whether columns hold a value as it is: float64 a number, a text between zeros a text."""
+    return "\0" not in value if isinstance(value, str) else not isinstance(value, int) or abs(value) <= EXACT
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -298,17 +387,15 @@ class _Field:
 
     values: dict[Any, int] = field(default_factory=lambda: {None: 0})
     characters: int = 0
-    numeric: bool = True
-    groups: list[tuple[str, int, int]] = field(default_factory=list)
+    only_places: bool = False
+    groups: list[Place] = field(default_factory=list)
 
     def place(self, value: Any) -> int:
-        """Where a value stands in the dictionary. Raises ``_TooMany``."""
+        """Where a value stands in the dictionary."""
         found = self.values.get(value)
         if found is None:
             found = self.values[value] = len(self.values)
             self.characters += len(value) if isinstance(value, str) else 0
-            if found >= MOST or self.characters > TEXTS:
-                raise _TooMany
         return found
 
     def column(self, values: Sequence[Any]) -> npt.NDArray[Any]:
@@ -316,25 +403,69 @@ class _Field:
         return self.altered(np.zeros(len(values), np.uint16), np.arange(len(values)), values)
 
     def altered(self, column: npt.NDArray[Any], at: npt.NDArray[np.int64], values: Sequence[Any]) -> npt.NDArray[Any]:
-        """A group's column with other values in some places. Raises ``_TooMany``."""
+        """A group's column with other values in some places. Raises ``_TooMany``.
+
+        It has places in the dictionary, numbers as float64, or texts as objects.
+        """
         different = set(values)
-        if column.dtype != np.float64 and len(different - self.values.keys()) > FEW and _numbers(different):
-            known = list(self.values)
-            held = {place: known[place] for place in np.unique(np.delete(column, at)).tolist()}
-            if self.numeric and _numbers(set(held.values())):
-                numbers = np.full(len(known), np.nan)
-                for place, value in held.items():
-                    numbers[place] = np.nan if value is None else value
-                column = numbers[column]
-        if column.dtype == np.float64:
-            if not _numbers(different):
+        new = different - self.values.keys()
+        if column.dtype == np.float64 and not _numbers(different):
+            column = np.array([_record(None if np.isnan(one) else one) for one in column], object)
+        elif column.dtype.kind == "u" and len(new) > FEW and _numbers(different):
+            held = self._held(np.delete(column, at))
+            if not self.only_places and _numbers(held.values()):
+                column = self._each(
+                    column, {place: np.nan if v is None else v for place, v in held.items()}, np.float64
+                )
+        if column.dtype.kind == "u" and (
+            len(new) > DIFFERENT
+            or len(self.values) + len(new) > MOST
+            or self.characters + sum(len(value) for value in new if isinstance(value, str)) > TEXTS
+        ):
+            held = self._held(np.delete(column, at))
+            column = self._each(column, {place: _record(value) for place, value in held.items()}, object)
+        if self.only_places and column.dtype.kind != "u":
+            raise _TooMany
+        if column.dtype == object:
+            column = column.copy()
+            column[at] = _objects([_record(value) for value in values])
+            if sum(map(len, column)) > max(AFEW, LONG * len(column)):
                 raise _TooMany
+        elif column.dtype == np.float64:
             column = column.copy()
             column[at] = [np.nan if value is None else value for value in values]
         else:
             column = column.astype(np.uint16)
             column[at] = [self.place(value) for value in values]
         return column
+
+    def _held(self, places: npt.NDArray[Any]) -> dict[int, Any]:
+        """The values that some places stand for."""
+        known = list(self.values)
+        return {place: known[place] for place in np.unique(places).tolist()}
+
+    def _each(self, places: npt.NDArray[Any], values: Mapping[int, Any], kind: Any) -> npt.NDArray[Any]:
+        """Values in place of places; of places that have none anything, as it is to be replaced."""
+        table = np.full(len(self.values), np.nan if kind == np.float64 else NOTHING, kind)
+        for place, value in values.items():
+            table[place] = value
+        found: npt.NDArray[Any] = table[places]
+        return found
+
+
+def _record(value: Any) -> bytes:
+    """A value as ``Texts`` have it. Raises ``_TooMany`` for one with a zero in it."""
+    if not isinstance(value, str):
+        return NOTHING if value is None else NO_TEXT
+    if "\0" in value:
+        raise _TooMany
+    return filters.fold(value).encode()
+
+
+def _objects(values: Sequence[Any]) -> npt.NDArray[Any]:
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
 
 
 def _numbers(values: Iterable[Any]) -> bool:
@@ -343,7 +474,7 @@ def _numbers(values: Iterable[Any]) -> bool:
 
 
 class _TooMany(Exception):
-    """A field has too many different values for a dictionary, and not all of them are numbers."""
+    """A field has too many different values for a dictionary, and such that nothing else holds them."""
 
 
 class _Columns:
@@ -352,7 +483,7 @@ class _Columns:
     def __init__(self, catalog: Catalog, before: Columns | None, last: int) -> None:
         self.catalog, self.before, self.last = catalog, before, last
         self.out = set(before.out) if before else set[str]()
-        known = [*(name for name in before.names if before), *COLUMNS] if before else [*COLUMNS]
+        known = [*before.names, *COLUMNS] if before else [*COLUMNS]
         there = self.catalog.fields() | set(COLUMNS)
         self.fields: dict[str, _Field] = {}
         for name in dict.fromkeys([*known, *sorted(there)]):
@@ -367,7 +498,7 @@ class _Columns:
             else:
                 self.fields[name] = _Field()
             if name in self.fields:
-                self.fields[name].numeric = name != "modality"  # where it is missing it is the one that is asked for
+                self.fields[name].only_places = name == "modality"  # a missing one is that which is asked for
         self.most = 0  # the highest content
 
     def write(self, file: IO[bytes], stores: Mapping[str, tuple[str, Modality, int]]) -> None:
@@ -390,7 +521,7 @@ class _Columns:
         text = json.dumps(header).encode()
         file.write(text + TRAILER.pack(len(text), MAGIC))
 
-    def _group(self, file: IO[bytes], group: int) -> tuple[str, int, int]:
+    def _group(self, file: IO[bytes], group: int) -> Place:
         """Write a group of sources: where their contents stand."""
         first = group * GROUP
         count = min(GROUP, self.last + 1 - first)
@@ -433,20 +564,25 @@ class _Columns:
         changed: Sequence[int],
         other: Sequence[Any],
         new: Sequence[Any],
-    ) -> npt.NDArray[Any]:
+    ) -> npt.NDArray[Any] | Texts:
         """A field's values in a group: those that stand in the file before, some of them changed, and new ones."""
         one = self.fields[name]
         if not held:
             return one.column(new)
+        column: npt.NDArray[Any] = np.zeros(held, np.uint16)
         if self.before is not None and name in self.before.names:
-            column = self.before.values(name, group)
-        else:
-            column = np.zeros(held, np.uint16)
+            there = self.before.values(name, group)
+            if not isinstance(there, Texts):
+                column = there
+            elif not len(gone) and not new:
+                return there
+            else:
+                column = _objects(there.records())
         if len(gone):
             column = one.altered(column, gone, [None] * len(gone))
             column = one.altered(column, np.array(changed, np.int64), other)
         if new:
-            missing = np.nan if column.dtype == np.float64 else 0
+            missing = {"f": np.nan, "O": NOTHING}.get(column.dtype.kind, 0)
             column = np.concatenate([column, np.full(len(new), missing, column.dtype)])
             column = one.altered(column, np.arange(held, held + len(new)), new)
         return column
@@ -458,9 +594,7 @@ class _Columns:
     def _all_altered(self) -> npt.NDArray[np.int64]:
         return self.catalog.altered_sources()
 
-    def _rows(
-        self, file: IO[bytes], name: str, space: str, modality: Modality, count: int
-    ) -> Iterator[tuple[str, int, int]]:
+    def _rows(self, file: IO[bytes], name: str, space: str, modality: Modality, count: int) -> Iterator[Place]:
         """Write the contents of a vector file's rows, group by group."""
         held = self.before.rows(name) if self.before is not None else []
         for group, first in enumerate(range(0, count, GROUP)):
@@ -472,15 +606,21 @@ class _Columns:
             yield _put(file, contents)
 
 
-def _put(file: IO[bytes], array: npt.NDArray[Any]) -> tuple[str, int, int]:
-    """Write an array in as few bytes as its numbers need, and say where it stands."""
+def _put(file: IO[bytes], array: npt.NDArray[Any] | Texts) -> Place:
+    """Write an array in as few bytes as its numbers need, or texts, and say where it stands."""
+    if not isinstance(array, Texts) and array.dtype == object:
+        array = Texts.of(array.tolist())
+    if isinstance(array, Texts):
+        start = file.tell()
+        file.write(array.utf8)
+        return [TEXT, start, len(array.utf8), _put(file, array.starts)]
     if array.dtype != np.float64 and array.dtype != np.uint8:
         most = int(array.max(initial=0))
         kinds = ["<i4", "<i8"] if int(array.min(initial=0)) < 0 or most >= 2**16 else ["|u1", "<u2"]
         array = array.astype(next(kind for kind in kinds if most <= np.iinfo(kind).max))
     start = file.tell() + -file.tell() % 8
     file.write(bytes(start - file.tell()) + np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
-    return array.dtype.str, start, len(array)
+    return [array.dtype.str, start, len(array)]
 
 
 def _expressible(name: str) -> bool:

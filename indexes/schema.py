@@ -138,26 +138,27 @@ COLUMNS: Final = """
 CREATE TABLE {schema}.columns (file TEXT NOT NULL, last INTEGER NOT NULL);
 CREATE TABLE {schema}.altered (source INTEGER PRIMARY KEY);
 """
-# No way to write can forget what it alters. Labels are written by INSERT OR REPLACE, which tells of an insertion.
+# No way to write can forget what it alters. Labels are written by INSERT OR REPLACE, which tells of an insertion. No
+# INSERT OR IGNORE here: the policy of the statement that fires a trigger counts, and that of an upsert is to fail.
 ALTERED: Final = """
 CREATE TRIGGER source_altered AFTER UPDATE OF path, row, content, size, metadata ON source
     WHEN old.id <= (SELECT last FROM columns) AND (old.content <> new.content OR old.metadata <> new.metadata
         OR old.size <> new.size OR old.path <> new.path OR old.row <> new.row) BEGIN
-    INSERT OR IGNORE INTO altered VALUES (old.id); END;
+    INSERT INTO altered SELECT old.id WHERE NOT EXISTS (SELECT 1 FROM altered WHERE source = old.id); END;
 CREATE TRIGGER source_altered_gone AFTER DELETE ON source WHEN old.id <= (SELECT last FROM columns) BEGIN
-    INSERT OR IGNORE INTO altered VALUES (old.id); END;
+    INSERT INTO altered SELECT old.id WHERE NOT EXISTS (SELECT 1 FROM altered WHERE source = old.id); END;
 CREATE TRIGGER facts_altered AFTER UPDATE OF facts ON content WHEN old.facts <> new.facts BEGIN
-    INSERT OR IGNORE INTO altered SELECT id FROM source
-        WHERE content = new.id AND id <= (SELECT last FROM columns); END;
+    INSERT INTO altered SELECT id FROM source WHERE content = new.id AND id <= (SELECT last FROM columns)
+        AND NOT EXISTS (SELECT 1 FROM altered WHERE source = source.id); END;
 CREATE TRIGGER label_put AFTER INSERT ON label BEGIN
-    INSERT OR IGNORE INTO altered SELECT id FROM source
-        WHERE content = new.content AND id <= (SELECT last FROM columns); END;
+    INSERT INTO altered SELECT id FROM source WHERE content = new.content AND id <= (SELECT last FROM columns)
+        AND NOT EXISTS (SELECT 1 FROM altered WHERE source = source.id); END;
 CREATE TRIGGER label_other AFTER UPDATE ON label BEGIN
-    INSERT OR IGNORE INTO altered SELECT id FROM source
-        WHERE content = new.content AND id <= (SELECT last FROM columns); END;
+    INSERT INTO altered SELECT id FROM source WHERE content = new.content AND id <= (SELECT last FROM columns)
+        AND NOT EXISTS (SELECT 1 FROM altered WHERE source = source.id); END;
 CREATE TRIGGER label_gone AFTER DELETE ON label BEGIN
-    INSERT OR IGNORE INTO altered SELECT id FROM source
-        WHERE content = old.content AND id <= (SELECT last FROM columns); END;
+    INSERT INTO altered SELECT id FROM source WHERE content = old.content AND id <= (SELECT last FROM columns)
+        AND NOT EXISTS (SELECT 1 FROM altered WHERE source = source.id); END;
 """
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
 ADDED: Final = {

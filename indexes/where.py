@@ -50,6 +50,7 @@ __all__ = [
     "Match",
     "Not",
     "Or",
+    "Test",
     "compile",
     "evaluate",
     "fields",
@@ -171,7 +172,8 @@ class Or:
         return " or ".join(f"({term})" for term in self.terms)
 
 
-Expression: TypeAlias = Comparison | In | Between | Match | IsNull | Not | And | Or
+Test: TypeAlias = Comparison | In | Between | Match | IsNull
+Expression: TypeAlias = Test | Not | And | Or
 
 
 def _name(name: str) -> str:
