@@ -205,7 +205,7 @@ class Writer:
     def remove(self, sources: Sequence[Source]) -> int:
         """Forget sources; vectors that no source holds any more become dead rows. Gives how many items went."""
         with self.catalog.transaction():
-            gone = self.catalog.remove_sources([source.id for source in sources])
+            gone = self.catalog.remove_sources(list(dict.fromkeys(source.id for source in sources)))  # each once
         self.compact()
         self.build_columns()
         return gone
