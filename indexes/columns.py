@@ -197,6 +197,7 @@ class Columns:
             some = contents[: store.rows - done]
             found[done : done + len(some)] = fits[some]
             done += len(some)
+        self._let_go()
         if done < store.rows:
             newer = catalog.contents_of_rows(store.space, store.modality, done, store.rows)
             newer[newer >= len(fits)] = -1
@@ -231,8 +232,14 @@ class Columns:
             first = group * GROUP
             fits[without[slice(*np.searchsorted(without, [first, first + len(fits)]))] - first] = False
             found[contents[fits]] = True
+            self._let_go()
         found[-1] = False
         return found
+
+    def _let_go(self) -> None:
+        """What was read is the system's to keep, and counts no longer as this process's memory."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # nowhere else is a mapped file told that
+            self._bytes.madvise(mmap.MADV_DONTNEED)
 
 
 class _Asked:

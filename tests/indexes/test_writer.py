@@ -66,3 +66,15 @@ def test_a_reader_sees_each_committed_batch_while_a_writer_goes_on(tmp_path: Pat
     finally:
         module.COMMIT_VECTORS = saved
     assert len(seen) > 3 and all(found == total for found, total in seen)
+
+
+def test_a_source_that_is_named_twice_is_removed_once(tmp_path: Path, collection: Collection) -> None:
+    folder = sounds.folder(tmp_path / "sounds", 4)
+    run(collection, folder)
+    with writing(collection) as writer:
+        sources = collection.catalog.sources_under(str(folder))
+        assert writer.remove([sources[0], sources[1], sources[0]]) >= 2
+    left = [source.path for source in collection.catalog.sources_under(str(folder))]
+    assert left == [source.path for source in sources[2:]] and collection.catalog.counts()["source"] == 2
+    with collection.catalog.transaction():  # raises where the index of letters is not that of the names
+        collection.catalog._db.execute("INSERT INTO parts (parts, rank) VALUES ('integrity-check', 1)")
