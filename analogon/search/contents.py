@@ -29,21 +29,29 @@ class Contents:
     """The contents of one (space, modality): ``items`` has the first part of each.
 
     ``rows`` are the unit vectors of all parts ``(parts, dim)``, those of a content together; content i's begin at
-    ``starts[i]``.
+    ``starts[i]``. They are read from ``vectors``, usually memory-mapped, at ``places`` ``(parts,)``, block by block.
     """
 
     known: KnownSpace
     modality: Modality
     items: tuple[Item, ...]
-    rows: Rows
+    vectors: Rows
+    places: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
+
+    @property
+    def rows(self) -> Rows:
+        """The vectors of all parts, read anew: a copy."""
+        return np.array(self.vectors[self.places])
 
     def __len__(self) -> int:
         return len(self.items)
 
     def means(self) -> Rows:
         """A unit vector for each content, float32 ``(contents, dim)``: the mean of its parts, as ``encode`` gives."""
-        return unit(np.add.reduceat(self.rows, self.starts, axis=0, dtype=np.float64))
+        if len(self) <= BLOCK:
+            return unit(np.add.reduceat(self.rows, self.starts, axis=0, dtype=np.float64))
+        return np.concatenate([block.means() for block in self.blocks(BLOCK)])
 
     def mean_scores(self, queries: Rows) -> Rows:
         """The cosine of each content's mean with each of ``queries`` ``(n, dim)``, ``(contents, n)``."""
@@ -56,13 +64,11 @@ class Contents:
 
     def blocks(self, size: int = BLOCK) -> Iterator[Contents]:
         """The contents in order, so many at once."""
-        ends = [*self.starts[1:], len(self.rows)]
         for start in range(0, len(self), size):
-            first, last = self.starts[start], ends[min(start + size, len(self)) - 1]
-            some = slice(start, start + size)
-            yield Contents(
-                self.known, self.modality, self.items[some], self.rows[first:last], self.starts[some] - first
-            )
+            first = self.starts[start]
+            last = self.starts[start + size] if start + size < len(self) else len(self.places)
+            some, places = slice(start, start + size), self.places[first:last]
+            yield Contents(self.known, self.modality, self.items[some], self.vectors, places, self.starts[some] - first)
 
 
 @superseded_keywords(encoders="spaces")
@@ -111,8 +117,8 @@ def read(library: Library, known: KnownSpace, modality: Modality) -> Contents:
         parts = sorted((items[ids[row]].content, ids[row], row) for row in live if ids[row] in items)
         contents = np.array([content for content, _, _ in parts], np.int64)
         starts = np.flatnonzero(np.diff(contents, prepend=-1))
-        rows = np.array(vectors[[row for _, _, row in parts]])
-    return Contents(known, modality, tuple(items[parts[start][1]] for start in starts), rows, starts)
+        places = np.array([row for _, _, row in parts], np.int64)
+    return Contents(known, modality, tuple(items[parts[start][1]] for start in starts), vectors, places, starts)
 
 
 def write_labels(library: Library, labels: Mapping[int, Mapping[str, Any]]) -> None:

@@ -208,7 +208,9 @@ def test_balanced_takes_off_what_a_label_has_of_everything(library: analogon.Lib
     assert (expected != scores.argmax(axis=1)).any()  # of what speaks of neither, the rarer label takes a share
 
 
-def test_one_label_is_of_the_mean_of_windows_several_are_of_the_best(tmp_path: Path) -> None:
+def test_one_label_is_of_the_mean_of_windows_several_are_of_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = sounds.folder(tmp_path / "sounds", 6)
     with analogon.open(tmp_path / "windows", create=True) as made:
         made.index(folder, encoders=["toy:16"])
@@ -222,6 +224,18 @@ def test_one_label_is_of_the_mean_of_windows_several_are_of_the_best(tmp_path: P
         assert [one.confidences[0] for one in found.tagged] == pytest.approx(list(single.max(axis=1)), abs=1e-5)
         found = tag.tag(made, LABELS, templates=["{}"], multiple=True, threshold=0.0)
         assert len(there) == 6 and len(there.rows) > 6
+        assert there.vectors.base is not None  # mapped, not copied
+        blocks = list(there.blocks(4))
+        assert [len(block) for block in blocks] == [4, 2]
+        assert np.array_equal(np.concatenate([block.rows for block in blocks]), there.rows)
+        ends = [*there.starts[1:].tolist(), len(there.rows)]
+        for item, start, end, mean in zip(there.items, there.starts.tolist(), ends, there.means(), strict=True):
+            known = collection.catalog.rows_of_content(collection.spaces[0].space.id, "audio", item.content)
+            own = collection.vectors(collection.spaces[0].space, "audio")[sorted(known)].astype(np.float64)
+            assert np.array_equal(there.rows[start:end], own.astype(np.float32))
+            assert mean == pytest.approx(own.mean(axis=0) / np.linalg.norm(own.mean(axis=0)), abs=1e-6)
+        monkeypatch.setattr(contents, "BLOCK", 4)
+        assert np.array_equal(np.concatenate([block.means() for block in blocks]), there.means())
         for one, row in zip(found.tagged, several, strict=True):
             assert sorted(one.confidences) == pytest.approx(sorted(row), abs=1e-5)
 
