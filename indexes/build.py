@@ -63,7 +63,7 @@ def build(
             encoding.build_indexes(encoder)
         if names is not None:
             writer.build_names(names[0], dict(names[1]))
-        writer.build_columns()
+        writer.build_columns(run.listener)
         now = {(failure.path, failure.row) for failure in report.failures}
         after = {(failure.path, failure.row) for failure in collection.catalog.failures()}
         report.still_failing = len((before & after) - now)

@@ -38,6 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.errors import CollectionDamaged, FilterError
+from embed.listener import Listener
 from embed.media import Modality
 from indexes import where as filters
 from indexes.catalog import Catalog
@@ -340,11 +341,12 @@ def _exact(value: Any) -> bool:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def write_columns(catalog: Catalog, folder: Path) -> bool:
+def write_columns(catalog: Catalog, folder: Path, listener: Listener | None = None) -> bool:
     """Bring the columns up to the catalog where they are far behind; gives whether they were.
 
     The collection's lock is to be held. It costs a copy of the file and what is new; where there is no file, one pass
     over all sources. Where there is no room for it, or where a value cannot be read, filters are asked in SQL.
+    ``listener`` is told where very many sources are read, and may end it: then the file before stays.
     """
     before = opened(catalog, folder)
     last = catalog.last_source()
@@ -360,7 +362,7 @@ def write_columns(catalog: Catalog, folder: Path) -> bool:
         before, last = opened(catalog, folder, before), catalog.last_source()
         stores = {store.file: (store.space, store.modality, store.rows) for store in catalog.stores()}
         with replacing(path) as temporary, temporary.open("wb") as written:
-            _Columns(catalog, before, last).write(written, stores)
+            _Columns(catalog, before, last, listener if behind > GROUP else None).write(written, stores)
         catalog.put_columns_file(path.name, last)
         return True
     return False
@@ -487,8 +489,9 @@ class _TooMany(Exception):
 class _Columns:
     """Writes a file: what another one has, and what is newer."""
 
-    def __init__(self, catalog: Catalog, before: Columns | None, last: int) -> None:
+    def __init__(self, catalog: Catalog, before: Columns | None, last: int, listener: Listener | None = None) -> None:
         self.catalog, self.before, self.last = catalog, before, last
+        self.listener = listener
         self.out = set(before.out) if before else set[str]()
         known = [*before.names, *COLUMNS] if before else [*COLUMNS]
         there = self.catalog.fields() | set(COLUMNS)
@@ -509,6 +512,8 @@ class _Columns:
         self.most = 0  # the highest content
 
     def write(self, file: IO[bytes], stores: Mapping[str, tuple[str, Modality, int]]) -> None:
+        if self.listener is not None:
+            self.listener.phase("fields for filters", self.last)
         contents = [self._group(file, group) for group in range(-(-(self.last + 1) // GROUP))]
         rows = {name: list(self._rows(file, name, *store)) for name, store in stores.items()}
         header = {
@@ -560,6 +565,9 @@ class _Columns:
             else:
                 self.fields[name].groups.append(_put(file, column))
         self.most = max(self.most, int(contents.max(initial=0)))
+        if self.listener is not None:
+            self.listener.advance(count if group else count - 1)  # there is no source 0
+            self.listener.check()
         return _put(file, contents)
 
     def _column(

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from embed.encoder import Encoder
 from embed.errors import AnalogonError, CollectionError, CollectionLocked
 from embed.faults import machine_fault
+from embed.listener import Listener
 from embed.media import Media, Modality
 from embed.space import Space
 from indexes.collection import Collection
@@ -170,9 +171,9 @@ class Writer:
             self._save_manifest(names=entry_of(entry))
         write_names(self.catalog, self.collection.path / "indexes", encoder)
 
-    def build_columns(self) -> None:
+    def build_columns(self, listener: Listener | None = None) -> None:
         """Bring what filters ask of the sources up to the catalog, where it is far behind."""
-        write_columns(self.catalog, self.collection.path / "indexes")
+        write_columns(self.catalog, self.collection.path / "indexes", listener)
 
     def commit(self, space: Space, entries: Sequence[Entry], done: Sequence[Done]) -> int:
         """Write a batch; when it returns, the batch survives a kill at any instant. Gives how many vectors are new."""

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed import Media, load
+from embed.errors import Cancelled
+from embed.listener import Listener
 from embed.space import unit
 from indexes import columns
 from indexes import where as filters
@@ -303,6 +305,33 @@ def test_a_file_that_cannot_be_used_is_passed_over_and_made_again(how: str, coll
             writer.build_columns()
             assert collection.catalog.columns_file() != (name, 40)
             assert both(collection, where) == ([0, 1], [0, 1], True)
+
+
+def test_many_are_told_and_can_be_stopped(collection: Collection) -> None:
+    class Hearing(Listener):
+        told: ClassVar[list[Any]] = []
+
+        def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+            self.told.append((name, total))
+
+        def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+            self.told.append(count)
+            if self.told[-2:] == [8, 8] and len(self.told) < 6:
+                self.cancel()
+
+    with small(0, 256, 32_000), writing(collection) as writer:
+        writer.add_space(SPACE, TABLE)
+        many(writer, 40)
+        with pytest.raises(Cancelled):
+            writer.build_columns(Hearing())
+        assert collection.catalog.columns_file() is None and list((collection.path / "indexes").iterdir()) == []
+        Hearing.told.clear()
+        Hearing.told += ["stopped"] * 6
+        writer.build_columns(Hearing())
+        assert Hearing.told[6:] == [("fields for filters", 40), 7, 8, 8, 8, 8, 1]
+        many(writer, 42, first=40)
+        writer.build_columns(Hearing())  # so few more are not told
+        assert len(Hearing.told) == 13 and collection.catalog.columns_file() is not None
 
 
 def test_where_there_is_no_room_for_them_filters_are_asked_in_sql(
