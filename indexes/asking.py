@@ -7,6 +7,7 @@ beside all that the rarer words find, and ranked by the same formula. Which word
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import sys
@@ -187,10 +188,14 @@ def _places(last: int) -> Iterator[tuple[int, int]]:
 def _estimate(query: Query, table: str, match: str, last: int, read: int) -> float:
     """How many rows match, by how near those that are read lie to each other."""
     limit, total = max(1, read // WINDOWS), 0.0
-    sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?"
-    for first, end in _places(last):
-        ids = query(sql, (match, first, end, limit))
-        total += len(ids) if len(ids) < limit else limit * (end - first) / (ids[-1][0] - first + 1)
+    one = (
+        f"SELECT ?, ?, count(*), max(id) FROM (SELECT rowid AS id FROM {table} WHERE {table} MATCH ? AND rowid >= ? "
+        "AND rowid < ? LIMIT ?)"
+    )
+    places = list(_places(last))
+    values = [value for first, end in places for value in (first, end, match, first, end, limit)]
+    for first, end, count, highest in query(" UNION ALL ".join([one] * len(places)), values):
+        total += count if count < limit else limit * (end - first) / (highest - first + 1)
     return total
 
 
@@ -247,29 +252,40 @@ def _tokens(
         for document, term in memory.execute(sql):
             phrases[-1 - document].append(term)
         terms = sorted({term for phrase in phrases.values() for term in phrase})
-        marks = ",".join("?" * len(terms))
-        places: dict[int, dict[str, set[tuple[int, int]]]] = defaultdict(lambda: defaultdict(set))
-        sql = f"SELECT doc, term, col, offset FROM token WHERE term IN ({marks}) AND doc >= 0"
-        for document, term, column, offset in memory.execute(sql, terms):
-            places[document][term].add((COLUMNS.index(column), offset))
         lengths = dict(memory.execute("SELECT doc, count(*) FROM token WHERE doc >= 0 GROUP BY doc"))
+        columns = " ".join(f"WHEN '{column}' THEN {weight}" for column, weight in zip(COLUMNS, WEIGHTS, strict=True))
+        sql = (
+            f"SELECT doc, term, sum(CASE col {columns} END), json_group_array(json_array(col, offset)) FROM token "
+            f"WHERE term IN ({','.join('?' * len(terms))}) AND doc >= 0 GROUP BY doc, term"
+        )
+        found: dict[int, dict[str, tuple[float, str]]] = defaultdict(dict)
+        for document, term, weight, places in memory.execute(sql, terms):
+            found[document][term] = weight, places
     finally:
         memory.close()
     hits: dict[int, dict[int, float]] = {}
-    for document, at in places.items():
-        found = {}
+    for document, at in found.items():
+        weights = {}
         for number, phrase in phrases.items():
-            if all(term in at for term in phrase):
-                weight = sum(
-                    WEIGHTS[column]
-                    for column, offset in at[phrase[0]]
-                    if all((column, offset + more) in at[term] for more, term in enumerate(phrase))
-                )
-                if weight:
-                    found[number] = weight
-        if found:
-            hits[document] = found
+            if len(phrase) == 1 and phrase[0] in at:
+                weights[number] = at[phrase[0]][0]
+            elif len(phrase) > 1 and (weight := _together(phrase, at)):
+                weights[number] = weight
+        if weights:
+            hits[document] = weights
     return lengths, hits
+
+
+def _together(phrase: Sequence[str], at: Mapping[str, tuple[float, str]]) -> float:
+    """The weighted hits of a word that is several tokens, one after another, by where each of those stands."""
+    if any(term not in at for term in phrase):
+        return 0.0
+    places = [{(column, offset) for column, offset in json.loads(at[term][1])} for term in phrase]
+    return sum(
+        WEIGHTS[COLUMNS.index(column)]
+        for column, offset in places[0]
+        if all((column, offset + more) in some for more, some in enumerate(places))
+    )
 
 
 # -- parts of names --------------------------------------------------------------------------------------------------

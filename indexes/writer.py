@@ -24,11 +24,11 @@ from embed.space import Space
 from indexes.collection import Collection
 from indexes.columns import forget_others, write_columns
 from indexes.durable import remove, sync_folder
-from indexes.faiss import choose
 from indexes.fields import check_field
 from indexes.manifest import KnownSpace, entry_of, write_manifest
 from indexes.names import write_names
 from indexes.records import Source, Store
+from indexes.vector_files import generation, note_stayed
 
 __all__ = ["Done", "Entry", "Writer", "remove_collection", "writing"]
 
@@ -153,7 +153,7 @@ class Writer:
         """Forget a space with all its vectors."""
         # Should it come back, its files get other names: whoever has one mapped must not take another for it.
         files = {store.modality: store.file for store in self.catalog.stores() if store.space == space.id}
-        last = {f"{space.id}-{modality}": _generation(file) for modality, file in files.items()}
+        last = {f"{space.id}-{modality}": generation(file) for modality, file in files.items()}
         if last:
             self._save_manifest(generations=self.collection.manifest.get("generations", {}) | last)
         with self.catalog.transaction():
@@ -162,14 +162,14 @@ class Writer:
         self._save_manifest(spaces=left)
         self._tidy()
 
-    def build_names(self, encoder: Encoder, table: dict[str, Any]) -> None:
+    def build_names(self, encoder: Encoder, table: dict[str, Any], listener: Listener | None = None) -> None:
         """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
         entry = KnownSpace(encoder.space, table)
         known = self.collection.names
         self.collection.adopt_for_names(encoder.space)
         if known is None or entry_of(known) != entry_of(entry):
             self._save_manifest(names=entry_of(entry))
-        write_names(self.catalog, self.collection.path / "indexes", encoder)
+        write_names(self.catalog, self.collection.path / "indexes", encoder, listener=listener)
 
     def build_columns(self, listener: Listener | None = None) -> None:
         """Bring what filters ask of the sources up to the catalog, where it is far behind."""
@@ -246,10 +246,13 @@ class Writer:
             live = self.catalog.live_rows(store.space, store.modality)
             space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
             old = self.collection.vectors(space, store.modality)
-            new = self._new_store(space, store.modality, _generation(store.file) + 1)
+            new = self._new_store(space, store.modality, generation(store.file) + 1)
             for start in range(0, len(live), 65536):
                 block = Store(new.space, new.modality, new.file, start)
                 self._append(block, old[live[start : start + 65536]])
+            rows = np.zeros(store.rows, np.bool_)
+            rows[live] = True
+            note_stayed(self.collection.path / "indexes", new.file, rows)
             with self.catalog.transaction():
                 self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
                 self.catalog.renumber(store.space, store.modality, live)
@@ -261,23 +264,22 @@ class Writer:
         modality: Modality,
         memory: int | None = None,
         cross: Callable[[], Mapping[str, npt.NDArray[np.float32]]] = dict,
+        listener: Listener | None = None,
     ) -> None:
         """Build and save the index of one (space, modality), if the vectors have outgrown what is saved.
 
         ``memory`` is a budget in bytes. ``cross`` gives queries of other modalities, unit rows, for measuring recall
         with them too; it is called only where there is an approximate index to measure.
         """
-        index = self.collection.index(known.space, modality)
-        approximate = choose(index.size, index.dim, memory).kind != "exact"
-        index.build(memory, cross() if approximate else None)
+        self.collection.index(known.space, modality).build(memory, cross, listener)
 
     def _save_manifest(self, **entries: Any) -> None:
         write_manifest(self.collection.path, {**self.collection.manifest, **entries})
 
-    def _new_store(self, space: Space, modality: Modality, generation: int | None = None) -> Store:
-        if generation is None:
-            generation = self.collection.manifest.get("generations", {}).get(f"{space.id}-{modality}", 0) + 1
-        store = Store(space.id, modality, f"{space.id}-{modality}-{generation}.f32", 0)
+    def _new_store(self, space: Space, modality: Modality, number: int | None = None) -> Store:
+        if number is None:
+            number = self.collection.manifest.get("generations", {}).get(f"{space.id}-{modality}", 0) + 1
+        store = Store(space.id, modality, f"{space.id}-{modality}-{number}.f32", 0)
         path = self.collection.path / "vectors" / store.file
         path.open("ab").close()
         sync_folder(path.parent)
@@ -294,10 +296,6 @@ class Writer:
             file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
             file.flush()
             os.fsync(file.fileno())
-
-
-def _generation(file: str) -> int:
-    return int(file.rsplit("-", 1)[1].split(".")[0])
 
 
 def remove_collection(path: Path) -> None:

@@ -209,8 +209,10 @@ class Library:
 
         listener.phase("background queries", len(missing) + len(sides))
         for known, modality in sides:
-            Background.make(collection, known, modality, told=told)
+            Background.open(collection, known, modality, told=told)
             told()
+        for known, modality in sides:
+            Background.make(collection, known, modality, listener=listener)
 
     def _name_encoder(
         self, named: str | os.PathLike[str] | Mapping[str, Any] | None
@@ -341,7 +343,7 @@ class Library:
                 if not any(one.found for one in lists):
                     raise unasked
                 notes.append(f"found by name alone: {unasked}")
-        hits = joined(lists, parts)[offset : offset + k]
+        hits = joined(lists, parts, slice(offset, offset + k))
         return Hits(asked.name, hits, notes, arithmetic=not asked.plain)
 
     def _near(
