@@ -14,7 +14,7 @@
     text     a different name, folder or caption, by a hash; said: which sources are called by it, how much it counts
     meant    which file holds the vectors of texts in a space, and how many of its rows count
     called   what a source's file is called, in one form for all spellings; parts has its groups of three letters (FTS5)
-    tally    how many rows there are of a kind, so that nobody has to count them
+    tally    how many rows there are of a kind, so that nobody has to count them; counting: 0 while a block is written
     digested a table all of whose rows stand here as its file, by its hash, has them: it need not be read again
     revision another number whenever any of these words change
     label    what a model said of a content: field -> value; no indexing run touches it
@@ -28,21 +28,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from embed.media import Media, Modality
+from embed.media import MODALITIES, Media, Modality
+from indexes.additions import Additions
 from indexes.database import BLOCK
 from indexes.reading import NO_ROW, NO_SPAN, Reading, read_json
-from indexes.records import Store
+from indexes.records import Source, Store
 from indexes.schema import ADDED, DEAD, IN_MEMORY, NAMES, VERSION, statements
 from indexes.where import json_path
 from indexes.words import file_name, key_of, texts_of, words_of
 
 __all__ = ["Catalog"]
+
+# Wholes of a content that no space has a vector of.
+WHOLES: Final = (
+    "DELETE FROM item WHERE content = ? AND start = ? AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.item = item.id)"
+)
 
 
 class Catalog(Reading):
@@ -297,6 +304,131 @@ class Catalog(Reading):
         )
         return len(held)
 
+    def sources_at(self, places: Iterable[tuple[str, int | None]]) -> dict[tuple[str, int | None], Source]:
+        """The sources at some paths (and rows), as far as they are known."""
+        keys = [(path, NO_ROW if row is None else row) for path, row in places]
+        # SQLite's JSON ends a text at a zero.
+        found = [
+            one for path, row in keys if "\0" in path for one in self._sources("path = ? AND row = ?", (path, row))
+        ]
+        at = "json_each(?) j CROSS JOIN source s ON s.path = json_extract(j.value, '$[0]') "
+        at = f"id IN (SELECT s.id FROM {at} AND s.row = json_extract(j.value, '$[1]'))"
+        found += self._sources(at, (_json([key for key in keys if "\0" not in key[0]]),))
+        return {(one.path, one.row): one for one in found}
+
+    def contents_of_hashes(self, digests: Iterable[str]) -> dict[str, int]:
+        """Hash -> id of the contents that are known."""
+        sql = "SELECT hash, id FROM content WHERE hash IN (SELECT value FROM json_each(?))"
+        return dict(self.query(sql, (json.dumps(list(digests)),)))
+
+    def parts_of(
+        self, contents: Iterable[int], space: str
+    ) -> dict[int, dict[tuple[Modality, float, float], tuple[int, int | None]]]:
+        """Content -> modality, start and end of each part -> its item, and the row of its vector in a space."""
+        sql = (
+            "SELECT i.content, i.modality, i.start, i.end, i.id, v.row FROM json_each(?) j CROSS JOIN item i "
+            "ON i.content = j.value LEFT JOIN vector v ON v.space = ? AND v.item = i.id"
+        )
+        found: dict[int, dict[tuple[Modality, float, float], tuple[int, int | None]]] = {}
+        for content, modality, start, end, item, row in self.query(sql, (json.dumps(list(contents)), space)):
+            found.setdefault(content, {})[modality, start, end] = (item, row)
+        return found
+
+    def additions(self) -> Additions:
+        """Room for what is to be new, behind the last ids."""
+        last = "SELECT (SELECT ifnull(max(id), 0) FROM content), (SELECT ifnull(max(id), 0) FROM source), "
+        last += "ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'item'), 0)"
+        return Additions(*self.query(last)[0])
+
+    def put_additions(self, new: Additions) -> None:
+        """Write what is new, but for its vectors, table by table."""
+        for facts in {tuple(facts): facts for _, _, facts, _ in new.contents}.values():
+            self._note_fields(facts)
+        for columns in {tuple(source.metadata): source.metadata for source in new.sources}.values():
+            self._note_fields(columns)
+        self._db.executemany(
+            "INSERT INTO content (id, hash, facts, text) VALUES (?, ?, ?, ?)",
+            ((i, digest, json.dumps(facts), text) for i, digest, facts, text in new.contents),
+        )
+        written = [_json(source.metadata) for source in new.sources]
+        places = [(one.path, NO_ROW if one.row is None else one.row) for one in new.sources]
+        if self._db.execute("SELECT 1 FROM failure LIMIT 1").fetchone():
+            self._db.executemany("DELETE FROM failure WHERE path = ? AND row = ?", places)
+        self._db.executemany(
+            "INSERT INTO source (id, path, row, content, modalities, size, mtime, metadata) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (one.id, *place, one.content, " ".join(one.modalities), one.size, one.mtime, metadata)
+                for one, place, metadata in zip(new.sources, places, written, strict=True)
+            ),
+        )
+        self._db.executemany(
+            "INSERT INTO item (id, content, modality, start, end, text) VALUES (?, ?, ?, ?, ?, ?)",
+            ((i.id, i.content, i.modality, i.start, i.end, i.text) for i in new.items),
+        )
+        called = [(one.id, *file_name(one.path)) for one in new.sources if one.row is None]
+        self._db.executemany("INSERT INTO called (id, stem, suffix) VALUES (?, ?, ?)", called)
+        self._db.executemany("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (one[:2] for one in called))
+        names, said = [], list[tuple[int, int, float]]()  # key of a text, source, weight
+        for one, metadata in zip(new.sources, written, strict=True):
+            known = one.metadata if metadata.isascii() or "?" not in metadata else read_json(metadata)
+            words = words_of(one.path, one.row, known)
+            names.append((one.id, words.name, words.folder, "\n".join(words.captions)))
+            said += [(key_of(text), one.id, weight) for text, weight in texts_of(*names[-1][1:])]
+        self._db.executemany("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", names)
+        self._put_said(said)
+        if names:
+            self._names_changed()
+
+    def _put_said(self, said: Sequence[tuple[int, int, float]]) -> None:
+        """Say what sources that are new are called by: the key of a text, the source, how much it counts."""
+        keys = list(dict.fromkeys(key for key, _, _ in said))
+        found = "SELECT key, id FROM text WHERE key IN (SELECT value FROM json_each(?))"
+        ids = dict(self.query(found, (json.dumps(sorted(keys)),)))
+        last = self.query("SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'text'), 0)")[0][0]
+        new = {key: i for i, key in enumerate((key for key in keys if key not in ids), last + 1)}
+        ids |= new
+        self._db.executemany("INSERT INTO text (key, id) VALUES (?, ?)", sorted(new.items()))
+        rows = sorted((ids[key], source, weight) for key, source, weight in said)
+        self._db.executemany("INSERT INTO said (text, source, weight) VALUES (?, ?, ?)", rows)
+
+    @contextmanager
+    def counted_together(self, space: str) -> Iterator[None]:
+        """Rows that are put behind the last ones are counted when the block ends, not each by a trigger.
+
+        Vectors are those of one space, and nothing that was put is taken away meanwhile.
+        """
+        content, source, item = (
+            self.query(f"SELECT ifnull(max(id), 0) FROM {table}")[0][0] for table in ("content", "source", "item")
+        )
+        rows = "SELECT ifnull(max(row), -1) FROM vector WHERE space = ? AND modality = ?"
+        last = {modality: self.query(rows, (space, modality))[0][0] for modality in MODALITIES}
+        self._db.execute("UPDATE counting SET each = 0")
+        yield
+        self._db.execute("UPDATE counting SET each = 1")
+        came = [
+            ("content", self.query("SELECT count(*) FROM content WHERE id > ?", (content,))[0][0]),
+            ("item", self.query("SELECT count(*) FROM item WHERE id > ?", (item,))[0][0]),
+        ]
+        kinds = self.query("SELECT modalities, count(*) FROM source WHERE id > ? GROUP BY 1", (source,))
+        came += [("source", sum(count for _, count in kinds)), *((f"source {kind}", count) for kind, count in kinds)]
+        seen = "NOT EXISTS (SELECT 1 FROM vector WHERE item = item.id)"
+        unseen = f"SELECT 'unseen ' || modality, count(*) FROM item WHERE id > ? AND start = ? AND {seen} GROUP BY 1"
+        came += self.query(unseen, (item, NO_SPAN))
+        for modality, row in last.items():
+            new = "FROM vector v WHERE v.space = ? AND v.modality = ? AND v.row > ?"
+            count = self.query(f"SELECT count(*) {new}", (space, modality, row))[0][0]
+            came.append((f"vector {space} {modality}", count))
+            if count:  # items that were there, as wholes without a vector, have one
+                was = "FROM item i WHERE i.id = v.item AND i.start = ?"
+                was = f"EXISTS (SELECT 1 {was}) AND 1 = (SELECT count(*) FROM vector o WHERE o.item = v.item)"
+                first = self.query(
+                    f"SELECT count(*) {new} AND v.item <= ? AND {was}", (space, modality, row, item, NO_SPAN)
+                )
+                came.append((f"unseen {modality}", -first[0][0]))
+        sql = "INSERT INTO tally VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count"
+        self._db.executemany(sql, [(kind, count) for kind, count in came if count])
+
     def put_item(self, content: int, part: Media, text: str | None, *, new: bool = False) -> int:
         """The id of a part of a content, made where it is new; ``new`` says that the content has no part yet."""
         first, last = (part.span.start, part.span.end) if part.span else (NO_SPAN, NO_SPAN)
@@ -334,13 +466,19 @@ class Catalog(Reading):
         A whole that stood for a content whose parts nobody had looked at goes where there are parts now.
         """
         if parts:
-            self._db.execute(
-                "DELETE FROM item WHERE content = ? AND start = ? AND NOT EXISTS "
-                "(SELECT 1 FROM vector v WHERE v.item = item.id)",
-                (content, NO_SPAN),
-            )
+            self._db.execute(WHOLES, (content, NO_SPAN))
         sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
         self._db.execute(sql, (content, space, modality, parts, error))
+
+    def put_all_done(self, space: str, new: Additions) -> None:
+        """What was added is through in a space, as ``put_done`` says it of one content."""
+        rows = [(content, space, kind, *done) for (content, kind), done in sorted(new.done.items())]
+        sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
+        self._db.executemany(sql, rows)
+        there = [
+            (content, NO_SPAN) for (content, _), (parts, _) in new.done.items() if parts and content <= new.content
+        ]
+        self._db.executemany(WHOLES, there)
 
     def put_names_file(self, space: str, file: str, rows: int) -> None:
         """Which file holds the vectors of texts, and how many of its rows count; those of other spaces go."""
@@ -427,10 +565,13 @@ class Catalog(Reading):
             self._noted.update(new)
 
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def _json(value: Any) -> str:
     """JSON that SQLite takes: what is no number becomes null, half of a surrogate pair, which is no text, a "?"."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
     except ValueError:
         text = json.dumps(finite(value), ensure_ascii=False)
     return text.encode("utf-8", "replace").decode("utf-8")

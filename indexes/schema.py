@@ -8,6 +8,17 @@ from typing import Final
 
 __all__ = ["ADDED", "DEAD", "IN_MEMORY", "NAMES", "SCHEMA", "VERSION", "statements"]
 
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger's own do not end it."""
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 SCHEMA: Final = """
 CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
 CREATE TABLE source (
@@ -132,6 +143,17 @@ CREATE TRIGGER digested_fewer AFTER DELETE ON source WHEN old.row >= 0 BEGIN
 CREATE TRIGGER digested_other AFTER UPDATE OF path, content, modalities, metadata ON source WHEN old.row >= 0 BEGIN
     DELETE FROM digested WHERE path IN (old.path, new.path); END;
 """
+# A block of rows is counted once for all of them, in the same transaction, while ``each`` is 0: outside of one it is 1.
+TOGETHER: Final = """
+CREATE TABLE {schema}.counting (each INTEGER NOT NULL);
+INSERT INTO {schema}.counting VALUES (1);
+"""
+_EACH: Final = "(SELECT each FROM counting) BEGIN"
+_NOW_AND_THEN: Final = "".join(
+    f"DROP TRIGGER {one.split()[2]};" + one.replace("BEGIN", f"{'AND' if ' WHEN ' in one else 'WHEN'} {_EACH}", 1)
+    for one in statements(KEPT)
+    if " AFTER INSERT " in one
+)
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
 ADDED: Final = {
     2: NAMES,
@@ -140,6 +162,7 @@ ADDED: Final = {
     5: CALLED + MEANING + TALLY + KEPT,
     6: DEAD + NOTICED,
     7: DIGESTED + OTHERWISE,
+    8: TOGETHER + _NOW_AND_THEN,
 }
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
@@ -147,15 +170,6 @@ IN_MEMORY: Final = {
     5: CALLED + MEANING + TALLY,
     6: DEAD,
     7: DIGESTED,
+    8: TOGETHER,
 }
-VERSION: Final = 7
-
-
-def statements(script: str) -> Iterator[str]:
-    """The statements of a script; a trigger's own do not end it."""
-    statement = ""
-    for piece in script.split(";")[:-1]:
-        statement += f"{piece};"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+VERSION: Final = 8

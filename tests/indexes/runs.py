@@ -11,6 +11,7 @@ from embed import Encoder, Media, load
 from embed.pipeline import Encoded, encode_stream
 from indexes.build import Plan, Report, build
 from indexes.collection import Collection
+from indexes.schema import KEPT, statements
 
 
 def back_to_4(database: sqlite3.Connection) -> None:
@@ -18,16 +19,19 @@ def back_to_4(database: sqlite3.Connection) -> None:
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("DROP INDEX done_error")
-    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested"):
+    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested", "counting"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
 
 
 def without_dead(database: sqlite3.Connection) -> None:
-    """Take from a catalog what its sixth version has, and the one after it."""
+    """Take from a catalog what its sixth version has, and those after it."""
+    for statement in (one for one in statements(KEPT) if " AFTER INSERT " in one):
+        database.execute(f"DROP TRIGGER {statement.split()[2]}")
+        database.execute(statement)
     for trigger in ("vector_died", "digested_more", "digested_fewer", "digested_other"):
         database.execute(f"DROP TRIGGER {trigger}")
-    for table in ("dead", "died", "digested"):
+    for table in ("dead", "died", "digested", "counting"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 5")
 
