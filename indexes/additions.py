@@ -26,6 +26,8 @@ class NewSource:
     size: int
     mtime: int
     metadata: dict[str, Any]
+    ctime: int | None = None
+    device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Additions:
         return self.contents[-1][0]
 
     def add_source(self, path: str, row: int | None, content: int, *held: Any) -> NewSource:
-        """A source that is to be; ``held`` are its modalities, size, mtime and metadata."""
+        """A source that is to be; ``held`` are its modalities, size, mtime, metadata, ctime and device."""
         self.sources.append(NewSource(self.source + len(self.sources) + 1, path, row, content, *held))
         return self.sources[-1]
 

@@ -14,6 +14,7 @@
     text     a different name, folder or caption, by a hash; said: which sources are called by it, how much it counts
     meant    which file holds the vectors of texts in a space, and how many of its rows count
     called   what a source's file is called, in one form for all spellings; parts has its groups of three letters (FTS5)
+    loose    contents that a source left, and that may have none any more
     tally    how many rows there are of a kind, so that nobody has to count them; counting: 0 while a block is written
     digested a table all of whose rows stand here as its file, by its hash, has them: it need not be read again
     revision another number whenever any of these words change
@@ -46,6 +47,7 @@ from indexes.words import file_name, key_of, texts_of, words_of
 
 __all__ = ["Catalog"]
 
+SOME: Final = 4096  # rows that are removed by one statement
 # Wholes of a content that no space has a vector of.
 WHOLES: Final = (
     "DELETE FROM item WHERE content = ? AND start = ? AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.item = item.id)"
@@ -155,28 +157,23 @@ class Catalog(Reading):
             self._put_called(source, path)
         self._put_words(source, (path, key[1], written), new=new)
 
-    def rows_between(
-        self, path: str, first: int, last: int
-    ) -> dict[int, tuple[int, tuple[str, str, str], tuple[int | None, ...]]]:
-        """Rows of a table, both ends included: the source's id, what it holds as ``as_row`` gives it, and its standing.
-
-        That is the file's size, mtime, ctime and device.
-        """
+    def rows_between(self, path: str, first: int, last: int) -> dict[int, tuple[str, str, str]]:
+        """Rows of a table, both ends included, and what each holds as ``as_row`` gives it."""
         sql = (
-            "SELECT s.row, s.id, c.hash, s.modalities, s.metadata, s.size, s.mtime, s.ctime, s.device "
-            "FROM source s CROSS JOIN content c ON c.id = s.content WHERE s.path = ? AND s.row BETWEEN ? AND ?"
+            "SELECT s.row, c.hash, s.modalities, s.metadata FROM source s CROSS JOIN content c ON c.id = s.content "
+            "WHERE s.path = ? AND s.row BETWEEN ? AND ?"
         )
-        return {row: (i, (h, k, m), tuple(at)) for row, i, h, k, m, *at in self.query(sql, (path, first, last))}
+        return {row: (digest, kinds, metadata) for row, digest, kinds, metadata in self.query(sql, (path, first, last))}
 
     @staticmethod
     def as_row(digest: str, modalities: Sequence[Modality], metadata: Mapping[str, Any]) -> tuple[str, str, str]:
         """What ``rows_between`` gives where a row holds this."""
         return digest, " ".join(modalities), _json(metadata)
 
-    def put_standings(self, sources: Sequence[int], standing: Sequence[int | None]) -> None:
-        """The file of these rows of a table has another size, mtime, ctime or device now."""
-        sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE id = ?"
-        self._db.executemany(sql, ((*standing, source) for source in sources))
+    def rows_beyond(self, path: str, rows: int) -> list[int]:
+        """The sources of a path that are none of the first ``rows`` rows of a table."""
+        sql = "SELECT id FROM source WHERE path = ? AND (row < 0 OR row >= ?)"
+        return [int(i) for i in self._numbers(sql, (path, rows))]
 
     def digested(self, path: str, digest: str, text: str) -> int | None:
         """How many rows a table has where all stand here as this very file has them, with its texts in that column."""
@@ -193,8 +190,13 @@ class Catalog(Reading):
         sql = "UPDATE digested SET standing = ? WHERE path = ? AND standing <> ?"
         now = json.dumps(standing)
         if self._db.execute(sql, (now, path, now)).rowcount:
-            sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE path = ?"
-            self._db.execute(sql, (*standing, path))
+            self.put_standings(path, standing)
+
+    def put_standings(self, path: str, standing: Sequence[int | None]) -> None:
+        """The rows of a table have this size, mtime, ctime and device now."""
+        sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE path = ? AND NOT ("
+        sql += "size IS ? AND mtime IS ? AND ctime IS ? AND device IS ?)"
+        self._db.execute(sql, (*standing, path, *standing))
 
     def put_standing(self, source: int, ctime: int | None, device: int | None) -> None:
         """A file that is what it was lies on this device now, and changed last at this time."""
@@ -229,13 +231,8 @@ class Catalog(Reading):
 
     def _put_texts(self, source: int, before: list[tuple[str, float]], now: list[tuple[str, float]]) -> None:
         """Say what a source is called by; a text that nothing is called by any more is forgotten."""
-        for one in before:
-            if one not in now:
-                key = key_of(one[0])
-                known = self._db.execute("SELECT id FROM text WHERE key = ?", (key,)).fetchone()
-                self._db.execute("DELETE FROM said WHERE text = ? AND source = ?", (known[0], source))
-                unsaid = "DELETE FROM text WHERE id = ? AND NOT EXISTS (SELECT 1 FROM said WHERE text = ?)"
-                self._db.execute(unsaid, (known[0], known[0]))
+        if gone := [(key_of(text), source) for text, weight in before if (text, weight) not in now]:
+            self._forget_said(gone)
         for one in now:
             if one not in before:
                 key = key_of(one[0])
@@ -250,15 +247,26 @@ class Catalog(Reading):
         before = self._db.execute("SELECT stem, suffix FROM called WHERE id = ?", (source,)).fetchone()
         if now == before:
             return
-        self._forget_called([source] if before else [])
+        if before:
+            self._forget_called(json.dumps([source]))
         self._db.execute("INSERT INTO called (id, stem, suffix) VALUES (?, ?, ?)", (source, *now))
         self._db.execute("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (source, now[0]))
 
-    def _forget_called(self, sources: Sequence[int]) -> None:
-        ids = [(i,) for i in sources]
-        forget = "INSERT INTO parts (parts, rowid, stem) SELECT 'delete', id, stem FROM called WHERE id = ?"
-        self._db.executemany(forget, ids)  # the index holds no texts: it has to be told what it forgets
-        self._db.executemany("DELETE FROM called WHERE id = ?", ids)
+    def _forget_called(self, sources: str) -> None:
+        """Forget what files are called: the ids of sources, as JSON."""
+        # The index holds no texts: it has to be told what it forgets.
+        forget = f"INSERT INTO parts (parts, rowid, stem) SELECT 'delete', id, stem FROM called WHERE {_among('id')}"
+        self._db.execute(forget, (sources,))
+        self._db.execute(f"DELETE FROM called WHERE {_among('id')}", (sources,))
+
+    def _forget_said(self, said: Sequence[tuple[int, int]]) -> None:
+        """Sources are not called by these texts any more, (key, source); nor is a text that nothing is called by kept."""
+        keys = json.dumps(sorted({key for key, _ in said}))
+        ids = dict(self.query(f"SELECT key, id FROM text WHERE {_among('key')}", (keys,)))
+        rows = sorted((ids[key], source) for key, source in said)
+        self._db.executemany("DELETE FROM said WHERE text = ? AND source = ?", rows)
+        unsaid = f"DELETE FROM text WHERE {_among('id')} AND NOT EXISTS (SELECT 1 FROM said s WHERE s.text = text.id)"
+        self._db.execute(unsaid, (json.dumps(sorted(ids.values())),))
 
     def _names_changed(self) -> None:
         # By chance, not by counting: a cache left by another catalog in the same folder must not seem to fit this one.
@@ -355,10 +363,20 @@ class Catalog(Reading):
         if self._db.execute("SELECT 1 FROM failure LIMIT 1").fetchone():
             self._db.executemany("DELETE FROM failure WHERE path = ? AND row = ?", places)
         self._db.executemany(
-            "INSERT INTO source (id, path, row, content, modalities, size, mtime, metadata) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO source (id, path, row, content, modalities, size, mtime, metadata, ctime, device) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (one.id, *place, one.content, " ".join(one.modalities), one.size, one.mtime, metadata)
+                (
+                    one.id,
+                    *place,
+                    one.content,
+                    " ".join(one.modalities),
+                    one.size,
+                    one.mtime,
+                    metadata,
+                    one.ctime,
+                    one.device,
+                )
                 for one, place, metadata in zip(new.sources, places, written, strict=True)
             ),
         )
@@ -393,7 +411,7 @@ class Catalog(Reading):
         self._db.executemany("INSERT INTO said (text, source, weight) VALUES (?, ?, ?)", rows)
 
     @contextmanager
-    def counted_together(self, space: str) -> Iterator[None]:
+    def counted_together(self, space: str = "") -> Iterator[None]:
         """Rows that are put behind the last ones are counted when the block ends, not each by a trigger.
 
         Vectors are those of one space, and nothing that was put is taken away meanwhile.
@@ -519,35 +537,40 @@ class Catalog(Reading):
 
     def remove_sources(self, ids: Sequence[int]) -> int:
         """Forget sources, and every content, item and vector that no source holds any more; gives how many items."""
-        held = set[int]()
-        for start in range(0, len(ids), 500):
-            some = ids[start : start + 500]
-            sql = f"SELECT content FROM source WHERE id IN ({','.join('?' * len(some))})"
-            held |= {content for (content,) in self._db.execute(sql, some)}
-        self._forget_called(ids)
-        for source in ids:
-            words = self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone()
-            if words is not None:
-                self._put_texts(source, texts_of(*words), [])
-        self._db.executemany("DELETE FROM source WHERE id = ?", [(i,) for i in ids])
-        self._db.executemany("DELETE FROM names WHERE rowid = ?", [(i,) for i in ids])
+        gone = 0
+        for start in range(0, len(ids), SOME):
+            some = json.dumps([int(i) for i in ids[start : start + SOME]])
+            held = self._numbers(f"SELECT DISTINCT content FROM source WHERE {_among('id')}", (some,))
+            self._forget_called(some)
+            words = self.query(f"SELECT rowid, name, folder, captions FROM names WHERE {_among('rowid')}", (some,))
+            self._forget_said([(key_of(text), i) for i, *called in words for text, _ in texts_of(*called)])
+            self._db.execute(f"DELETE FROM source WHERE {_among('id')}", (some,))
+            self._db.execute(f"DELETE FROM names WHERE {_among('rowid')}", (some,))
+            gone += self._sweep(held)
         self._names_changed()
-        return self._sweep(sorted(held))
+        return gone
 
     def sweep(self) -> int:
-        """Forget contents without a source, with their items and vectors; gives how many items went."""
-        sql = "SELECT id FROM content WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.content = content.id)"
-        return self._sweep([content for (content,) in self._db.execute(sql)])
+        """Forget contents that lost their last source, with their items and vectors; gives how many items went."""
+        return self._sweep(self._numbers("SELECT content FROM loose"))
 
-    def _sweep(self, contents: Sequence[int]) -> int:
+    def _sweep(self, contents: npt.NDArray[np.int64]) -> int:
         """Forget those of some contents that no source holds."""
-        alone = "SELECT 1 FROM source WHERE content = ?"
-        orphans = [(one,) for one in contents if self._db.execute(alone, (one,)).fetchone() is None]
-        self._db.executemany("DELETE FROM vector WHERE item IN (SELECT id FROM item WHERE content = ?)", orphans)
-        gone = self._db.executemany("DELETE FROM item WHERE content = ?", orphans).rowcount if orphans else 0
-        self._db.executemany("DELETE FROM done WHERE content = ?", orphans)
-        self._db.executemany("DELETE FROM label WHERE content = ?", orphans)
-        self._db.executemany("DELETE FROM content WHERE id = ?", orphans)
+        gone = 0
+        for start in range(0, len(contents), SOME):
+            some = json.dumps(contents[start : start + SOME].tolist())
+            alone = "NOT EXISTS (SELECT 1 FROM source s WHERE s.content = content.id)"
+            orphans = self._numbers(f"SELECT id FROM content WHERE {_among('id')} AND {alone}", (some,))
+            self._db.execute(f"DELETE FROM loose WHERE {_among('content')}", (some,))
+            if not len(orphans):
+                continue
+            these = (json.dumps(orphans.tolist()),)
+            items = f"SELECT id FROM item WHERE {_among('content')}"
+            self._db.execute(f"DELETE FROM vector WHERE item IN ({items})", these)
+            gone += self._db.execute(f"DELETE FROM item WHERE {_among('content')}", these).rowcount
+            for table in ("done", "label"):
+                self._db.execute(f"DELETE FROM {table} WHERE {_among('content')}", these)
+            self._db.execute(f"DELETE FROM content WHERE {_among('id')}", these)
         return gone
 
     def remove_space(self, space: str) -> None:
@@ -563,6 +586,11 @@ class Catalog(Reading):
             names = read_json(_json(new))
             self._db.executemany("INSERT OR IGNORE INTO field (name) VALUES (?)", [(name,) for name in names])
             self._noted.update(new)
+
+
+def _among(column: str) -> str:
+    """A column is one of a JSON list."""
+    return f"{column} IN (SELECT value FROM json_each(?))"
 
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

@@ -154,6 +154,18 @@ _NOW_AND_THEN: Final = "".join(
     for one in statements(KEPT)
     if " AFTER INSERT " in one
 )
+# Contents that a source left; those that no source holds any more are forgotten, and nobody has to go through all of
+# them. Not INSERT OR IGNORE: what the statement that fires a trigger says of conflicts goes for the trigger's too.
+LOOSE: Final = """
+CREATE TABLE {schema}.loose (content INTEGER PRIMARY KEY);
+INSERT INTO {schema}.loose SELECT id FROM content c WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.content = c.id);
+"""
+_LEFT: Final = """
+CREATE TRIGGER source_left AFTER DELETE ON source BEGIN
+    INSERT INTO loose SELECT old.content WHERE NOT EXISTS (SELECT 1 FROM loose WHERE content = old.content); END;
+CREATE TRIGGER source_left_for AFTER UPDATE OF content ON source WHEN old.content <> new.content BEGIN
+    INSERT INTO loose SELECT old.content WHERE NOT EXISTS (SELECT 1 FROM loose WHERE content = old.content); END;
+"""
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
 ADDED: Final = {
     2: NAMES,
@@ -162,7 +174,7 @@ ADDED: Final = {
     5: CALLED + MEANING + TALLY + KEPT,
     6: DEAD + NOTICED,
     7: DIGESTED + OTHERWISE,
-    8: TOGETHER + _NOW_AND_THEN,
+    8: TOGETHER + _NOW_AND_THEN + LOOSE + _LEFT,
 }
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {

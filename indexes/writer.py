@@ -212,8 +212,12 @@ class Writer:
 
     def remove(self, sources: Sequence[Source]) -> int:
         """Forget sources; vectors that no source holds any more become dead rows. Gives how many items went."""
+        return self.forget([source.id for source in sources])
+
+    def forget(self, sources: Sequence[int]) -> int:
+        """``remove``, by the ids of sources."""
         with self.catalog.transaction():
-            gone = self.catalog.remove_sources([source.id for source in sources])
+            gone = self.catalog.remove_sources(sources)
         self.compact()
         return gone
 

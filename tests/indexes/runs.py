@@ -19,7 +19,7 @@ def back_to_4(database: sqlite3.Connection) -> None:
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("DROP INDEX done_error")
-    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested", "counting"):
+    for table in ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested", "counting", "loose"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
 
@@ -29,9 +29,16 @@ def without_dead(database: sqlite3.Connection) -> None:
     for statement in (one for one in statements(KEPT) if " AFTER INSERT " in one):
         database.execute(f"DROP TRIGGER {statement.split()[2]}")
         database.execute(statement)
-    for trigger in ("vector_died", "digested_more", "digested_fewer", "digested_other"):
+    for trigger in (
+        "vector_died",
+        "digested_more",
+        "digested_fewer",
+        "digested_other",
+        "source_left",
+        "source_left_for",
+    ):
         database.execute(f"DROP TRIGGER {trigger}")
-    for table in ("dead", "died", "digested", "counting"):
+    for table in ("dead", "died", "digested", "counting", "loose"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 5")
 
