@@ -47,6 +47,7 @@ from indexes.words import file_name, key_of, texts_of, words_of
 
 __all__ = ["Catalog"]
 
+CACHE: Final = 64 << 20  # bytes
 SOME: Final = 4096  # rows that are removed by one statement
 # Wholes of a content that no space has a vector of.
 WHOLES: Final = (
@@ -91,6 +92,16 @@ class Catalog(Reading):
         key, weight = "json_extract(j.value, '$[0]')", "json_extract(j.value, '$[1]')"
         self._db.execute(f"INSERT INTO text (key) SELECT {key} {called} GROUP BY 1 ORDER BY min(n.rowid), min(j.key)")
         self._db.execute(f"INSERT INTO said SELECT t.id, n.rowid, {weight} {called} CROSS JOIN text t ON t.key = {key}")
+
+    @contextmanager
+    def roomy(self) -> Iterator[None]:
+        """For one who writes much: ``CACHE`` of memory for pages, as what is new lies in all of an index at once."""
+        (before,) = self.query("PRAGMA cache_size")[0]
+        self._db.execute(f"PRAGMA cache_size = -{CACHE >> 10}")
+        try:
+            yield
+        finally:
+            self._db.execute(f"PRAGMA cache_size = {before}")
 
     def put_content(self, digest: str, facts: Mapping[str, Any], text: str | None) -> int:
         """The id of a content, made where it is new."""
@@ -260,7 +271,7 @@ class Catalog(Reading):
         self._db.execute(f"DELETE FROM called WHERE {_among('id')}", (sources,))
 
     def _forget_said(self, said: Sequence[tuple[int, int]]) -> None:
-        """Sources are not called by these texts any more, (key, source); nor is a text that nothing is called by kept."""
+        """Sources are not called by these texts any more, (key, source); texts that nothing is called by go."""
         keys = json.dumps(sorted({key for key, _ in said}))
         ids = dict(self.query(f"SELECT key, id FROM text WHERE {_among('key')}", (keys,)))
         rows = sorted((ids[key], source) for key, source in said)

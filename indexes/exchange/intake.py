@@ -71,7 +71,7 @@ def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failu
     """Write rows to a collection, made where it is not there; what cannot be used is told in the report."""
     path = collection_path.expanduser()
     opened = Collection.open(path) if (path / "manifest.json").is_file() else Collection.create(path)
-    with opened as collection, writing(collection) as writer:
+    with opened as collection, writing(collection) as writer, collection.catalog.roomy():
         # Of a space that is here the table stays: the folders in an export's may be another machine's.
         if known.space not in [one.space for one in collection.spaces]:
             writer.add_space(known.space, known.encoder)
