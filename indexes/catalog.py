@@ -400,7 +400,7 @@ class Catalog(Reading):
         self._db.executemany("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (one[:2] for one in called))
         names, said = [], list[tuple[int, int, float]]()  # key of a text, source, weight
         for one, metadata in zip(new.sources, written, strict=True):
-            known = one.metadata if metadata.isascii() or "?" not in metadata else read_json(metadata)
+            known = read_json(metadata) if "?" in metadata else one.metadata  # which stands for what is no text
             words = words_of(one.path, one.row, known)
             names.append((one.id, words.name, words.folder, "\n".join(words.captions)))
             said += [(key_of(text), one.id, weight) for text, weight in texts_of(*names[-1][1:])]

@@ -105,6 +105,7 @@ class _Block:
     other: dict[int, NewSource] = field(default_factory=dict)  # sources that were there and hold something else now
     labels: list[tuple[int, Fields]] = field(default_factory=list)
     touched: dict[tuple[int, Modality], str] = field(default_factory=dict)
+    named: dict[tuple[_At, Modality], str] = field(default_factory=dict)  # hashes of paths alone
 
 
 class _Intake:
@@ -259,10 +260,14 @@ class _Intake:
 
     def _digest_by_name(self, row: Row, block: _Block) -> str:
         """The hash of a content of which there is no more than its path."""
-        part, place = row.part, row.places[0]
-        if source := block.sources.get((place.path, place.row)):
+        place, modality = row.places[0], row.part.modality
+        at = (place.path, place.row)
+        if source := block.sources.get(at):
             return block.hashes[source.content]
-        return content_hash(Media(part.modality, data=f"{place.path}\0{place.row}\0{part.modality}".encode()))
+        if (at, modality) not in block.named:
+            data = f"{place.path}\0{place.row}\0{modality}".encode()
+            block.named[at, modality] = content_hash(Media(modality, data=data))
+        return block.named[at, modality]
 
 
 def _file(path: str, modality: Modality) -> _File | None:
