@@ -452,7 +452,7 @@ class Catalog(Reading):
                 was = "FROM item i WHERE i.id = v.item AND i.start = ?"
                 was = f"EXISTS (SELECT 1 {was}) AND 1 = (SELECT count(*) FROM vector o WHERE o.item = v.item)"
                 first = self.query(
-                    f"SELECT count(*) {new} AND v.item <= ? AND {was}", (space, modality, row, item, NO_SPAN)
+                    f"SELECT count(*) {new} AND +v.item <= ? AND {was}", (space, modality, row, item, NO_SPAN)
                 )
                 came.append((f"unseen {modality}", -first[0][0]))
         sql = "INSERT INTO tally VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count"

@@ -252,7 +252,7 @@ def test_an_import_costs_statements_a_block_and_steps_a_row(tmp_path: Path, monk
         Collection.create(folder).close()
         calls = Calls()
         with monkeypatch.context() as patch:
-            patch.setattr(Catalog, "_db", property(lambda self: calls.of(self._shared)))
+            patch.setattr(Catalog, "_db", property(lambda self, calls=calls: calls.of(self._shared)))
             take_in(folder, KNOWN, rows(0, 500 * blocks, "/lib"))
         steps, _ = counted(
             monkeypatch,
