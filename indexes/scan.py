@@ -480,12 +480,17 @@ class Scan:
             if root not in self.dark and (absent := self.sight.root(root)) is not None:
                 self.dark[root] = absent
         for root in sorted(dict.fromkeys(roots), key=lambda root: root not in self.dark):  # the careful judgement first
-            places = self.catalog.places_under(root)
-            for path, device, count in places:
+            there: list[str] | None = []  # all of them, as long as none is left
+            for path, device, count in self.catalog.each_place_under(root):
                 if path not in self.seen and path not in judged and (why := self._absence(root, path, device)):
                     judged[path], counts[path] = why, count
-            if places and all(path in judged and judged[path].gone for path, _, _ in places):
-                emptied[root] = tuple(path for path, _, _ in places)
+                if there is not None:
+                    if path in judged and judged[path].gone:
+                        there.append(path)
+                    else:
+                        there = None
+            if there:
+                emptied[root] = tuple(there)
         gone = {path for path, why in judged.items() if why.gone}
         doubted = self._kept(judged)
         if not self.plan.prune:
@@ -508,7 +513,7 @@ class Scan:
             else:
                 self.report.kept.append(one)
         if pruned:
-            self.writer.remove([source for path in pruned for source in self.catalog.sources_of_path(path)])
+            self.writer.forget([source for path in pruned for source in self.catalog.rows_beyond(path, 0)])
         self.report.removed += sum(counts[path] for path in pruned)
         self.report.gone += sorted(pruned)
 
