@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from embed.media import Modality
 
-__all__ = ["Additions", "NewItem", "NewSource"]
+__all__ = ["Additions", "NewSource"]
 
 
 @dataclass(slots=True)
@@ -30,18 +30,6 @@ class NewSource:
     device: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """An item to be; ``start`` and ``end`` as the catalog has them."""
-
-    id: int
-    content: int
-    modality: Modality
-    start: float
-    end: float
-    text: str | None
-
-
 @dataclass(slots=True)
 class Additions:
     """Contents, sources, items and vectors whose ids nothing has yet: those behind the last ones.
@@ -55,7 +43,7 @@ class Additions:
     item: int
     contents: list[tuple[int, str, Mapping[str, Any], str | None]] = field(default_factory=list)
     sources: list[NewSource] = field(default_factory=list)
-    items: list[NewItem] = field(default_factory=list)
+    items: list[tuple[int, int, Modality, float, float, str | None]] = field(default_factory=list)
     vectors: dict[Modality, dict[int, npt.NDArray[np.float32]]] = field(default_factory=dict)
     done: dict[tuple[int, Modality], tuple[int, str | None]] = field(default_factory=dict)
 
@@ -71,5 +59,5 @@ class Additions:
 
     def add_item(self, content: int, modality: Modality, start: float, end: float, text: str | None) -> int:
         """The id of an item that is to be."""
-        self.items.append(NewItem(self.item + len(self.items) + 1, content, modality, start, end, text))
-        return self.items[-1].id
+        self.items.append((self.item + len(self.items) + 1, content, modality, start, end, text))
+        return self.items[-1][0]

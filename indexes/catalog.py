@@ -367,7 +367,7 @@ class Catalog(Reading):
             self._note_fields(columns)
         self._db.executemany(
             "INSERT INTO content (id, hash, facts, text) VALUES (?, ?, ?, ?)",
-            ((i, digest, json.dumps(facts), text) for i, digest, facts, text in new.contents),
+            ((i, digest, json.dumps(facts) if facts else "{}", text) for i, digest, facts, text in new.contents),
         )
         written = [_json(source.metadata) for source in new.sources]
         places = [(one.path, NO_ROW if one.row is None else one.row) for one in new.sources]
@@ -393,17 +393,22 @@ class Catalog(Reading):
         )
         self._db.executemany(
             "INSERT INTO item (id, content, modality, start, end, text) VALUES (?, ?, ?, ?, ?, ?)",
-            ((i.id, i.content, i.modality, i.start, i.end, i.text) for i in new.items),
+            new.items,
         )
         called = [(one.id, *file_name(one.path)) for one in new.sources if one.row is None]
         self._db.executemany("INSERT INTO called (id, stem, suffix) VALUES (?, ?, ?)", called)
         self._db.executemany("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (one[:2] for one in called))
         names, said = [], list[tuple[int, int, float]]()  # key of a text, source, weight
+        keys: dict[str, int] = {}
         for one, metadata in zip(new.sources, written, strict=True):
             known = read_json(metadata) if "?" in metadata else one.metadata  # which stands for what is no text
             words = words_of(one.path, one.row, known)
             names.append((one.id, words.name, words.folder, "\n".join(words.captions)))
-            said += [(key_of(text), one.id, weight) for text, weight in texts_of(*names[-1][1:])]
+            for text, weight in texts_of(*names[-1][1:]):
+                key = keys.get(text)
+                if key is None:
+                    key = keys[text] = key_of(text)
+                said.append((key, one.id, weight))
         self._db.executemany("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", names)
         self._put_said(said)
         if names:

@@ -91,6 +91,7 @@ class _File:
 
 Part = tuple[Modality, float, float]  # the start and the end as the catalog has them
 _At = tuple[str, int | None]
+_Vector = npt.NDArray[np.float32] | MediaError  # a unit row, or why there is none
 
 
 @dataclass(slots=True)
@@ -124,13 +125,14 @@ class _Intake:
         digests = [self._digest(row) if isinstance(row, Row) else None for row in rows]
         with self.catalog.transaction():
             block = self._known_of(rows, digests)
-            for row, digest in zip(rows, digests, strict=True):
+            for row, digest, vector in zip(rows, digests, _usable(rows), strict=True):
                 self.report.found += 1
                 if isinstance(row, Failure):
                     self.report.failures.append(row)
                     continue
+                assert vector is not None
                 try:
-                    self._take(row, digest, block)
+                    self._take(row, digest, vector, block)
                 except MediaError as error:
                     self.report.failures.append(Failure(row.places[0].path, error.reason, row.places[0].row))
             for (content, modality), digest in block.touched.items():
@@ -159,18 +161,16 @@ class _Intake:
         block.parts = self.catalog.parts_of(block.contents.values(), self.space.id)
         return block
 
-    def _take(self, row: Row, digest: str | None, block: _Block) -> None:
+    def _take(self, row: Row, digest: str | None, vector: _Vector, block: _Block) -> None:
         part, digest = row.part, digest or self._digest_by_name(row, block)
         key = (part.modality, part.span.start, part.span.end) if part.span else (part.modality, NO_SPAN, NO_SPAN)
-        try:
-            vector = _usable(row.vector)
-        except MediaError as error:
+        if isinstance(vector, MediaError):
             content = block.contents.get(digest)
             if content is None or not self._holds(block, content, key):
-                self.broken[digest] = error.reason
+                self.broken[digest] = vector.reason
             if content is not None and digest in self.broken:
                 block.touched[content, part.modality] = digest
-            raise
+            raise vector
         content = self._content(row, digest, block)
         parts = block.parts.setdefault(content, {})
         if key in parts:
@@ -286,13 +286,26 @@ def _file(path: str, modality: Modality) -> _File | None:
     return _File(digest, status.st_size, status.st_mtime_ns, facts)
 
 
-def _usable(vector: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """A vector as a unit row; one that is such already keeps every bit. Raises ``MediaError`` if it has none."""
-    row = vector.astype(np.float32)
-    wide = row.astype(np.float64)
-    length = math.sqrt(wide @ wide)  # no float32 is so large that this were infinite
+def _usable(rows: Sequence[Row | Failure]) -> list[_Vector | None]:
+    """The vectors as unit rows; one that is such already keeps every bit. In place of one that is none, why."""
+    found: list[_Vector | None] = []
+    for some in blocks(rows):
+        given = [row.vector for row in some if isinstance(row, Row)]
+        if not given:
+            found += [None] * len(some)
+            continue
+        matrix = np.stack(given).astype(np.float32)
+        wide = matrix.astype(np.float64)
+        lengths = iter(np.sqrt(np.einsum("ij,ij->i", wide, wide)).tolist())  # no float32 is so large that it overflows
+        vectors = iter(matrix)
+        for row in some:
+            found.append(_unit(row.vector, next(vectors), next(lengths)) if isinstance(row, Row) else None)
+    return found
+
+
+def _unit(given: npt.NDArray[np.floating[Any]], row: npt.NDArray[np.float32], length: float) -> _Vector:
     if not math.isfinite(length):
-        raise MediaError("", "its vector is not finite")
+        return MediaError("", "its vector is not finite")
     if length == 0.0:
-        raise MediaError("", "its vector is all zeros: it has no direction")
-    return row if abs(length - 1.0) < UNIT else unit(vector)
+        return MediaError("", "its vector is all zeros: it has no direction")
+    return row if abs(length - 1.0) < UNIT else unit(given)

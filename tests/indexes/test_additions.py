@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -184,8 +185,13 @@ IMPORT = """
 import sys
 from pathlib import Path
 from indexes.exchange import blocks, import_parquet
+from indexes.exchange.intake import _Intake
 blocks.COMMIT_ROWS = 16
-print("begun", flush=True)
+add = _Intake.add
+def adding(self, rows):
+    print("block", flush=True)
+    add(self, rows)
+_Intake.add = adding
 import_parquet(Path(sys.argv[1]), Path(sys.argv[2]), encoder={"family": "toy", "model": "16"})
 """
 
@@ -212,7 +218,7 @@ def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypat
     length = time.monotonic() - began
     assert (report.found, len(report.failures)) == (ROWS, 1) and report.vectors == ROWS - 1
     whole = held(tmp_path / "whole")
-    sizes = []
+    sizes, chance = [], random.Random(5)
     for number in range(KILLS):
         path = tmp_path / f"killed-{number}"
         child = subprocess.Popen(
@@ -220,8 +226,10 @@ def test_an_import_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypat
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
-        assert child.stdout is not None and child.stdout.readline() == b"begun\n"
-        time.sleep(length * (number + 0.5) / KILLS)
+        assert child.stdout is not None
+        for _ in range(3 * number + 1):
+            assert child.stdout.readline() == b"block\n"
+        time.sleep(chance.uniform(0.0, 2 * length * 16 / ROWS))
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
