@@ -28,6 +28,7 @@ FIELD_BYTES: Final = 1 << 26  # csv's own limit of 128 KiB is below a long text
 # Numbers as a person writes them; "007" and "1_000" stay text, as do numbers that a 64-bit column cannot hold.
 INTEGER: Final = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
 DECIMAL: Final = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d{1,3})?")
+LEADING_ZERO: Final = re.compile(r"[+-]?0\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,11 @@ def _number(cell: Cell) -> Cell:
     if not isinstance(cell, str):
         return cell
     text = cell.strip()
+    if not (text[:1].isdecimal() or text[:1] in "+-."):
+        return cell
     if INTEGER.fullmatch(text):
         return int(text)
-    leading_zero = re.match(r"[+-]?0\d", text)
-    if DECIMAL.fullmatch(text) and not leading_zero and ("." in text or "e" in text.lower()):
+    if DECIMAL.fullmatch(text) and not LEADING_ZERO.match(text) and ("." in text or "e" in text.lower()):
         number = float(text)
         return number if abs(number) != float("inf") else cell
     return cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from embed.encoder import Encoder
@@ -87,13 +87,19 @@ class _Encoding:
         kinds = encoder.modalities if self.plan.only is None else encoder.modalities & self.plan.only
         for modality in sorted(kinds):
             pending = self.catalog.pending(encoder.space.id, modality, self.run.roots)
-            if pending:
-                self.listener.phase(
-                    f"{modality} with {encoder.space.model}", len(pending), sum(one.seconds for one in pending)
-                )
-                self._encode(encoder, modality, pending)
+            if len(pending):
+                seconds = self.catalog.seconds(pending)
+                self.listener.phase(f"{modality} with {encoder.space.model}", len(pending), seconds)
+                self._encode(encoder, modality, self.catalog.pending_media(modality, pending, self.run.roots))
 
-    def _encode(self, encoder: Encoder, modality: Modality, pending: Sequence[Pending]) -> None:
+    def _encode(self, encoder: Encoder, modality: Modality, pending: Iterator[Pending]) -> None:
+        asked: dict[int, Pending] = {}  # those that are on their way
+
+        def media() -> Iterator[Media]:
+            for number, one in enumerate(pending):
+                asked[number] = one
+                yield self._there(one)
+
         entries: list[Entry] = []
         done: list[Done] = []
         last = time.monotonic()
@@ -108,8 +114,8 @@ class _Encoding:
 
         self.run.went_on()
         try:
-            for result in encode_stream(encoder, (self._there(one) for one in pending), patience=PATIENCE):
-                one = pending[result.index]
+            for result in encode_stream(encoder, media(), patience=PATIENCE):
+                one = asked[result.index] if isinstance(result, Encoded) else asked.pop(result.index)
                 if isinstance(result, Encoded):
                     entries.append(Entry(one.content, result.part, result.vector))
                 else:

@@ -14,7 +14,8 @@
     text     a different name, folder or caption, by a hash; said: which sources are called by it, how much it counts
     meant    which file holds the vectors of texts in a space, and how many of its rows count
     called   what a source's file is called, in one form for all spellings; parts has its groups of three letters (FTS5)
-    tally    how many rows there are of a kind, so that nobody has to count them
+    loose    contents that a source left, and that may have none any more
+    tally    how many rows there are of a kind, so that nobody has to count them; counting: 0 while a block is written
     digested a table all of whose rows stand here as its file, by its hash, has them: it need not be read again
     revision another number whenever any of these words change
     columns  which file has what filters ask of sources, and the last of those; altered: which ones it has otherwise
@@ -29,21 +30,30 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from embed.media import Media, Modality
+from embed.media import MODALITIES, Media, Modality
+from indexes.additions import Additions
 from indexes.database import BLOCK
 from indexes.reading import NO_ROW, NO_SPAN, Reading, read_json
-from indexes.records import Store
+from indexes.records import Source, Store
 from indexes.schema import ADDED, DEAD, IN_MEMORY, NAMES, VERSION, statements
 from indexes.where import json_path
 from indexes.words import file_name, key_of, texts_of, words_of
 
 __all__ = ["Catalog"]
+
+CACHE: Final = 64 << 20  # bytes
+SOME: Final = 4096  # rows that are removed by one statement
+# Wholes of a content that no space has a vector of.
+WHOLES: Final = (
+    "DELETE FROM item WHERE content = ? AND start = ? AND NOT EXISTS (SELECT 1 FROM vector v WHERE v.item = item.id)"
+)
 
 
 class Catalog(Reading):
@@ -83,6 +93,16 @@ class Catalog(Reading):
         key, weight = "json_extract(j.value, '$[0]')", "json_extract(j.value, '$[1]')"
         self._db.execute(f"INSERT INTO text (key) SELECT {key} {called} GROUP BY 1 ORDER BY min(n.rowid), min(j.key)")
         self._db.execute(f"INSERT INTO said SELECT t.id, n.rowid, {weight} {called} CROSS JOIN text t ON t.key = {key}")
+
+    @contextmanager
+    def roomy(self) -> Iterator[None]:
+        """For one who writes much: ``CACHE`` of memory for pages, as what is new lies in all of an index at once."""
+        (before,) = self.query("PRAGMA cache_size")[0]
+        self._db.execute(f"PRAGMA cache_size = -{CACHE >> 10}")
+        try:
+            yield
+        finally:
+            self._db.execute(f"PRAGMA cache_size = {before}")
 
     def put_content(self, digest: str, facts: Mapping[str, Any], text: str | None) -> int:
         """The id of a content, made where it is new."""
@@ -149,28 +169,23 @@ class Catalog(Reading):
             self._put_called(source, path)
         self._put_words(source, (path, key[1], written), new=new)
 
-    def rows_between(
-        self, path: str, first: int, last: int
-    ) -> dict[int, tuple[int, tuple[str, str, str], tuple[int | None, ...]]]:
-        """Rows of a table, both ends included: the source's id, what it holds as ``as_row`` gives it, and its standing.
-
-        That is the file's size, mtime, ctime and device.
-        """
+    def rows_between(self, path: str, first: int, last: int) -> dict[int, tuple[str, str, str]]:
+        """Rows of a table, both ends included, and what each holds as ``as_row`` gives it."""
         sql = (
-            "SELECT s.row, s.id, c.hash, s.modalities, s.metadata, s.size, s.mtime, s.ctime, s.device "
-            "FROM source s CROSS JOIN content c ON c.id = s.content WHERE s.path = ? AND s.row BETWEEN ? AND ?"
+            "SELECT s.row, c.hash, s.modalities, s.metadata FROM source s CROSS JOIN content c ON c.id = s.content "
+            "WHERE s.path = ? AND s.row BETWEEN ? AND ?"
         )
-        return {row: (i, (h, k, m), tuple(at)) for row, i, h, k, m, *at in self.query(sql, (path, first, last))}
+        return {row: (digest, kinds, metadata) for row, digest, kinds, metadata in self.query(sql, (path, first, last))}
 
     @staticmethod
     def as_row(digest: str, modalities: Sequence[Modality], metadata: Mapping[str, Any]) -> tuple[str, str, str]:
         """What ``rows_between`` gives where a row holds this."""
         return digest, " ".join(modalities), _json(metadata)
 
-    def put_standings(self, sources: Sequence[int], standing: Sequence[int | None]) -> None:
-        """The file of these rows of a table has another size, mtime, ctime or device now."""
-        sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE id = ?"
-        self._db.executemany(sql, ((*standing, source) for source in sources))
+    def rows_beyond(self, path: str, rows: int) -> list[int]:
+        """The sources of a path that are none of the first ``rows`` rows of a table."""
+        sql = "SELECT id FROM source WHERE path = ? AND (row < 0 OR row >= ?)"
+        return [int(i) for i in self._numbers(sql, (path, rows))]
 
     def digested(self, path: str, digest: str, text: str) -> int | None:
         """How many rows a table has where all stand here as this very file has them, with its texts in that column."""
@@ -187,8 +202,13 @@ class Catalog(Reading):
         sql = "UPDATE digested SET standing = ? WHERE path = ? AND standing <> ?"
         now = json.dumps(standing)
         if self._db.execute(sql, (now, path, now)).rowcount:
-            sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE path = ?"
-            self._db.execute(sql, (*standing, path))
+            self.put_standings(path, standing)
+
+    def put_standings(self, path: str, standing: Sequence[int | None]) -> None:
+        """The rows of a table have this size, mtime, ctime and device now."""
+        sql = "UPDATE source SET size = ?, mtime = ?, ctime = ?, device = ? WHERE path = ? AND NOT ("
+        sql += "size IS ? AND mtime IS ? AND ctime IS ? AND device IS ?)"
+        self._db.execute(sql, (*standing, path, *standing))
 
     def put_standing(self, source: int, ctime: int | None, device: int | None) -> None:
         """A file that is what it was lies on this device now, and changed last at this time."""
@@ -223,13 +243,8 @@ class Catalog(Reading):
 
     def _put_texts(self, source: int, before: list[tuple[str, float]], now: list[tuple[str, float]]) -> None:
         """Say what a source is called by; a text that nothing is called by any more is forgotten."""
-        for one in before:
-            if one not in now:
-                key = key_of(one[0])
-                known = self._db.execute("SELECT id FROM text WHERE key = ?", (key,)).fetchone()
-                self._db.execute("DELETE FROM said WHERE text = ? AND source = ?", (known[0], source))
-                unsaid = "DELETE FROM text WHERE id = ? AND NOT EXISTS (SELECT 1 FROM said WHERE text = ?)"
-                self._db.execute(unsaid, (known[0], known[0]))
+        if gone := [(key_of(text), source) for text, weight in before if (text, weight) not in now]:
+            self._forget_said(gone)
         for one in now:
             if one not in before:
                 key = key_of(one[0])
@@ -244,15 +259,26 @@ class Catalog(Reading):
         before = self._db.execute("SELECT stem, suffix FROM called WHERE id = ?", (source,)).fetchone()
         if now == before:
             return
-        self._forget_called([source] if before else [])
+        if before:
+            self._forget_called(json.dumps([source]))
         self._db.execute("INSERT INTO called (id, stem, suffix) VALUES (?, ?, ?)", (source, *now))
         self._db.execute("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (source, now[0]))
 
-    def _forget_called(self, sources: Sequence[int]) -> None:
-        ids = [(i,) for i in sources]
-        forget = "INSERT INTO parts (parts, rowid, stem) SELECT 'delete', id, stem FROM called WHERE id = ?"
-        self._db.executemany(forget, ids)  # the index holds no texts: it has to be told what it forgets
-        self._db.executemany("DELETE FROM called WHERE id = ?", ids)
+    def _forget_called(self, sources: str) -> None:
+        """Forget what files are called: the ids of sources, as JSON."""
+        # The index holds no texts: it has to be told what it forgets.
+        forget = f"INSERT INTO parts (parts, rowid, stem) SELECT 'delete', id, stem FROM called WHERE {_among('id')}"
+        self._db.execute(forget, (sources,))
+        self._db.execute(f"DELETE FROM called WHERE {_among('id')}", (sources,))
+
+    def _forget_said(self, said: Sequence[tuple[int, int]]) -> None:
+        """Sources are not called by these texts any more, (key, source); texts that nothing is called by go."""
+        keys = json.dumps(sorted({key for key, _ in said}))
+        ids = dict(self.query(f"SELECT key, id FROM text WHERE {_among('key')}", (keys,)))
+        rows = sorted((ids[key], source) for key, source in said)
+        self._db.executemany("DELETE FROM said WHERE text = ? AND source = ?", rows)
+        unsaid = f"DELETE FROM text WHERE {_among('id')} AND NOT EXISTS (SELECT 1 FROM said s WHERE s.text = text.id)"
+        self._db.execute(unsaid, (json.dumps(sorted(ids.values())),))
 
     def _names_changed(self) -> None:
         # By chance, not by counting: a cache left by another catalog in the same folder must not seem to fit this one.
@@ -298,6 +324,146 @@ class Catalog(Reading):
         )
         return len(held)
 
+    def sources_at(self, places: Iterable[tuple[str, int | None]]) -> dict[tuple[str, int | None], Source]:
+        """The sources at some paths (and rows), as far as they are known."""
+        keys = [(path, NO_ROW if row is None else row) for path, row in places]
+        # SQLite's JSON ends a text at a zero.
+        found = [
+            one for path, row in keys if "\0" in path for one in self._sources("path = ? AND row = ?", (path, row))
+        ]
+        at = "json_each(?) j CROSS JOIN source s ON s.path = json_extract(j.value, '$[0]') "
+        at = f"id IN (SELECT s.id FROM {at} AND s.row = json_extract(j.value, '$[1]'))"
+        found += self._sources(at, (_json([key for key in keys if "\0" not in key[0]]),))
+        return {(one.path, one.row): one for one in found}
+
+    def contents_of_hashes(self, digests: Iterable[str]) -> dict[str, int]:
+        """Hash -> id of the contents that are known."""
+        sql = "SELECT hash, id FROM content WHERE hash IN (SELECT value FROM json_each(?))"
+        return dict(self.query(sql, (json.dumps(list(digests)),)))
+
+    def parts_of(
+        self, contents: Iterable[int], space: str
+    ) -> dict[int, dict[tuple[Modality, float, float], tuple[int, int | None]]]:
+        """Content -> modality, start and end of each part -> its item, and the row of its vector in a space."""
+        sql = (
+            "SELECT i.content, i.modality, i.start, i.end, i.id, v.row FROM json_each(?) j CROSS JOIN item i "
+            "ON i.content = j.value LEFT JOIN vector v ON v.space = ? AND v.item = i.id"
+        )
+        found: dict[int, dict[tuple[Modality, float, float], tuple[int, int | None]]] = {}
+        for content, modality, start, end, item, row in self.query(sql, (json.dumps(list(contents)), space)):
+            found.setdefault(content, {})[modality, start, end] = (item, row)
+        return found
+
+    def additions(self) -> Additions:
+        """Room for what is to be new, behind the last ids."""
+        last = "SELECT (SELECT ifnull(max(id), 0) FROM content), (SELECT ifnull(max(id), 0) FROM source), "
+        last += "ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'item'), 0)"
+        return Additions(*self.query(last)[0])
+
+    def put_additions(self, new: Additions) -> None:
+        """Write what is new, but for its vectors, table by table."""
+        for facts in {tuple(facts): facts for _, _, facts, _ in new.contents}.values():
+            self._note_fields(facts)
+        for columns in {tuple(source.metadata): source.metadata for source in new.sources}.values():
+            self._note_fields(columns)
+        self._db.executemany(
+            "INSERT INTO content (id, hash, facts, text) VALUES (?, ?, ?, ?)",
+            ((i, digest, json.dumps(facts) if facts else "{}", text) for i, digest, facts, text in new.contents),
+        )
+        written = [_json(source.metadata) for source in new.sources]
+        places = [(one.path, NO_ROW if one.row is None else one.row) for one in new.sources]
+        if self._db.execute("SELECT 1 FROM failure LIMIT 1").fetchone():
+            self._db.executemany("DELETE FROM failure WHERE path = ? AND row = ?", places)
+        self._db.executemany(
+            "INSERT INTO source (id, path, row, content, modalities, size, mtime, metadata, ctime, device) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    one.id,
+                    *place,
+                    one.content,
+                    " ".join(one.modalities),
+                    one.size,
+                    one.mtime,
+                    metadata,
+                    one.ctime,
+                    one.device,
+                )
+                for one, place, metadata in zip(new.sources, places, written, strict=True)
+            ),
+        )
+        self._db.executemany(
+            "INSERT INTO item (id, content, modality, start, end, text) VALUES (?, ?, ?, ?, ?, ?)",
+            new.items,
+        )
+        called = [(one.id, *file_name(one.path)) for one in new.sources if one.row is None]
+        self._db.executemany("INSERT INTO called (id, stem, suffix) VALUES (?, ?, ?)", called)
+        self._db.executemany("INSERT INTO parts (rowid, stem) VALUES (?, ?)", (one[:2] for one in called))
+        names, said = [], list[tuple[int, int, float]]()  # key of a text, source, weight
+        keys: dict[str, int] = {}
+        for one, metadata in zip(new.sources, written, strict=True):
+            known = read_json(metadata) if "?" in metadata else one.metadata  # which stands for what is no text
+            words = words_of(one.path, one.row, known)
+            names.append((one.id, words.name, words.folder, "\n".join(words.captions)))
+            for text, weight in texts_of(*names[-1][1:]):
+                key = keys.get(text)
+                if key is None:
+                    key = keys[text] = key_of(text)
+                said.append((key, one.id, weight))
+        self._db.executemany("INSERT INTO names (rowid, name, folder, captions) VALUES (?, ?, ?, ?)", names)
+        self._put_said(said)
+        if names:
+            self._names_changed()
+
+    def _put_said(self, said: Sequence[tuple[int, int, float]]) -> None:
+        """Say what sources that are new are called by: the key of a text, the source, how much it counts."""
+        keys = list(dict.fromkeys(key for key, _, _ in said))
+        found = "SELECT key, id FROM text WHERE key IN (SELECT value FROM json_each(?))"
+        ids = dict(self.query(found, (json.dumps(sorted(keys)),)))
+        last = self.query("SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'text'), 0)")[0][0]
+        new = {key: i for i, key in enumerate((key for key in keys if key not in ids), last + 1)}
+        ids |= new
+        self._db.executemany("INSERT INTO text (key, id) VALUES (?, ?)", sorted(new.items()))
+        rows = sorted((ids[key], source, weight) for key, source, weight in said)
+        self._db.executemany("INSERT INTO said (text, source, weight) VALUES (?, ?, ?)", rows)
+
+    @contextmanager
+    def counted_together(self, space: str = "") -> Iterator[None]:
+        """Rows that are put behind the last ones are counted when the block ends, not each by a trigger.
+
+        Vectors are those of one space, and nothing that was put is taken away meanwhile.
+        """
+        content, source, item = (
+            self.query(f"SELECT ifnull(max(id), 0) FROM {table}")[0][0] for table in ("content", "source", "item")
+        )
+        rows = "SELECT ifnull(max(row), -1) FROM vector WHERE space = ? AND modality = ?"
+        last = {modality: self.query(rows, (space, modality))[0][0] for modality in MODALITIES}
+        self._db.execute("UPDATE counting SET each = 0")
+        yield
+        self._db.execute("UPDATE counting SET each = 1")
+        came = [
+            ("content", self.query("SELECT count(*) FROM content WHERE id > ?", (content,))[0][0]),
+            ("item", self.query("SELECT count(*) FROM item WHERE id > ?", (item,))[0][0]),
+        ]
+        kinds = self.query("SELECT modalities, count(*) FROM source WHERE id > ? GROUP BY 1", (source,))
+        came += [("source", sum(count for _, count in kinds)), *((f"source {kind}", count) for kind, count in kinds)]
+        seen = "NOT EXISTS (SELECT 1 FROM vector WHERE item = item.id)"
+        unseen = f"SELECT 'unseen ' || modality, count(*) FROM item WHERE id > ? AND start = ? AND {seen} GROUP BY 1"
+        came += self.query(unseen, (item, NO_SPAN))
+        for modality, row in last.items():
+            new = "FROM vector v WHERE v.space = ? AND v.modality = ? AND v.row > ?"
+            count = self.query(f"SELECT count(*) {new}", (space, modality, row))[0][0]
+            came.append((f"vector {space} {modality}", count))
+            if count:  # items that were there, as wholes without a vector, have one
+                was = "FROM item i WHERE i.id = v.item AND i.start = ?"
+                was = f"EXISTS (SELECT 1 {was}) AND 1 = (SELECT count(*) FROM vector o WHERE o.item = v.item)"
+                first = self.query(
+                    f"SELECT count(*) {new} AND +v.item <= ? AND {was}", (space, modality, row, item, NO_SPAN)
+                )
+                came.append((f"unseen {modality}", -first[0][0]))
+        sql = "INSERT INTO tally VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count"
+        self._db.executemany(sql, [(kind, count) for kind, count in came if count])
+
     def put_item(self, content: int, part: Media, text: str | None, *, new: bool = False) -> int:
         """The id of a part of a content, made where it is new; ``new`` says that the content has no part yet."""
         first, last = (part.span.start, part.span.end) if part.span else (NO_SPAN, NO_SPAN)
@@ -335,13 +501,19 @@ class Catalog(Reading):
         A whole that stood for a content whose parts nobody had looked at goes where there are parts now.
         """
         if parts:
-            self._db.execute(
-                "DELETE FROM item WHERE content = ? AND start = ? AND NOT EXISTS "
-                "(SELECT 1 FROM vector v WHERE v.item = item.id)",
-                (content, NO_SPAN),
-            )
+            self._db.execute(WHOLES, (content, NO_SPAN))
         sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
         self._db.execute(sql, (content, space, modality, parts, error))
+
+    def put_all_done(self, space: str, new: Additions) -> None:
+        """What was added is through in a space, as ``put_done`` says it of one content."""
+        rows = [(content, space, kind, *done) for (content, kind), done in sorted(new.done.items())]
+        sql = "INSERT OR REPLACE INTO done (content, space, modality, parts, error) VALUES (?, ?, ?, ?, ?)"
+        self._db.executemany(sql, rows)
+        there = [
+            (content, NO_SPAN) for (content, _), (parts, _) in new.done.items() if parts and content <= new.content
+        ]
+        self._db.executemany(WHOLES, there)
 
     def put_names_file(self, space: str, file: str, rows: int) -> None:
         """Which file holds the vectors of texts, and how many of its rows count; those of other spaces go."""
@@ -388,35 +560,40 @@ class Catalog(Reading):
 
     def remove_sources(self, ids: Sequence[int]) -> int:
         """Forget sources, and every content, item and vector that no source holds any more; gives how many items."""
-        held = set[int]()
-        for start in range(0, len(ids), 500):
-            some = ids[start : start + 500]
-            sql = f"SELECT content FROM source WHERE id IN ({','.join('?' * len(some))})"
-            held |= {content for (content,) in self._db.execute(sql, some)}
-        self._forget_called(ids)
-        for source in ids:
-            words = self._db.execute("SELECT name, folder, captions FROM names WHERE rowid = ?", (source,)).fetchone()
-            if words is not None:
-                self._put_texts(source, texts_of(*words), [])
-        self._db.executemany("DELETE FROM source WHERE id = ?", [(i,) for i in ids])
-        self._db.executemany("DELETE FROM names WHERE rowid = ?", [(i,) for i in ids])
+        gone = 0
+        for start in range(0, len(ids), SOME):
+            some = json.dumps([int(i) for i in ids[start : start + SOME]])
+            held = self._numbers(f"SELECT DISTINCT content FROM source WHERE {_among('id')}", (some,))
+            self._forget_called(some)
+            words = self.query(f"SELECT rowid, name, folder, captions FROM names WHERE {_among('rowid')}", (some,))
+            self._forget_said([(key_of(text), i) for i, *called in words for text, _ in texts_of(*called)])
+            self._db.execute(f"DELETE FROM source WHERE {_among('id')}", (some,))
+            self._db.execute(f"DELETE FROM names WHERE {_among('rowid')}", (some,))
+            gone += self._sweep(held)
         self._names_changed()
-        return self._sweep(sorted(held))
+        return gone
 
     def sweep(self) -> int:
-        """Forget contents without a source, with their items and vectors; gives how many items went."""
-        sql = "SELECT id FROM content WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.content = content.id)"
-        return self._sweep([content for (content,) in self._db.execute(sql)])
+        """Forget contents that lost their last source, with their items and vectors; gives how many items went."""
+        return self._sweep(self._numbers("SELECT content FROM loose"))
 
-    def _sweep(self, contents: Sequence[int]) -> int:
+    def _sweep(self, contents: npt.NDArray[np.int64]) -> int:
         """Forget those of some contents that no source holds."""
-        alone = "SELECT 1 FROM source WHERE content = ?"
-        orphans = [(one,) for one in contents if self._db.execute(alone, (one,)).fetchone() is None]
-        self._db.executemany("DELETE FROM vector WHERE item IN (SELECT id FROM item WHERE content = ?)", orphans)
-        gone = self._db.executemany("DELETE FROM item WHERE content = ?", orphans).rowcount if orphans else 0
-        self._db.executemany("DELETE FROM done WHERE content = ?", orphans)
-        self._db.executemany("DELETE FROM label WHERE content = ?", orphans)
-        self._db.executemany("DELETE FROM content WHERE id = ?", orphans)
+        gone = 0
+        for start in range(0, len(contents), SOME):
+            some = json.dumps(contents[start : start + SOME].tolist())
+            alone = "NOT EXISTS (SELECT 1 FROM source s WHERE s.content = content.id)"
+            orphans = self._numbers(f"SELECT id FROM content WHERE {_among('id')} AND {alone}", (some,))
+            self._db.execute(f"DELETE FROM loose WHERE {_among('content')}", (some,))
+            if not len(orphans):
+                continue
+            these = (json.dumps(orphans.tolist()),)
+            items = f"SELECT id FROM item WHERE {_among('content')}"
+            self._db.execute(f"DELETE FROM vector WHERE item IN ({items})", these)
+            gone += self._db.execute(f"DELETE FROM item WHERE {_among('content')}", these).rowcount
+            for table in ("done", "label"):
+                self._db.execute(f"DELETE FROM {table} WHERE {_among('content')}", these)
+            self._db.execute(f"DELETE FROM content WHERE {_among('id')}", these)
         return gone
 
     def remove_space(self, space: str) -> None:
@@ -434,10 +611,18 @@ class Catalog(Reading):
             self._noted.update(new)
 
 
+def _among(column: str) -> str:
+    """A column is one of a JSON list."""
+    return f"{column} IN (SELECT value FROM json_each(?))"
+
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def _json(value: Any) -> str:
     """JSON that SQLite takes: what is no number becomes null, half of a surrogate pair, which is no text, a "?"."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
     except ValueError:
         text = json.dumps(finite(value), ensure_ascii=False)
     return text.encode("utf-8", "replace").decode("utf-8")

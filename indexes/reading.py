@@ -97,6 +97,16 @@ class Reading(Database):
         sql = f"SELECT path, max(device), count(*) FROM source WHERE {BELOW} GROUP BY path ORDER BY path"
         return self.query(sql, _below(root))
 
+    def each_place_under(self, root: str) -> Iterator[tuple[str, int | None, int]]:
+        """``places_under``, a thousand at a time; whatever is written meanwhile, none comes twice."""
+        path, low, high = _below(root)
+        count, last = "SELECT path, max(device), count(*) FROM source WHERE", low
+        yield from self.query(f"{count} path = ? GROUP BY path", (path,))
+        below = f"{count} path > ? AND path < ? GROUP BY path ORDER BY path LIMIT 1000"
+        while some := self.query(below, (last, high)):
+            yield from some
+            last = some[-1][0]
+
     def count_paths(self) -> int:
         """How many files there are: a table is one, however many rows it has."""
         return int(self.query("SELECT count(DISTINCT path) FROM source")[0][0])
@@ -514,24 +524,44 @@ class Reading(Database):
         """The paths that could not be read, or that hold a row that could not."""
         return {path for (path,) in self.query("SELECT DISTINCT path FROM failure")}
 
-    def pending(self, space: str, modality: Modality, roots: Sequence[str]) -> list[Pending]:
-        """The contents of a modality under some paths that a space has not yet, in order of content."""
-        rows = self.query(
-            "SELECT c.id, c.text, c.facts, s.path, s.row, s.size, s.mtime "
-            "FROM content c JOIN source s ON s.content = c.id WHERE instr(' ' || s.modalities || ' ', ?) > 0 "
-            "AND NOT EXISTS (SELECT 1 FROM done d WHERE d.content = c.id AND d.space = ? AND d.modality = ?) "
-            "ORDER BY c.id, s.path, s.row",
-            (f" {modality} ", space, modality),
+    def pending(self, space: str, modality: Modality, roots: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The contents of a modality at or below some paths that a space has not yet, in order, int64 ``(n,)``."""
+        # All roots in one list: a shell's *.wav may name more paths than a statement has parameters.
+        under = "SELECT s.content, s.modalities FROM json_each(?1) j CROSS JOIN source s ON s.path"
+        low, high = (f"json_extract(j.value, '$[{which}]')" for which in (1, 2))
+        sql = (
+            f"SELECT DISTINCT s.content FROM ({under} = json_extract(j.value, '$[0]') UNION ALL "
+            f"{under} > {low} AND s.path < {high}) s WHERE instr(' ' || s.modalities || ' ', ?2) > 0 "
+            "AND NOT EXISTS (SELECT 1 FROM done d WHERE d.content = s.content AND d.space = ?3 AND d.modality = ?4)"
         )
-        # Not in SQL: a shell's *.wav may name more paths than a statement can hold.
+        asked = json.dumps([_below(root) for root in roots])
+        return np.sort(self._numbers(sql, (asked, f" {modality} ", space, modality)))
+
+    def seconds(self, contents: npt.NDArray[np.int64]) -> float:
+        """How long some contents last in all, as far as that is known."""
+        known = "iif(json_valid(facts), json_extract(facts, '$.duration'), 0)"
+        sql = f"SELECT total({known}) FROM content WHERE id IN (SELECT value FROM json_each(?))"
+        asked = (json.dumps(contents[start : start + BLOCK].tolist()) for start in range(0, len(contents), BLOCK))
+        return float(sum(self.query(sql, (some,))[0][0] for some in asked))
+
+    def pending_media(
+        self, modality: Modality, contents: npt.NDArray[np.int64], roots: Sequence[str]
+    ) -> Iterator[Pending]:
+        """Those contents in order, each with its first source at or below the paths; read as they are asked for."""
         named = {str(Path(root)) for root in roots}
-        found: dict[int, Pending] = {}
-        for content, text, facts, path, row, size, mtime in rows:
-            if content not in found and (path in named or any(str(folder) in named for folder in Path(path).parents)):
-                media = Media(modality, path=path, text=text, row=None if row == NO_ROW else row)
-                seconds = float(read_json(facts).get("duration") or 0.0)
-                found[content] = Pending(content, media, size, mtime, seconds)
-        return list(found.values())
+        for start in range(0, len(contents), 1000):
+            rows = self.query(
+                "SELECT c.id, c.text, c.facts, s.path, s.row, s.size, s.mtime FROM json_each(?) j "
+                "CROSS JOIN content c ON c.id = j.value CROSS JOIN source s ON s.content = c.id "
+                "WHERE instr(' ' || s.modalities || ' ', ?) > 0 ORDER BY c.id, s.path, s.row",
+                (json.dumps(contents[start : start + 1000].tolist()), f" {modality} "),
+            )
+            last = 0
+            for content, text, facts, path, row, size, mtime in rows:
+                if content != last and (path in named or any(str(folder) in named for folder in Path(path).parents)):
+                    last = content
+                    media = Media(modality, path=path, text=text, row=None if row == NO_ROW else row)
+                    yield Pending(content, media, size, mtime, float(read_json(facts).get("duration") or 0.0))
 
 
 def _below(root: str, separator: str = os.sep) -> tuple[str, str, str]:

@@ -25,8 +25,11 @@ __all__ = ["Scan"]
 
 SCAN_BATCH: Final = 256
 BY_NAME: Final[frozenset[Modality]] = frozenset({"audio", "image", "video"})  # texts have their words in them
+TABLE_BATCH: Final = 4096  # rows of a table
 SCAN_AHEAD: Final = 64
 MANY: Final = 3  # more than one in so many gone is asked about
+
+_Standing = tuple[int, int, int | None, int | None]  # a file's size, mtime, ctime and device
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Scan:
         self.failed = self.catalog.failed_paths()
         self.tables: list[str] = []
         self.enough = False  # the machine failed too many files in a row
-        self.shrunk: list[Source] = []  # rows that their tables no longer have
+        self.shrunk: list[int] = []  # rows that their tables no longer have
         self.sight = Sight()
         self.dark: dict[str, Absence] = {}  # roots at which nothing can be seen
         self.elsewhere: dict[int, _Elsewhere | None] = {}
@@ -110,7 +113,7 @@ class Scan:
             for path in dict.fromkeys(self.tables):
                 self._scan_table(path)
             if self.shrunk:
-                self.writer.remove(self.shrunk)  # of all tables at once: it goes through the whole catalog
+                self.writer.forget(self.shrunk)  # of all tables at once: it goes through the whole catalog
                 self.report.removed += len(self.shrunk)
         self._missing(roots)
         self._forget_failures(roots)
@@ -380,50 +383,69 @@ class Scan:
             self.report.known += count
             self.listener.advance(count)
             return
-        seen: set[int | None] = set()
         told = len(self.report.failures), len(self.report.asides)
+        rows = 0
         try:
-            for batch in _batches(tables.rows(path, column, partial(self.run.aside, path)), SCAN_BATCH):
+            for batch in _batches(tables.rows(path, column, partial(self.run.aside, path)), TABLE_BATCH):
                 self.listener.check()
-                held = self.catalog.rows_between(path, batch[0].row, batch[-1].row)
-                moved = []  # rows that stand as they did in a file that does not
-                with self.catalog.transaction():
-                    for row in batch:
-                        self.report.found += 1
-                        self.report.rows += 1
-                        self.listener.advance()
-                        seen.add(row.row)
-                        if isinstance(row, tables.BadRow):
-                            self.run.fail(path, row.reason, row.row)
-                            continue
-                        digest_of_row = content_hash(Media.from_text(row.text))
-                        known = held.get(row.row)
-                        if known and known[1] == self.catalog.as_row(digest_of_row, ("text",), row.metadata):
-                            self.report.known += 1
-                            if known[2] != standing:
-                                moved.append(known[0])
-                        else:
-                            self._record_row(path, row, digest_of_row, standing)
-                    self.catalog.put_standings(moved, standing)
+                self._scan_rows(path, batch, standing)
+                rows = batch[-1].row + 1
             after = self._standing(path, check_readable(path))
         except MediaError as error:
             self._left_out(path, error)
             return
-        rows = self.catalog.rows_of_path(path)
-        if len(rows) > len(seen) or not seen.issuperset(rows):
-            self.shrunk += [source for source in self.catalog.sources_of_path(path) if source.row not in seen]
-        elif after == standing and (len(self.report.failures), len(self.report.asides)) == told:
-            # What there is to be told of a table is told each time: then it is read.
-            with self.catalog.transaction():
-                self.catalog.put_digested(path, digest, column, len(seen), standing)
+        beyond = self.catalog.rows_beyond(path, rows)
+        self.shrunk += beyond
+        with self.catalog.transaction():
+            self.catalog.put_standings(path, standing)
+            if not beyond and after == standing and (len(self.report.failures), len(self.report.asides)) == told:
+                # What there is to be told of a table is told each time: then it is read.
+                self.catalog.put_digested(path, digest, column, rows, standing)
 
-    def _standing(self, path: str, status: os.stat_result) -> tuple[int | None, ...]:
+    def _scan_rows(self, path: str, batch: Sequence[tables.Row | tables.BadRow], standing: _Standing) -> None:
+        """Bring some rows of a table up to what its file has; those that are as they were cost no statement."""
+        self.report.found += len(batch)
+        self.report.rows += len(batch)
+        self.listener.advance(len(batch))
+        held = self.catalog.rows_between(path, batch[0].row, batch[-1].row)
+        other: list[tuple[tables.Row, str]] = []
+        bad: list[tables.BadRow] = []
+        for row in batch:
+            if isinstance(row, tables.BadRow):
+                bad.append(row)
+                continue
+            digest = content_hash(Media.from_text(row.text))
+            if held.get(row.row) == self.catalog.as_row(digest, ("text",), row.metadata):
+                self.report.known += 1
+            else:
+                other.append((row, digest))
+        if not other and not bad:
+            return
+        with self.catalog.transaction():
+            for one in bad:
+                self.run.fail(path, one.reason, one.row)
+            known = set(self.catalog.contents_of_hashes(digest for _, digest in other))
+            new, rest = self.catalog.additions(), []
+            size, mtime, ctime, device = standing
+            for row, digest in other:
+                if row.row in held or digest in known:
+                    rest.append((row, digest))
+                else:
+                    content = new.add_content(digest, {"characters": len(row.text)}, row.text)
+                    new.add_source(path, row.row, content, ("text",), size, mtime, row.metadata, ctime, device)
+                known.add(digest)
+            with self.catalog.counted_together():
+                self.catalog.put_additions(new)
+            self.report.new += len(new.sources)
+            for row, digest in rest:
+                self._record_row(path, row, digest, standing)
+
+    def _standing(self, path: str, status: os.stat_result) -> _Standing:
         return status.st_size, status.st_mtime_ns, changed_at(status), self.sight.device(os.path.dirname(path))
 
-    def _record_row(self, path: str, row: tables.Row, digest: str, standing: tuple[int | None, ...]) -> None:
+    def _record_row(self, path: str, row: tables.Row, digest: str, standing: _Standing) -> None:
         content = self.catalog.put_content(digest, {"characters": len(row.text)}, row.text)
         size, mtime, ctime, device = standing
-        assert size is not None and mtime is not None
         known = self.catalog.source(path, row.row)
         if known and known.content == content:
             self.report.known += 1
@@ -458,12 +480,17 @@ class Scan:
             if root not in self.dark and (absent := self.sight.root(root)) is not None:
                 self.dark[root] = absent
         for root in sorted(dict.fromkeys(roots), key=lambda root: root not in self.dark):  # the careful judgement first
-            places = self.catalog.places_under(root)
-            for path, device, count in places:
+            there: list[str] | None = []  # all of them, as long as none is left
+            for path, device, count in self.catalog.each_place_under(root):
                 if path not in self.seen and path not in judged and (why := self._absence(root, path, device)):
                     judged[path], counts[path] = why, count
-            if places and all(path in judged and judged[path].gone for path, _, _ in places):
-                emptied[root] = tuple(path for path, _, _ in places)
+                if there is not None:
+                    if path in judged and judged[path].gone:
+                        there.append(path)
+                    else:
+                        there = None
+            if there:
+                emptied[root] = tuple(there)
         gone = {path for path, why in judged.items() if why.gone}
         doubted = self._kept(judged)
         if not self.plan.prune:
@@ -486,7 +513,7 @@ class Scan:
             else:
                 self.report.kept.append(one)
         if pruned:
-            self.writer.remove([source for path in pruned for source in self.catalog.sources_of_path(path)])
+            self.writer.forget([source for path in pruned for source in self.catalog.rows_beyond(path, 0)])
         self.report.removed += sum(counts[path] for path in pruned)
         self.report.gone += sorted(pruned)
 

@@ -8,6 +8,17 @@ from typing import Final
 
 __all__ = ["ADDED", "DEAD", "IN_MEMORY", "NAMES", "SCHEMA", "VERSION", "statements"]
 
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger's own do not end it."""
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 SCHEMA: Final = """
 CREATE TABLE content (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, text TEXT);
 CREATE TABLE source (
@@ -160,6 +171,29 @@ CREATE TRIGGER label_gone AFTER DELETE ON label BEGIN
     INSERT INTO altered SELECT id FROM source WHERE content = old.content AND id <= (SELECT last FROM columns)
         AND NOT EXISTS (SELECT 1 FROM altered WHERE source = source.id); END;
 """
+# A block of rows is counted once for all of them, in the same transaction, while ``each`` is 0: outside of one it is 1.
+TOGETHER: Final = """
+CREATE TABLE {schema}.counting (each INTEGER NOT NULL);
+INSERT INTO {schema}.counting VALUES (1);
+"""
+_EACH: Final = "(SELECT each FROM counting) BEGIN"
+_NOW_AND_THEN: Final = "".join(
+    f"DROP TRIGGER {one.split()[2]};" + one.replace("BEGIN", f"{'AND' if ' WHEN ' in one else 'WHEN'} {_EACH}", 1)
+    for one in statements(KEPT)
+    if " AFTER INSERT " in one
+)
+# Contents that a source left; those that no source holds any more are forgotten, and nobody has to go through all of
+# them. Not INSERT OR IGNORE: what the statement that fires a trigger says of conflicts goes for the trigger's too.
+LOOSE: Final = """
+CREATE TABLE {schema}.loose (content INTEGER PRIMARY KEY);
+INSERT INTO {schema}.loose SELECT id FROM content c WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.content = c.id);
+"""
+_LEFT: Final = """
+CREATE TRIGGER source_left AFTER DELETE ON source BEGIN
+    INSERT INTO loose SELECT old.content WHERE NOT EXISTS (SELECT 1 FROM loose WHERE content = old.content); END;
+CREATE TRIGGER source_left_for AFTER UPDATE OF content ON source WHEN old.content <> new.content BEGIN
+    INSERT INTO loose SELECT old.content WHERE NOT EXISTS (SELECT 1 FROM loose WHERE content = old.content); END;
+"""
 # What a version has that the one before had not; a catalog is brought up to date by these, one after another.
 ADDED: Final = {
     2: NAMES,
@@ -168,7 +202,7 @@ ADDED: Final = {
     5: CALLED + MEANING + TALLY + KEPT,
     6: DEAD + NOTICED,
     7: DIGESTED + OTHERWISE,
-    8: COLUMNS + ALTERED,
+    8: TOGETHER + _NOW_AND_THEN + LOOSE + _LEFT + COLUMNS + ALTERED,
 }
 # The same for one that cannot be written, where a column is not to be added: a view stands before the table.
 IN_MEMORY: Final = {
@@ -176,16 +210,6 @@ IN_MEMORY: Final = {
     5: CALLED + MEANING + TALLY,
     6: DEAD,
     7: DIGESTED,
-    8: COLUMNS,
+    8: TOGETHER + COLUMNS,
 }
 VERSION: Final = 8
-
-
-def statements(script: str) -> Iterator[str]:
-    """The statements of a script; a trigger's own do not end it."""
-    statement = ""
-    for piece in script.split(";")[:-1]:
-        statement += f"{piece};"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

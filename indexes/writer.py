@@ -21,6 +21,7 @@ from embed.faults import machine_fault
 from embed.listener import Listener
 from embed.media import Media, Modality
 from embed.space import Space
+from indexes.additions import Additions
 from indexes.collection import Collection
 from indexes.columns import forget_others, write_columns
 from indexes.durable import remove, sync_folder
@@ -203,10 +204,27 @@ class Writer:
                     self.catalog.put_remarks(one.content, one.facts, one.notes)
         return written
 
+    def add(self, space: Space, new: Additions) -> int:
+        """Write what is new with its vectors, within a transaction. Gives how many vectors that are."""
+        catalog = self.catalog
+        with catalog.counted_together(space.id):
+            catalog.put_additions(new)
+            for modality, vectors in new.vectors.items():
+                store = catalog.store(space.id, modality) or self._new_store(space, modality)
+                self._append(store, np.stack(list(vectors.values())))
+                catalog.put_vectors(space.id, modality, store.rows, vectors)
+                catalog.put_store(Store(store.space, modality, store.file, store.rows + len(vectors)))
+        catalog.put_all_done(space.id, new)
+        return sum(map(len, new.vectors.values()))
+
     def remove(self, sources: Sequence[Source]) -> int:
         """Forget sources; vectors that no source holds any more become dead rows. Gives how many items went."""
+        return self.forget([source.id for source in sources])
+
+    def forget(self, sources: Sequence[int]) -> int:
+        """``remove``, by the ids of sources."""
         with self.catalog.transaction():
-            gone = self.catalog.remove_sources(list(dict.fromkeys(source.id for source in sources)))  # each once
+            gone = self.catalog.remove_sources(list(dict.fromkeys(sources)))  # each once
         self.compact()
         self.build_columns()
         return gone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,13 @@ from embed import decode
 from embed.errors import MediaError
 from embed.media import Media, Modality, check_readable, content_hash
 from embed.space import Space, unit
+from indexes.additions import Additions, NewSource
 from indexes.collection import Collection, KnownSpace
-from indexes.exchange.blocks import blocks
+from indexes.exchange.blocks import blocks, rows_at_once
 from indexes.exchange.values import Fields
-from indexes.records import Failure
-from indexes.writer import Done, Entry, Writer, writing
+from indexes.reading import NO_SPAN
+from indexes.records import Failure, Source
+from indexes.writer import Writer, writing
 
 __all__ = ["Imported", "Place", "Row", "take_in"]
 
@@ -69,12 +71,12 @@ def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failu
     """Write rows to a collection, made where it is not there; what cannot be used is told in the report."""
     path = collection_path.expanduser()
     opened = Collection.open(path) if (path / "manifest.json").is_file() else Collection.create(path)
-    with opened as collection, writing(collection) as writer:
+    with opened as collection, writing(collection) as writer, collection.catalog.roomy():
         # Of a space that is here the table stays: the folders in an export's may be another machine's.
         if known.space not in [one.space for one in collection.spaces]:
             writer.add_space(known.space, known.encoder)
         intake = _Intake(collection, writer, known.space)
-        for block in blocks(rows):
+        for block in blocks(rows, rows_at_once(known.space.dim)):
             intake.add(block)
         writer.build_columns()
     return intake.report
@@ -88,13 +90,24 @@ class _File:
     facts: Fields
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What a batch has to commit: entries by item, and the hashes of the contents that it touched."""
+Part = tuple[Modality, float, float]  # the start and the end as the catalog has them
+_At = tuple[str, int | None]
+_Vector = npt.NDArray[np.float32] | MediaError  # a unit row, or why there is none
 
-    fresh: dict[int, Entry] = field(default_factory=dict)
+
+@dataclass(slots=True)
+class _Block:
+    """What the collection knows of a block of rows, as of the last row that was taken, and what it is to have new."""
+
+    new: Additions
+    contents: dict[str, int]  # by hash
+    sources: dict[_At, Source | NewSource]
+    parts: dict[int, dict[Part, tuple[int, int | None]]]  # of a content: the item, and the row of its vector
+    hashes: dict[int, str]  # of the contents of sources
+    other: dict[int, NewSource] = field(default_factory=dict)  # sources that were there and hold something else now
+    labels: list[tuple[int, Fields]] = field(default_factory=list)
     touched: dict[tuple[int, Modality], str] = field(default_factory=dict)
-    made: set[int] = field(default_factory=set)  # contents that were not there before
+    named: dict[tuple[_At, Modality], str] = field(default_factory=dict)  # hashes of paths alone
 
 
 class _Intake:
@@ -105,76 +118,101 @@ class _Intake:
         self.space = space
         self.report = Imported()
         self.broken: dict[str, str] = {}  # hashes of contents with a row that failed, and why
-        self._file = functools.lru_cache(maxsize=1024)(_file)
+        self._file = functools.cache(_file)  # of those that a block names
 
     def add(self, rows: Sequence[Row | Failure]) -> None:
-        """Write a batch: sources, contents and items first, then vectors, as an indexing run does."""
-        batch = _Batch()
+        """Write a block: sources, contents, items and vectors at once."""
+        self._file.cache_clear()
+        digests = [self._digest(row) if isinstance(row, Row) else None for row in rows]
         with self.catalog.transaction():
-            for row in rows:
+            block = self._known_of(rows, digests)
+            for row, digest, vector in zip(rows, digests, _usable(rows), strict=True):
                 self.report.found += 1
                 if isinstance(row, Failure):
                     self.report.failures.append(row)
                     continue
+                assert vector is not None
                 try:
-                    self._take(row, batch)
+                    self._take(row, digest, vector, block)
                 except MediaError as error:
                     self.report.failures.append(Failure(row.places[0].path, error.reason, row.places[0].row))
-        parts = Counter((entry.content, entry.part.modality) for entry in batch.fresh.values())
-        done = []
-        for (content, modality), digest in batch.touched.items():
-            before = 0 if content in batch.made else len(self._ids(content, modality))
-            count = parts[content, modality] + before
-            done.append(Done(content, modality, count, self.broken.get(digest)))
-        self.report.vectors += self.writer.commit(self.space, list(batch.fresh.values()), done)
+            for (content, modality), digest in block.touched.items():
+                parts = self._parts_with_vectors(block, content, modality)
+                block.new.done[content, modality] = (parts, self.broken.get(digest))
+            count = self.writer.add(self.space, block.new)
+            for one in block.other.values():
+                held = one.content, one.modalities, one.size, one.mtime, one.metadata
+                self.catalog.put_source(one.path, one.row, *held)
+            for content, labels in block.labels:
+                self.catalog.put_labels(content, labels)
+        self.report.vectors += count
 
-    def _take(self, row: Row, batch: _Batch) -> None:
-        part, digest = row.part, row.digest or self._digest(row)
-        try:
-            vector = _usable(row.vector)
-        except MediaError as error:
-            content = self.catalog.content_of_hash(digest)
-            if content is None or not self._holds(content, part):
-                self.broken[digest] = error.reason
+    def _known_of(self, every: Sequence[Row | Failure], digests: Sequence[str | None]) -> _Block:
+        """What the collection knows of the places and contents of a block, asked at once."""
+        rows = [row for row in every if isinstance(row, Row)]
+        sources = self.catalog.sources_at({(place.path, place.row): None for row in rows for place in row.places})
+        hashes = self.catalog.hashes(list({source.content for source in sources.values()}))
+        block = _Block(self.catalog.additions(), {}, dict(sources), {}, hashes)
+        named = {
+            self._digest_by_name(row, block)
+            for row, digest in zip(every, digests, strict=True)
+            if digest is None and isinstance(row, Row)
+        }
+        block.contents = self.catalog.contents_of_hashes(named.union(filter(None, digests)))
+        block.parts = self.catalog.parts_of(block.contents.values(), self.space.id)
+        return block
+
+    def _take(self, row: Row, digest: str | None, vector: _Vector, block: _Block) -> None:
+        part, digest = row.part, digest or self._digest_by_name(row, block)
+        key = (part.modality, part.span.start, part.span.end) if part.span else (part.modality, NO_SPAN, NO_SPAN)
+        if isinstance(vector, MediaError):
+            content = block.contents.get(digest)
+            if content is None or not self._holds(block, content, key):
+                self.broken[digest] = vector.reason
             if content is not None and digest in self.broken:
-                batch.touched[content, part.modality] = digest
-            raise
-        before = len(batch.made)
-        content = self._content(row, digest, batch.made)
-        first = len(batch.made) > before
-        item = self.catalog.put_item(content, part, part.text if part.span else None, new=first)
-        if not first and self._known(item, vector, batch.fresh):
-            self.report.known += 1
+                block.touched[content, part.modality] = digest
+            raise vector
+        content = self._content(row, digest, block)
+        parts = block.parts.setdefault(content, {})
+        if key in parts:
+            item, at = parts[key]
+            if self._known(item, at, part.modality, vector, block):
+                self.report.known += 1
+                return
         else:
-            batch.fresh[item] = Entry(content, part, vector, item)
-            batch.touched[content, part.modality] = digest
+            item = block.new.add_item(content, *key, part.text if part.span else None)
+            parts[key] = (item, None)
+        block.new.vectors.setdefault(part.modality, {})[item] = vector
+        block.touched[content, part.modality] = digest
 
-    def _ids(self, content: int, modality: Modality) -> list[int]:
-        """The items of a content that have a vector already."""
-        return list(self.catalog.rows_of_content(self.space.id, modality, content).values())
+    def _parts_with_vectors(self, block: _Block, content: int, modality: Modality) -> int:
+        fresh = block.new.vectors.get(modality, {})
+        parts = block.parts.get(content, {}).items()
+        return sum(kind == modality and (at is not None or item in fresh) for (kind, _, _), (item, at) in parts)
 
-    def _holds(self, content: int, part: Media) -> bool:
+    def _holds(self, block: _Block, content: int, key: Part) -> bool:
         """Whether the collection has a vector of this very part."""
-        items = self.catalog.items(self._ids(content, part.modality))
-        return any(item.span == part.span for item in items.values())
+        item, at = block.parts.get(content, {}).get(key, (0, None))
+        return at is not None or item in block.new.vectors.get(key[0], {})
 
-    def _known(self, item: int, vector: npt.NDArray[np.float32], fresh: Mapping[int, Entry]) -> bool:
-        if item in fresh:
-            other = fresh[item].vector
-        elif self.catalog.has_vector(self.space.id, item):
-            other = self.collection.vector(self.space, item)
-        else:
+    def _known(
+        self, item: int, at: int | None, modality: Modality, vector: npt.NDArray[np.float32], block: _Block
+    ) -> bool:
+        other = block.new.vectors.get(modality, {}).get(item)
+        if other is None and at is None:
             return False
+        if other is None:
+            other = self.collection.vectors(self.space, modality)[at]
         cosine = float(other @ vector)
         if cosine < SAME:
             raise MediaError("", f"is there already with another vector (their cosine is {cosine:.3f}), which stays")
         return True
 
-    def _content(self, row: Row, digest: str, made: set[int]) -> int:
+    def _content(self, row: Row, digest: str, block: _Block) -> int:
         """The content of a row, with its sources. Raises ``MediaError`` where a source holds something else by now."""
         part = row.part
-        content = self.catalog.content_of_hash(digest)
-        known = [self.catalog.source(place.path, place.row) for place in row.places]
+        content = block.contents.get(digest)
+        known = [block.sources.get((place.path, place.row)) for place in row.places]
         for place, source in zip(row.places, known, strict=True):
             if source is not None and source.content != content:
                 raise MediaError("", f"{place.path} is in the collection with other content, which stays")
@@ -184,8 +222,8 @@ class _Intake:
                 file = self._file(row.places[0].path, part.modality)
                 facts = file.facts if file else {}
             text = part.text if part.modality == "text" and part.span is None else None
-            content = self.catalog.make_content(digest, facts, text)
-            made.add(content)
+            content = block.contents[digest] = block.new.add_content(digest, facts, text)
+            block.hashes[content] = digest
         for place, source in zip(row.places, known, strict=True):
             size, mtime, metadata = place.size, place.mtime, place.metadata
             modalities: tuple[Modality, ...] = (part.modality,)
@@ -196,26 +234,47 @@ class _Intake:
                     continue
             elif row.digest is None and (file := self._file(place.path, part.modality)):
                 size, mtime = file.size, file.mtime
-            new = source is None and len(row.places) == 1  # one that is named twice is new only once
-            self.catalog.put_source(place.path, place.row, content, modalities, size, mtime, metadata, new=new)
+            self._put_source(block, place, content, modalities, size, mtime, metadata)
         if row.labels:
-            self.catalog.put_labels(content, row.labels)
+            block.labels.append((content, row.labels))
         return content
 
-    def _digest(self, row: Row) -> str:
-        """The hash of a content whose file does not give it: of a table row's text, a file's bytes, or a path alone."""
+    def _put_source(self, block: _Block, place: Place, content: int, *held: Any) -> None:
+        key = (place.path, place.row)
+        source = block.sources.get(key)
+        if source is None:
+            block.sources[key] = block.new.add_source(*key, content, *held)
+        elif isinstance(source, NewSource):  # its row was not written yet
+            source.modalities, source.size, source.mtime, source.metadata = held
+        else:
+            block.sources[key] = block.other[source.id] = NewSource(source.id, *key, content, *held)
+
+    def _digest(self, row: Row) -> str | None:
+        """The hash of a content: the one given, of a row's text, or of a file's bytes; None where neither is there."""
+        if row.digest:
+            return row.digest
         part, place = row.part, row.places[0]
         if part.text is not None and place.row is not None:
             return content_hash(Media.from_text(part.text))
-        if file := self._file(place.path, part.modality):
-            return file.digest
-        if source := self.catalog.source(place.path, place.row):
-            return self.catalog.hashes([source.content])[source.content]
-        return content_hash(Media(part.modality, data=f"{place.path}\0{place.row}\0{part.modality}".encode()))
+        file = self._file(place.path, part.modality)
+        return file.digest if file else None
+
+    def _digest_by_name(self, row: Row, block: _Block) -> str:
+        """The hash of a content of which there is no more than its path."""
+        place, modality = row.places[0], row.part.modality
+        at = (place.path, place.row)
+        if source := block.sources.get(at):
+            return block.hashes[source.content]
+        if (at, modality) not in block.named:
+            data = f"{place.path}\0{place.row}\0{modality}".encode()
+            block.named[at, modality] = content_hash(Media(modality, data=data))
+        return block.named[at, modality]
 
 
 def _file(path: str, modality: Modality) -> _File | None:
     """What a file holds now; None where it cannot be read."""
+    if not os.path.lexists(path):  # so that those of another machine cost no more than that
+        return None
     try:
         status = check_readable(path)
         digest = content_hash(Media(modality, path=path))
@@ -228,13 +287,26 @@ def _file(path: str, modality: Modality) -> _File | None:
     return _File(digest, status.st_size, status.st_mtime_ns, facts)
 
 
-def _usable(vector: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """A vector as a unit row; one that is such already keeps every bit. Raises ``MediaError`` if it has none."""
-    row = vector.astype(np.float32)
-    wide = row.astype(np.float64)
-    length = math.sqrt(wide @ wide)  # no float32 is so large that this were infinite
+def _usable(rows: Sequence[Row | Failure]) -> list[_Vector | None]:
+    """The vectors as unit rows; one that is such already keeps every bit. In place of one that is none, why."""
+    found: list[_Vector | None] = []
+    for some in blocks(rows):
+        given = [row.vector for row in some if isinstance(row, Row)]
+        if not given:
+            found += [None] * len(some)
+            continue
+        matrix = np.stack(given).astype(np.float32)
+        wide = matrix.astype(np.float64)
+        lengths = iter(np.sqrt(np.einsum("ij,ij->i", wide, wide)).tolist())  # no float32 is so large that it overflows
+        vectors = iter(matrix)
+        for row in some:
+            found.append(_unit(row.vector, next(vectors), next(lengths)) if isinstance(row, Row) else None)
+    return found
+
+
+def _unit(given: npt.NDArray[np.floating[Any]], row: npt.NDArray[np.float32], length: float) -> _Vector:
     if not math.isfinite(length):
-        raise MediaError("", "its vector is not finite")
+        return MediaError("", "its vector is not finite")
     if length == 0.0:
-        raise MediaError("", "its vector is all zeros: it has no direction")
-    return row if abs(length - 1.0) < UNIT else unit(vector)
+        return MediaError("", "its vector is all zeros: it has no direction")
+    return row if abs(length - 1.0) < UNIT else unit(given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -150,6 +150,7 @@ def _rows(table: Table, dim: int) -> Iterator[Row | Failure]:
     from pyarrow import compute
 
     number = 0
+    further = [] if table.ours else [name for name in table.schema.names if name not in (*COLUMNS, "paths", "vector")]
     for batch in table.batches():
         column = batch.column("vector")
         lengths = compute.list_value_length(column).fill_null(-1).to_numpy()
@@ -161,7 +162,7 @@ def _rows(table: Table, dim: int) -> Iterator[Row | Failure]:
                 if vector is None:
                     have = "no vector" if length < 0 else f"a vector of {length} components"
                     raise MediaError("", f"has {have}; the space wants {dim}")
-                yield _row(fields, vector, table, number)
+                yield _row(fields, vector, table, number, further)
             except MediaError as error:
                 if path := fields["path"]:
                     row = values.number(fields.get("row"))
@@ -171,11 +172,13 @@ def _rows(table: Table, dim: int) -> Iterator[Row | Failure]:
             number += 1
 
 
-def _row(fields: Fields, vector: npt.NDArray[np.floating[Any]], table: Table, number: int) -> Row:
+def _row(
+    fields: Fields, vector: npt.NDArray[np.floating[Any]], table: Table, number: int, columns: Sequence[str]
+) -> Row:
     modality = values.modality(fields["modality"])
     path, text, row = fields["path"], fields.get("text"), values.row_number(fields.get("row"))
     metadata = values.json_object(fields.get("metadata"), "metadata") or {}
-    further = {} if table.ours else {name: value for name, value in fields.items() if name not in (*COLUMNS, "paths")}
+    further = {name: fields[name] for name in columns}
     if modality == "text":
         if not text:
             raise MediaError("", "is a text without its text")

@@ -48,10 +48,15 @@ def table_writer(target: Path, schema: Any, *, use_dictionary: bool | list[str] 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """An open parquet file, ``file`` a ``pyarrow.parquet.ParquetFile``; errors name its path."""
+    """An open parquet file, ``file`` a ``pyarrow.parquet.ParquetFile``; errors name its path.
+
+    ``schema`` is its ``pyarrow.Schema``; ``ours`` says whether analogon wrote it.
+    """
 
     path: Path
     file: Any
+    schema: Any
+    ours: bool
 
     @classmethod
     def open(cls, path: Path) -> Table:
@@ -60,19 +65,10 @@ class Table:
 
         check_readable(path)
         try:
-            return cls(path, parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20))
+            file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+            return cls(path, file, file.schema_arrow, KEY in (file.schema_arrow.metadata or {}))
         except (ArrowException, OSError) as error:
             raise MediaError(str(path), f"is not a parquet file: {one_line(error)}") from None
-
-    @property
-    def schema(self) -> Any:
-        """The ``pyarrow.Schema``."""
-        return self.file.schema_arrow
-
-    @property
-    def ours(self) -> bool:
-        """Whether analogon wrote it."""
-        return KEY in (self.schema.metadata or {})
 
     def space(self, encoder: Encoding | None) -> KnownSpace:
         """The space of the vectors: what the file says, what the encoder says, and both the same."""

@@ -76,6 +76,8 @@ def plain(metadata: Mapping[str, Any]) -> Fields:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) is str or type(value) is int:  # most are, and for a Mapping Python looks long
+        return value
     if isinstance(value, Mapping):
         return plain(value)
     if isinstance(value, list):

@@ -11,6 +11,7 @@ from embed import Encoder, Media, load
 from embed.pipeline import Encoded, encode_stream
 from indexes.build import Plan, Report, build
 from indexes.collection import Collection
+from indexes.schema import KEPT, statements
 
 
 def back_to_4(database: sqlite3.Connection) -> None:
@@ -18,30 +19,22 @@ def back_to_4(database: sqlite3.Connection) -> None:
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("DROP INDEX done_error")
-    for table in (
-        "parts",
-        "called",
-        "tally",
-        "text",
-        "said",
-        "meant",
-        "dead",
-        "died",
-        "digested",
-        "columns",
-        "altered",
-    ):
+    tables = ("parts", "called", "tally", "text", "said", "meant", "dead", "died", "digested")
+    for table in (*tables, "counting", "loose", "columns", "altered"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 4")
 
 
 def without_dead(database: sqlite3.Connection) -> None:
     """Take from a catalog what its sixth version has, and those after it."""
-    added = "name LIKE 'digested%' OR name LIKE '%altered%' OR name LIKE 'label%' OR name = 'vector_died'"
-    sql = f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND ({added})"
+    for statement in (one for one in statements(KEPT) if " AFTER INSERT " in one):
+        database.execute(f"DROP TRIGGER {statement.split()[2]}")
+        database.execute(statement)
+    added = "name LIKE 'digested%' OR name LIKE '%altered%' OR name LIKE 'label%' OR name LIKE 'source_left%'"
+    sql = f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND ({added} OR name = 'vector_died')"
     for (trigger,) in database.execute(sql).fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
-    for table in ("dead", "died", "digested", "columns", "altered"):
+    for table in ("dead", "died", "digested", "counting", "loose", "columns", "altered"):
         database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version = 5")
 

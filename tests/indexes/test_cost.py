@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import analogon
+from embed import load
+from embed.media import Media
+from embed.space import unit
 from indexes.build import Plan, SideTable, build
-from indexes.collection import Collection
+from indexes.catalog import Catalog
+from indexes.collection import Collection, KnownSpace
+from indexes.database import Database
+from indexes.exchange.intake import Place, Row, take_in
 from tests.indexes.runs import Counting
 
 EVERY = 50
@@ -23,10 +32,10 @@ Work = Callable[[], Any]
 class Steps:
     """Counts the steps of a connection's machine, and its statements, from now on."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self.steps = self.statements = 0
-        collection.catalog._db.set_progress_handler(self._stepped, EVERY)
-        collection.catalog._db.set_trace_callback(self._stated)
+        connection.set_progress_handler(self._stepped, EVERY)
+        connection.set_trace_callback(self._stated)
 
     def _stepped(self) -> int:
         self.steps += EVERY
@@ -144,7 +153,7 @@ def test_twice_the_files_take_about_twice_the_steps(
         at.mkdir()
         with Collection.create(at / "collection") as collection:
             work = make(collection, at, count)
-            steps = Steps(collection)
+            steps = Steps(collection.catalog._db)
             work()
             taken.append((steps.steps, steps.statements))
         shutil.rmtree(at)
@@ -169,10 +178,117 @@ def test_a_path_that_is_named_costs_the_same_in_a_collection_of_any_size(
     assert taken[1] < 1.5 * taken[0], taken
 
 
+# -- what is added to a collection, or taken away, and what an import costs ---------------------------------------
+
+
+def rows(first: int, count: int, root: str) -> Iterator[Row]:
+    """Sounds of other people's, each with a name, a folder and three columns."""
+    vectors = unit(np.random.default_rng(first).normal(size=(count, 16))).astype(np.float32)
+    for i, vector in enumerate(vectors, first):
+        path = f"{root}/folder {i // 100}/{['rain', 'dark kick', 'ZOOM'][i % 3]}_{i:06}.wav"
+        fields = {"mood": ("calm", "dark")[i % 2], "take": i, "title": f"title {i}"}
+        yield Row(Media("audio", path=path), (Place(path, None, fields),), f"{i:032x}", {"duration": 1.0}, vector)
+
+
+KNOWN = KnownSpace(load("toy:16").space, TABLE)
+
+
+@pytest.fixture
+def sizes(tmp_path: Path) -> list[Path]:
+    """Collections of 2,000 and of 16,000 sounds."""
+    folders = [tmp_path / str(count) for count in (2_000, 16_000)]
+    for folder in folders:
+        assert take_in(folder, KNOWN, rows(0, int(folder.name), "/lib")).vectors == int(folder.name)
+    return folders
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, work: Work) -> tuple[int, int]:
+    """Steps and statements of all connections that are made meanwhile."""
+    made: list[Steps] = []
+    connect = Database._connect
+
+    def connecting(self: Database) -> sqlite3.Connection:
+        connection = connect(self)
+        made.append(Steps(connection))
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_connect", connecting)
+        work()
+    return sum(one.steps for one in made), sum(one.statements for one in made)
+
+
+def test_a_hundred_cost_the_same_beside_few_and_beside_many(
+    sizes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing, indexing and removing them, of a collection that is opened for that."""
+    few = texts(tmp_path / "few", 100)
+
+    def indexing(folder: Path) -> None:
+        with Collection.open(folder) as collection:
+            report = index(collection, few)
+            assert (report.new, report.encoded) == (100, 100)
+
+    def removing(folder: Path, root: Path | str) -> None:
+        with analogon.open(folder) as library:
+            assert library.remove(root) == 100
+
+    works: list[Callable[[Path], object]] = [
+        lambda folder: take_in(folder, KNOWN, rows(50_000, 100, "/added")),
+        indexing,
+        lambda folder: removing(folder, "/added"),
+        lambda folder: removing(folder, few),
+    ]
+    for number, work in enumerate(works):
+        small, large = (counted(monkeypatch, partial(work, folder)) for folder in sizes)
+        assert large[0] < 1.1 * small[0] and abs(large[1] - small[1]) < 0.1 * small[1], (number, small, large)
+
+
+def test_an_import_costs_statements_a_block_and_steps_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexes.exchange.blocks.COMMIT_ROWS", 500)
+    taken = {}
+    for blocks in (2, 4, 8):
+        folder = tmp_path / str(blocks)
+        Collection.create(folder).close()
+        calls = Calls()
+        with monkeypatch.context() as patch:
+            patch.setattr(Catalog, "_db", property(lambda self, calls=calls: calls.of(self._shared)))
+            take_in(folder, KNOWN, rows(0, 500 * blocks, "/lib"))
+        steps, _ = counted(
+            monkeypatch,
+            lambda folder=folder, n=blocks: take_in(  # type: ignore[misc]
+                folder.with_name(f"steps {n}"), KNOWN, rows(0, 500 * n, "/lib")
+            ),
+        )
+        taken[blocks] = (calls.count, steps)
+    (two, few), (four, some), (eight, many) = taken.values()
+    assert eight - four == 2 * (four - two) and (eight - four) / 4 < 60, taken  # a block has as many, whatever its rows
+    assert many - some < 2.2 * (some - few) and (many - some) / 2000 < 2000, taken
+
+
+class Calls:
+    """Counts what a connection is asked, an ``executemany`` once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def of(self, connection: Any) -> Any:
+        return Counted(connection, self)
+
+
+class Counted:
+    def __init__(self, connection: sqlite3.Connection, calls: Calls) -> None:
+        self.connection, self.calls = connection, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.count += name in ("execute", "executemany")
+        return getattr(self.connection, name)
+
+
 def steps_of(collection: Collection, make: Callable[[Collection, Path, int], Work], at: Path, count: int) -> int:
     at.mkdir()
     work = make(collection, at, count)
-    steps = Steps(collection)
+    steps = Steps(collection.catalog._db)
     work()
     collection.catalog._db.set_progress_handler(None, 0)
     return steps.steps

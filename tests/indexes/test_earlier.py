@@ -150,7 +150,7 @@ def rows(collection: Collection) -> dict[str, list[Any]]:
     """All that a catalog holds, with the columns of its tables; but for the number that stands for its names."""
     tables = (
         *("content", "source", "item", "vector", "done", "failure", "store", "field", "label", "names"),
-        *("called", "parts", "tally", "text", "said"),
+        *("called", "parts", "tally", "text", "said", "counting", "loose"),
     )
     query = collection.catalog.query
     return {
@@ -196,6 +196,19 @@ def test_killed_at_any_statement_of_being_brought_up_it_opens_and_answers_the_sa
         if len(rounds) < 20 or abs(number - ended) < 3 or number % 20 == 0:
             with analogon.open(copy) as library:
                 same(asked(library, answers["queries"]), whole)
+
+
+def test_a_content_without_a_source_is_swept_once_it_is_brought_up(earlier: Path) -> None:
+    database = sqlite3.connect(earlier / "catalog.sqlite")
+    database.execute("INSERT INTO content (hash, facts) VALUES ('nobody has it', '{}')")
+    database.commit()
+    database.close()
+    with Collection.open(earlier) as collection:
+        before = collection.catalog.counts()["content"]
+        with collection.catalog.transaction():
+            collection.catalog.sweep()
+        assert collection.catalog.content_of_hash("nobody has it") is None
+        assert collection.catalog.counts()["content"] == before - 1
 
 
 def test_two_that_open_it_at_once_bring_it_up_once(earlier: Path) -> None:

@@ -441,6 +441,7 @@ def fill(collection: Collection, start: int, count: int, modality: Modality = "a
 def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four times the rows, 8 MiB of vectors instead of 2, may not take more memory."""
     monkeypatch.setattr("indexes.exchange.blocks.ROWS", 64)
+    monkeypatch.setattr("indexes.exchange.blocks.COMMIT_BYTES", 1 << 19)
     peaks: dict[int, list[int]] = {}
     for count in (128, 512):
         with Collection.create(tmp_path / f"c{count}") as collection:
