@@ -62,7 +62,7 @@ def build(
             encoding.encode(encoder)
             encoding.build_indexes(encoder)
         if names is not None:
-            writer.build_names(names[0], dict(names[1]))
+            writer.build_names(names[0], dict(names[1]), run.listener)
         writer.build_columns(run.listener)
         now = {(failure.path, failure.row) for failure in report.failures}
         after = {(failure.path, failure.row) for failure in collection.catalog.failures()}
@@ -150,7 +150,7 @@ class _Encoding:
             def cross(asked: Sequence[Media] = probes if modality != "text" else ()) -> dict[str, Any]:
                 return {"text": encode(encoder, asked, query=True).array} if asked else {}
 
-            self.writer.build_index(known, modality, self.plan.memory, cross)
+            self.writer.build_index(known, modality, self.plan.memory, cross, self.listener)
 
     def _there(self, one: Pending) -> Media:
         """The medium under a path where it still lies: of duplicates, some may be gone."""

@@ -364,9 +364,22 @@ class Reading(Database):
             found += [(i, said) for said, _ in texts_of(*words) if key_of(said) == key]
         return found
 
-    def live_texts(self, most: int) -> npt.NDArray[np.int64]:
-        """Ids of the texts up to an id that something is called by, in order, int64 ``(n,)``."""
-        return self._numbers("SELECT id FROM text WHERE id <= ? ORDER BY id", (most,))
+    def last_text(self) -> int:
+        """The id that was given to a text last; 0 before there was one."""
+        found = self.query("SELECT seq FROM sqlite_sequence WHERE name = 'text'")
+        return int(found[0][0]) if found else 0
+
+    def live_texts(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Ids of the texts from one id to another, both included, that something is called by, in order."""
+        return self._numbers("SELECT id FROM text WHERE id BETWEEN ? AND ? ORDER BY id", (first, last))
+
+    def texts_there(self, texts: Sequence[int]) -> set[int]:
+        """Those of some texts that something is called by."""
+        found = set[int]()
+        for start in range(0, len(texts), 500):
+            some = texts[start : start + 500]
+            found |= {i for (i,) in self.query(f"SELECT id FROM text WHERE id IN ({','.join('?' * len(some))})", some)}
+        return found
 
     def sources_saying(self, text: int, narrowing: Narrowing, limit: int) -> list[tuple[int, float]]:
         """The first sources that are called by a text and fulfil a condition, with how much it counts for each."""

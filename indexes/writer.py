@@ -24,7 +24,6 @@ from embed.space import Space
 from indexes.collection import Collection
 from indexes.columns import forget_others, write_columns
 from indexes.durable import remove, sync_folder
-from indexes.faiss import choose
 from indexes.fields import check_field
 from indexes.manifest import KnownSpace, entry_of, write_manifest
 from indexes.names import write_names
@@ -162,14 +161,14 @@ class Writer:
         self._save_manifest(spaces=left)
         self._tidy()
 
-    def build_names(self, encoder: Encoder, table: dict[str, Any]) -> None:
+    def build_names(self, encoder: Encoder, table: dict[str, Any], listener: Listener | None = None) -> None:
         """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
         entry = KnownSpace(encoder.space, table)
         known = self.collection.names
         self.collection.adopt_for_names(encoder.space)
         if known is None or entry_of(known) != entry_of(entry):
             self._save_manifest(names=entry_of(entry))
-        write_names(self.catalog, self.collection.path / "indexes", encoder)
+        write_names(self.catalog, self.collection.path / "indexes", encoder, listener=listener)
 
     def build_columns(self, listener: Listener | None = None) -> None:
         """Bring what filters ask of the sources up to the catalog, where it is far behind."""
@@ -261,15 +260,14 @@ class Writer:
         modality: Modality,
         memory: int | None = None,
         cross: Callable[[], Mapping[str, npt.NDArray[np.float32]]] = dict,
+        listener: Listener | None = None,
     ) -> None:
         """Build and save the index of one (space, modality), if the vectors have outgrown what is saved.
 
         ``memory`` is a budget in bytes. ``cross`` gives queries of other modalities, unit rows, for measuring recall
         with them too; it is called only where there is an approximate index to measure.
         """
-        index = self.collection.index(known.space, modality)
-        approximate = choose(index.size, index.dim, memory).kind != "exact"
-        index.build(memory, cross() if approximate else None)
+        self.collection.index(known.space, modality).build(memory, cross, listener)
 
     def _save_manifest(self, **entries: Any) -> None:
         write_manifest(self.collection.path, {**self.collection.manifest, **entries})

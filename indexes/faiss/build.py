@@ -10,9 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from embed.listener import Listener
 from indexes.faiss.index import FaissIndex
 from indexes.faiss.library import BLOCK_BYTES, Float32, library
 from indexes.faiss.measure import NEIGHBOURS, Measured, Probe, recall_of
+from indexes.faiss.memory import free_memory
 from indexes.faiss.plan import PQ_CENTROIDS, Plan, choose, plans
 from indexes.index import ExactIndex, Index, Neighbours
 
@@ -23,13 +25,16 @@ TRAIN_PER_LIST: Final = 64
 TARGET: Final = 0.98
 GROWTH: Final = 2  # times what an index was built of that it may hold; then lists and codes are learnt anew
 PROBES: Final = 200
+ONE_THREAD: Final = 100_000  # vectors up to which HNSW is built by one thread, so that the same seed gives the same
+HNSW_BLOCK: Final = 8192  # vectors between two looks at whether to go on
 
 
-def build(vectors: Float32, plan: Plan, seed: int = 0) -> FaissIndex:
+def build(vectors: Float32, plan: Plan, seed: int = 0, listener: Listener | None = None) -> FaissIndex:
     """Build what ``plan`` says over unit rows, float32 ``(n, dim)``; the same seed gives the same index.
 
-    HNSW (Malkov and Yashunin 2016) is built by one thread: with several, its links depend on their timing. Lists are
-    never more than vectors; too few vectors to learn codes from are scanned exactly.
+    But for HNSW (Malkov and Yashunin 2016) of more than ``ONE_THREAD`` vectors, which all threads build: its links
+    depend on their timing. Lists are never more than vectors; too few vectors to learn codes from are scanned exactly.
+    ``listener`` is told of each block of vectors that is in, and may end the work between two of them.
     """
     n, dim = vectors.shape
     if plan.kind == "exact" or n == 0 or (plan.kind == "ivf-pq" and n < PQ_CENTROIDS):
@@ -43,11 +48,25 @@ def build(vectors: Float32, plan: Plan, seed: int = 0) -> FaissIndex:
         count = min(n, wanted, max(plan.parameters["lists"], PQ_CENTROIDS, TRAIN_BYTES // (4 * dim)))
         sample = np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
         index.train(np.ascontiguousarray(vectors[sample]))
-    step = max(1, BLOCK_BYTES // (4 * dim))
-    with _threads(1 if plan.kind == "hnsw" else None):
+    step = block_of(plan, dim)
+    with _threads(_builders(plan, n)):
         for start in range(0, n, step):
             index.add(np.ascontiguousarray(vectors[start : start + step]))
+            if listener is not None:
+                listener.advance(min(step, n - start))
+                listener.check()
     return FaissIndex(vectors, plan, index, _first_settings(plan))
+
+
+def _builders(plan: Plan, n: int) -> int | None:
+    """How many threads add vectors; None for all."""
+    return 1 if plan.kind == "hnsw" and n <= ONE_THREAD else None
+
+
+def block_of(plan: Plan, dim: int) -> int:
+    """How many vectors are added at a time."""
+    block = max(1, BLOCK_BYTES // (4 * dim))
+    return min(block, HNSW_BLOCK) if plan.kind == "hnsw" else block
 
 
 def _empty(plan: Plan, dim: int, seed: int) -> Any:
@@ -169,18 +188,24 @@ def extend(
     cross: Mapping[str, Float32] | None = None,
     target: float = TARGET,
     seed: int = 0,
+    listener: Listener | None = None,
 ) -> FaissIndex | None:
     """An index in memory over the first rows of ``vectors`` with the others added, tuned from the effort that it had.
 
     None where it has grown too far from what it was built of, where another kind is called for now, or where it does
-    not reach the target any more: ``fit`` makes one anew. HNSW adds by one thread, as ``build`` does.
+    not reach the target any more: ``fit`` makes one anew. Of what is free now nothing is asked: it changes.
     """
     n, dim = vectors.shape
-    plan = choose(n, dim, head.plan.budget)
-    if head.plan.kind == "exact" or plan.kind != head.plan.kind or n > GROWTH * head.fitted:
+    if head.plan.kind == "exact" or n > GROWTH * head.fitted:
         return None
-    with _threads(1 if plan.kind == "hnsw" else None):
-        index = head.add(vectors, replace(plan, parameters=head.plan.parameters))
+    plan = next((one for one in plans(n, dim, head.plan.budget) if one.kind == head.plan.kind), None)
+    if plan is None or not (head.plan.compelled or choose(n, dim, head.plan.budget).kind == plan.kind):
+        return None
+    plan = replace(plan, parameters=head.plan.parameters, why=head.plan.why, compelled=head.plan.compelled)
+    if listener is not None:
+        listener.phase(f"search index: {plan.kind.upper()}", n - head.size)
+    with _threads(_builders(plan, n)):
+        index = head.add(vectors, plan, block_of(plan, dim), listener)
     index = tune(index, vectors, cross=cross, target=target, seed=seed)
     return index if index.measured and index.measured.worst >= target else None
 
@@ -192,18 +217,21 @@ def fit(
     cross: Mapping[str, Float32] | None = None,
     target: float = TARGET,
     seed: int = 0,
+    listener: Listener | None = None,
 ) -> FaissIndex:
     """Choose, build and tune an index over unit rows, float32 ``(n, dim)``, within a memory budget in bytes.
 
-    Where the chosen one does not reach the target (many copies of one vector break up an HNSW graph), the next kind
+    And within half of the memory that is free. Where the chosen one does not reach the target (many copies of one vector break up an HNSW graph), the next kind
     is tried, and in the end an exact scan.
     """
     n, dim = vectors.shape
-    first = choose(n, dim, budget)
+    first = choose(n, dim, budget, free_memory())
     fallback = [plan for plan in plans(n, dim, budget) if first.kind == "hnsw" and plan.kind == "ivf"]
     best: Measured | None = None
     for plan in [first, *fallback]:
-        index = build(vectors, plan, seed)
+        if listener is not None and plan.kind != "exact":
+            listener.phase(f"search index: {plan.kind.upper()}", n)
+        index = build(vectors, plan, seed, listener)
         if index.plan.kind == "exact":
             return index
         index = tune(index, vectors, cross=cross, target=target, seed=seed)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from embed.errors import CollectionError
+from embed.listener import Listener
 from indexes.durable import in_use
 from indexes.faiss.build import extend, fit
 from indexes.faiss.file import IndexDamaged
 from indexes.faiss.index import FaissIndex, read
 from indexes.faiss.library import Float32, Mask
 from indexes.faiss.measure import Measured
+from indexes.faiss.plan import choose
 from indexes.index import ExactIndex, Index, Neighbours, WithTail
 
 __all__ = ["Cached", "saved_at"]
@@ -23,6 +25,7 @@ TAIL_SHARE: Final = 0.05
 TAIL_BYTES: Final = 12 << 20
 Stamp = tuple[str, int]
 Saved = tuple[int, int, int] | None
+Cross = Mapping[str, Float32] | Callable[[], Mapping[str, Float32]]
 
 
 def saved_at(path: Path) -> Saved:
@@ -80,12 +83,13 @@ class Cached:
         """As ``Index.search``."""
         return self._index.search(queries, k, allowed=allowed)
 
-    def build(self, budget: int | None = None, cross: Mapping[str, Float32] | None = None) -> bool:
+    def build(self, budget: int | None = None, cross: Cross | None = None, listener: Listener | None = None) -> bool:
         """Add newer vectors to the index and save it where they have become many; gives whether it did.
 
         It is built anew where there is none, for another budget, and where it has grown too far from what it was.
 
-        A budget of None keeps the one that it was built with, no limit at first. Arguments as of ``fit``.
+        A budget of None keeps the one that it was built with, no limit at first. ``cross`` are queries of other
+        modalities as of ``fit``, or what gives them: it is called where there is an approximate index to measure.
         """
         head = self.head
         if head is not None:
@@ -94,21 +98,27 @@ class Cached:
             grown = tail > TAIL_SHARE * head.size or 4 * tail * self.dim > TAIL_BYTES
             if budget == head.plan.budget and not grown:
                 return False
-        index = self._extended(cross) if head is not None and budget == head.plan.budget else None
+        if callable(cross):
+            cross = cross() if choose(self.size, self.dim, budget).kind != "exact" else None
+        index = self._extended(cross, listener) if head is not None and budget == head.plan.budget else None
         if index is None:
-            index = fit(self._vectors, budget, cross=cross)
+            index = fit(self._vectors, budget, cross=cross, listener=listener)
         try:
             index.save(self._path)
         except CollectionError as error:
             # On Windows somebody may have it open. It is a cache: the next run writes it.
             if not isinstance(error.__cause__, OSError) or not in_use(error.__cause__):
                 raise
+        else:
+            with suppress(OSError, IndexDamaged):  # what was built is let go: what is mapped takes no memory
+                index = read(self._path, self._vectors)
         self._use(index)
         self.saved = saved_at(self._path)
         return True
 
-    def _extended(self, cross: Mapping[str, Float32] | None) -> FaissIndex | None:
+    def _extended(self, cross: Mapping[str, Float32] | None, listener: Listener | None) -> FaissIndex | None:
         """The index with the newer vectors added; None where it has to be built anew."""
         with suppress(OSError, IndexDamaged):
-            return extend(read(self._path, self._vectors, mapped=False), self._vectors, cross=cross)
+            head = read(self._path, self._vectors, mapped=False)
+            return extend(head, self._vectors, cross=cross, listener=listener)
         return None

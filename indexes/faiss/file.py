@@ -24,6 +24,7 @@ __all__ = ["IndexDamaged", "fingerprint", "reading", "save"]
 
 MAGIC: Final = b"ANALOGN1"
 SETTLED: Final = 2 * 10**9  # nanoseconds without a change after which a file's times tell it from any other
+LARGE: Final = 16 << 20  # bytes that nobody writes within one tick of the file system's clock
 TRAILER: Final = struct.Struct("<QQI8s")  # bytes of the FAISS index, bytes of JSON, crc32 of both, MAGIC
 
 
@@ -41,6 +42,9 @@ def save(path: Path, index: Any, header: Mapping[str, Any]) -> None:
             crc = _write_body(index, file)
             body, text = file.tell(), json.dumps(header).encode()
             file.write(text + TRAILER.pack(body, len(text), zlib.crc32(text, crc), MAGIC))
+        if body > LARGE:  # what was written just now need not be read to be known
+            with path.open("rb") as file:
+                _note(path, _stands(file), settled=True)
     except OSError as error:
         if (fault := machine_fault(error, str(path))) is not None:
             raise fault from error
@@ -87,9 +91,9 @@ def _noted(path: Path) -> Any:
         return None
 
 
-def _note(path: Path, stands: list[int]) -> None:
+def _note(path: Path, stands: list[int], *, settled: bool = False) -> None:
     # What was written a moment ago may be written again within one tick of the file system's clock.
-    if time.time_ns() - max(stands[-2:]) > SETTLED:
+    if settled or time.time_ns() - max(stands[-2:]) > SETTLED:
         note = path.with_name(f"{path.name}.checked")
         with suppress(OSError), replacing(note) as temporary:
             temporary.write_text(json.dumps(stands))

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embed.listener import Listener
 from indexes.faiss.file import IndexDamaged, fingerprint, reading, save
-from indexes.faiss.library import BLOCK_BYTES, Float32, Mask, library
+from indexes.faiss.library import Float32, Mask, library
 from indexes.faiss.measure import NEIGHBOURS, Measured, Probe
 from indexes.faiss.plan import Plan
 from indexes.index import ExactIndex, Neighbours, checked, cosines
@@ -51,7 +52,8 @@ class FaissIndex:
         fixed = [f"{shown[name]}={value}" for name, value in self.plan.parameters.items() if name in shown]
         tuned = [f"{name}={value}" for name, value in self.settings.items()]
         how_well = f": {self.measured}" if self.measured else ""
-        return " ".join([self.plan.kind.upper(), *fixed, *tuned]) + how_well
+        why = f" ({self.plan.why})" if self.plan.compelled else ""
+        return " ".join([self.plan.kind.upper(), *fixed, *tuned]) + why + how_well
 
     def with_settings(self, settings: Mapping[str, int], measured: Measured | None = None) -> FaissIndex:
         """The same index, searched with other parameters."""
@@ -120,11 +122,13 @@ class FaissIndex:
         rows: npt.NDArray[np.int64] = self._index.search(queries, count, params=parameters)[1]
         return rows
 
-    def add(self, vectors: Float32, plan: Plan) -> FaissIndex:
+    def add(self, vectors: Float32, plan: Plan, block: int, listener: Listener | None = None) -> FaissIndex:
         """The same index with those of ``vectors`` behind its own added, by ``plan``; this one is used up."""
-        step = max(1, BLOCK_BYTES // (4 * self.dim))
-        for start in range(self.size, len(vectors), step):
-            self._index.add(np.ascontiguousarray(vectors[start : start + step]))
+        for start in range(self.size, len(vectors), block):
+            self._index.add(np.ascontiguousarray(vectors[start : start + block]))
+            if listener is not None:
+                listener.advance(min(block, len(vectors) - start))
+                listener.check()
         return FaissIndex(vectors, plan, self._index, self.settings, None, self.fitted)
 
     def save(self, path: Path) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from embed.errors import UsageError
 
-__all__ = ["PQ_CENTROIDS", "SCAN_BYTES", "Kind", "Plan", "choose", "parse_memory", "plans"]
+__all__ = ["HNSW_ROWS", "PQ_CENTROIDS", "SCAN_BYTES", "Kind", "Plan", "choose", "parse_memory", "plans"]
 
 Kind = Literal["exact", "hnsw", "ivf", "ivf-sq8", "ivf-pq"]
 
 SCAN_BYTES: Final = 128 << 20  # vectors that are scanned exactly: some 20 ms a query, and nothing to build
 PQ_CENTROIDS: Final = 256  # 8-bit codes; product quantisation needs as many vectors to learn from
 LINKS: Final = 32  # HNSW's M
+# Vectors of which HNSW is built: half a millisecond each on one thread, so some 15 minutes; IVF takes a twentieth.
+HNSW_ROWS: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Plan:
     """Which index to build: its kind, its parameters, the bytes of memory it takes, and why it was chosen.
 
     ``parameters``: "M" and "efConstruction" of HNSW, "lists" of IVF, "code" bytes a vector of IVF-PQ. ``budget`` is
-    the memory in bytes that was asked for, None for no limit.
+    the memory in bytes that was asked for, None for no limit. ``compelled`` says that a better one had to give way for
+    another reason than the budget: then ``why`` is told with what the index is.
     """
 
     kind: Kind
@@ -32,6 +35,7 @@ class Plan:
     bytes: int
     why: str
     budget: int | None = None
+    compelled: bool = False
 
 
 def plans(n: int, dim: int, budget: int | None = None) -> Iterator[Plan]:
@@ -57,18 +61,37 @@ def plans(n: int, dim: int, budget: int | None = None) -> Iterator[Plan]:
     yield Plan("exact", {}, 0, f"no index within {limit}", budget)
 
 
-def choose(n: int, dim: int, budget: int | None = None) -> Plan:
+def choose(n: int, dim: int, budget: int | None = None, free: int | None = None) -> Plan:
     """The plan for ``n`` vectors of ``dim`` components and a memory budget in bytes (None: no limit).
 
     Few vectors are scanned exactly from the memory-mapped file, which needs no memory of its own; so are many where
-    not even the smallest index fits the budget.
+    not even the smallest index fits the budget. ``free`` is the memory in bytes that there is now: an index that takes
+    more than half of it to build gives way to the next one, as does HNSW of more than ``HNSW_ROWS``. The lists of IVF
+    are mapped from the disk when they are searched, and need not fit.
 
     >>> choose(1_000, 512).kind, choose(1_000_000, 512).kind, choose(1_000_000, 512, 10**9).kind
     ('exact', 'hnsw', 'ivf-sq8')
+    >>> choose(1_000_000, 512, free=8 * 10**9).kind, choose(1_000_000, 512, free=4 * 10**9).kind
+    ('hnsw', 'ivf-sq8')
+    >>> choose(10_000_000, 64).kind
+    'ivf'
     """
     if 4 * n * dim <= SCAN_BYTES:
         return Plan("exact", {}, 0, f"{_megabytes(4 * n * dim)} are too little to need an index", budget)
-    return next(plans(n, dim, budget))
+    left_out = ""
+    within = list(plans(n, dim, budget))
+    for number, plan in enumerate(within):
+        last = number + 1 >= len(within) or within[number + 1].kind == "exact"
+        if plan.kind == "hnsw" and n > HNSW_ROWS:
+            left_out = f"mapped from disk, as HNSW of {n:,} vectors takes long to build"
+        elif free is not None and 2 * plan.bytes > free and not last:
+            left_out = (
+                f"mapped from disk, as {plan.kind.upper()} takes {_megabytes(plan.bytes)} to build and "
+                f"{_megabytes(free)} are free"
+            )
+        else:
+            return replace(plan, why=left_out or plan.why, compelled=bool(left_out))
+    return within[-1]
 
 
 def _megabytes(size: int) -> str:
