@@ -83,20 +83,25 @@ class ExactIndex:
             some = queries[first : first + self._queries]
             best = Neighbours.none(len(some), k)
             for start in range(0, len(rows) if k else 0, self._block):
-                best = merge(best, self._nearest(some, rows[start : start + self._block], k), k)
+                best = merge(best, self._nearest(some, rows[start : start + self._block], k, best.scores[:, -1]), k)
             found.append(best)
         return Neighbours(np.concatenate([f.rows for f in found]), np.concatenate([f.scores for f in found]))
 
-    def _nearest(self, queries: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], k: int) -> Neighbours:
+    def _nearest(
+        self, queries: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], k: int, known: npt.NDArray[np.float32]
+    ) -> Neighbours:
+        """The nearest of some rows; those that are worse than the ``known`` score of each query may be left out."""
         start, stop = int(rows[0]), int(rows[-1]) + 1
         block = self._vectors[start:stop] if stop - start == len(rows) else self._vectors[rows]
         # A matrix product rounds a row by where it stands in its block, so that copies of one vector would come in
         # any order: it chooses the candidates only, and ``cosines`` gives each the same score wherever it stands.
         rough = queries @ block.T
         best = Neighbours.none(len(queries), k)
-        least = np.partition(rough, -min(k, len(rows)), axis=1)[:, -min(k, len(rows))] - ROUGH
         for i, query in enumerate(queries):
-            near = np.flatnonzero(rough[i] >= least[i])
+            near = np.flatnonzero(rough[i] >= known[i] - ROUGH)
+            if len(near) > k:
+                some = rough[i][near]
+                near = near[some >= np.partition(some, -k)[-k] - ROUGH]
             scores = cosines(query, block[near])
             order = np.lexsort((near, -scores))[:k]
             best.rows[i, : len(order)] = rows[near[order]]

@@ -20,6 +20,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ LONGEST: Final = 1000  # characters of a caption that are encoded
 BATCH: Final = 8192  # texts that are encoded between two commits
 NEWER: Final = 4096  # texts that a search encodes itself where the file has them not yet
 TEXTS: Final = 512  # texts whose sources are looked at
+TOGETHER: Final = 32  # of them that are looked at with one question to the catalog
 FIRST: Final = 192  # texts that the index is asked for at first: few questions need more
 GONE: Final = 8  # times as many are looked at where texts that went are among the nearest, and then all that are there
 FILES: Final = 2048  # sources of one text that are looked at
@@ -145,7 +147,7 @@ def write_names(
         listener.check()
     if held is not None:
         index = Cached.open(path.with_suffix(".faiss"), held.vectors, (file, last))
-        index.build(memory, listener=listener)
+        index.build(memory, listener=listener, quick=True)
     for other in folder.glob("*-names*"):
         if other.name.split(".")[0] != path.stem:
             remove(other)
@@ -227,12 +229,11 @@ class NameVectors:
         told: dict[int, float] = {}
         scores: dict[int, float] = {}
         count = 0
-        for text, cosine in self._texts(query, least):
-            if count == TEXTS:
-                break
+        texts = self._texts(query, least)
+        while some := list(islice(texts, min(TOGETHER, TEXTS - count))):
             # What comes now scores at most this: what scores more is in its place.
-            if len(scores) >= enough and count % 32 == 0:
-                page = [one for one in scores.items() if one[1] > cosine]
+            if len(scores) >= enough:
+                page = [one for one in scores.items() if one[1] > some[0][1]]
                 if len(page) >= enough:
                     page.sort(key=lambda one: (-one[1], one[0]))
                     told |= dict(page)
@@ -240,15 +241,14 @@ class NameVectors:
                         del scores[source]
                     yield page
                     enough *= 2
-            for source, weight in self._catalog.sources_saying(text, narrowing, FILES):
-                score = cosine * weight
+            cosine_of = dict(some)
+            for text, source, weight in self._catalog.sources_saying(list(cosine_of), narrowing, FILES):
+                score = cosine_of[text] * weight
                 if source not in told and score >= least and score > scores.get(source, least - 1.0):
                     scores[source] = score
-            count += 1
-        else:
-            count = 0
+            count += len(some)
         yield sorted(scores.items(), key=lambda one: (-one[1], one[0]))
-        if count:
+        if next(texts, None) is not None:
             raise MoreNear
 
     def _texts(self, query: Rows, least: float) -> Iterator[tuple[int, float]]:
@@ -256,7 +256,8 @@ class NameVectors:
         newer = dict(zip(self._newer.tolist(), cosines(query, self._newer_vectors).tolist(), strict=True))
         told = set[int]()
         size = self._index.size if self._index is not None else 0
-        for depth in (FIRST, TEXTS + 1, GONE * (TEXTS + 1), size):
+        first = TEXTS + 1 if self._index is not None and self._index.exact else FIRST
+        for depth in (first, TEXTS + 1, GONE * (TEXTS + 1), size):
             last = depth >= size
             if last and size > GONE * (TEXTS + 1):
                 depth = TEXTS + 1
@@ -278,9 +279,8 @@ class NameVectors:
         if self._index is None or not depth:
             return {}
         if all_there and self._there is None:
-            rows = self._held.rows(
-                self._catalog.live_texts(0, int(self._held.texts(np.array([self._index.size - 1]))[0]))
-            )
+            last = int(self._held.texts(np.array([self._index.size - 1]))[0])
+            rows = self._held.rows(self._catalog.live_texts(0, last))
             self._there = np.zeros(self._index.size, np.bool_)
             self._there[rows[rows >= 0]] = True
         near = self._index.search(query[None, :], depth, allowed=self._there if all_there else None)

@@ -188,6 +188,7 @@ def extend(
     cross: Mapping[str, Float32] | None = None,
     target: float = TARGET,
     seed: int = 0,
+    quick: bool = False,
     listener: Listener | None = None,
 ) -> FaissIndex | None:
     """An index in memory over the first rows of ``vectors`` with the others added, tuned from the effort that it had.
@@ -199,7 +200,7 @@ def extend(
     if head.plan.kind == "exact" or n > GROWTH * head.fitted:
         return None
     plan = next((one for one in plans(n, dim, head.plan.budget) if one.kind == head.plan.kind), None)
-    if plan is None or not (head.plan.compelled or choose(n, dim, head.plan.budget).kind == plan.kind):
+    if plan is None or not (head.plan.compelled or choose(n, dim, head.plan.budget, quick=quick).kind == plan.kind):
         return None
     plan = replace(plan, parameters=head.plan.parameters, why=head.plan.why, compelled=head.plan.compelled)
     if listener is not None:
@@ -217,15 +218,16 @@ def fit(
     cross: Mapping[str, Float32] | None = None,
     target: float = TARGET,
     seed: int = 0,
+    quick: bool = False,
     listener: Listener | None = None,
 ) -> FaissIndex:
     """Choose, build and tune an index over unit rows, float32 ``(n, dim)``, within a memory budget in bytes.
 
-    And within half of the memory that is free. Where the chosen one does not reach the target (many copies of one vector break up an HNSW graph), the next kind
-    is tried, and in the end an exact scan.
+    And within half of the memory that is free. Where the chosen one does not reach the target (many copies of one
+    vector break up an HNSW graph), the next kind is tried, and in the end an exact scan.
     """
     n, dim = vectors.shape
-    first = choose(n, dim, budget, free_memory())
+    first = choose(n, dim, budget, free_memory(), quick=quick)
     fallback = [plan for plan in plans(n, dim, budget) if first.kind == "hnsw" and plan.kind == "ivf"]
     best: Measured | None = None
     for plan in [first, *fallback]:

@@ -75,6 +75,11 @@ class Cached:
         return self._index.description
 
     @property
+    def exact(self) -> bool:
+        """Whether all vectors are scanned: then many neighbours cost as little as few."""
+        return self.head is None or self.head.plan.kind == "exact"
+
+    @property
     def measured(self) -> Measured | None:
         """The recall that was measured when the index was built."""
         return self.head.measured if self.head else None
@@ -83,13 +88,21 @@ class Cached:
         """As ``Index.search``."""
         return self._index.search(queries, k, allowed=allowed)
 
-    def build(self, budget: int | None = None, cross: Cross | None = None, listener: Listener | None = None) -> bool:
+    def build(
+        self,
+        budget: int | None = None,
+        cross: Cross | None = None,
+        listener: Listener | None = None,
+        *,
+        quick: bool = False,
+    ) -> bool:
         """Add newer vectors to the index and save it where they have become many; gives whether it did.
 
         It is built anew where there is none, for another budget, and where it has grown too far from what it was.
 
         A budget of None keeps the one that it was built with, no limit at first. ``cross`` are queries of other
         modalities as of ``fit``, or what gives them: it is called where there is an approximate index to measure.
+        ``quick`` is as of ``choose``.
         """
         head = self.head
         if head is not None:
@@ -99,10 +112,10 @@ class Cached:
             if budget == head.plan.budget and not grown:
                 return False
         if callable(cross):
-            cross = cross() if choose(self.size, self.dim, budget).kind != "exact" else None
-        index = self._extended(cross, listener) if head is not None and budget == head.plan.budget else None
+            cross = cross() if choose(self.size, self.dim, budget, quick=quick).kind != "exact" else None
+        index = self._extended(cross, quick, listener) if head is not None and budget == head.plan.budget else None
         if index is None:
-            index = fit(self._vectors, budget, cross=cross, listener=listener)
+            index = fit(self._vectors, budget, cross=cross, quick=quick, listener=listener)
         try:
             index.save(self._path)
         except CollectionError as error:
@@ -116,9 +129,11 @@ class Cached:
         self.saved = saved_at(self._path)
         return True
 
-    def _extended(self, cross: Mapping[str, Float32] | None, listener: Listener | None) -> FaissIndex | None:
+    def _extended(
+        self, cross: Mapping[str, Float32] | None, quick: bool, listener: Listener | None
+    ) -> FaissIndex | None:
         """The index with the newer vectors added; None where it has to be built anew."""
         with suppress(OSError, IndexDamaged):
             head = read(self._path, self._vectors, mapped=False)
-            return extend(head, self._vectors, cross=cross, listener=listener)
+            return extend(head, self._vectors, cross=cross, quick=quick, listener=listener)
         return None

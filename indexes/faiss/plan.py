@@ -61,13 +61,15 @@ def plans(n: int, dim: int, budget: int | None = None) -> Iterator[Plan]:
     yield Plan("exact", {}, 0, f"no index within {limit}", budget)
 
 
-def choose(n: int, dim: int, budget: int | None = None, free: int | None = None) -> Plan:
+def choose(n: int, dim: int, budget: int | None = None, free: int | None = None, *, quick: bool = False) -> Plan:
     """The plan for ``n`` vectors of ``dim`` components and a memory budget in bytes (None: no limit).
 
     Few vectors are scanned exactly from the memory-mapped file, which needs no memory of its own; so are many where
     not even the smallest index fits the budget. ``free`` is the memory in bytes that there is now: an index that takes
     more than half of it to build gives way to the next one, as does HNSW of more than ``HNSW_ROWS``. The lists of IVF
-    are mapped from the disk when they are searched, and need not fit.
+    are mapped from the disk when they are searched, and need not fit. ``quick`` is for vectors that cost little to
+    make, as those of names do: an index shall not cost much more, so there is no HNSW, and it begins at a quarter of
+    the size.
 
     >>> choose(1_000, 512).kind, choose(1_000_000, 512).kind, choose(1_000_000, 512, 10**9).kind
     ('exact', 'hnsw', 'ivf-sq8')
@@ -76,10 +78,10 @@ def choose(n: int, dim: int, budget: int | None = None, free: int | None = None)
     >>> choose(10_000_000, 64).kind
     'ivf'
     """
-    if 4 * n * dim <= SCAN_BYTES:
+    if 4 * n * dim <= SCAN_BYTES // (4 if quick else 1):
         return Plan("exact", {}, 0, f"{_megabytes(4 * n * dim)} are too little to need an index", budget)
     left_out = ""
-    within = list(plans(n, dim, budget))
+    within = [plan for plan in plans(n, dim, budget) if not (quick and plan.kind == "hnsw")]
     for number, plan in enumerate(within):
         last = number + 1 >= len(within) or within[number + 1].kind == "exact"
         if plan.kind == "hnsw" and n > HNSW_ROWS:
