@@ -560,11 +560,11 @@ class Collection:
         neighbours = []
         for named, score in first:
             item = items[named.item]
-            sources = tuple(sorted(item.sources, key=lambda source: source.id != named.source))
-            span = None if item.modality in ("audio", "video") else item.span
-            neighbours.append(
-                self._narrow(Neighbour(replace(item, sources=sources, span=span), score, score), condition)
-            )
+            if len(item.sources) > 1:
+                item = replace(item, sources=tuple(sorted(item.sources, key=lambda one: one.id != named.source)))
+            if item.span is not None and item.modality in ("audio", "video"):
+                item = replace(item, span=None)
+            neighbours.append(self._narrow(Neighbour(item, score, score), condition))
         return neighbours
 
     def name_vectors(self, encoder: Encoder) -> NameVectors:

@@ -38,8 +38,8 @@ class CandidateList:
     first: bool = False
 
 
-def joined(lists: Sequence[CandidateList], parts: bool) -> list[Hit]:
-    """Lists merged by reciprocal rank; one list stays as it is.
+def joined(lists: Sequence[CandidateList], parts: bool, shown: slice = slice(None)) -> list[Hit]:
+    """Lists merged by reciprocal rank; one list stays as it is. Those hits of it are made that are ``shown``.
 
     What several lists found of a content and modality adds up, or of each part where ``parts`` are asked for, and a
     name counts for all parts of its file. What is shown is the part that the content's best list found, if any did.
@@ -68,7 +68,7 @@ def joined(lists: Sequence[CandidateList], parts: bool) -> list[Hit]:
     hits = []
     foremost = {key for one in lists if one.first for found in one.found for key in keys(one.reason, found)}
     merged = sorted(fuse(ranked).items(), key=lambda pair: pair[0] not in foremost)
-    for rank, (key, fused) in enumerate(merged, start=1):
+    for rank, (key, fused) in list(enumerate(merged, start=1))[shown]:
         reasons = tuple(reason for reason in get_args(Reason) if reason in seen[key])
         first = {reason: min(seen[key][reason], key=lambda found: found[:2])[2] for reason in reasons}
         hits.append(_hit(rank, first[reasons[0]], first[reasons[-1]].item.sources, reasons, fused))

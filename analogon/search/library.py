@@ -341,7 +341,7 @@ class Library:
                 if not any(one.found for one in lists):
                     raise unasked
                 notes.append(f"found by name alone: {unasked}")
-        hits = joined(lists, parts)[offset : offset + k]
+        hits = joined(lists, parts, slice(offset, offset + k))
         return Hits(asked.name, hits, notes, arithmetic=not asked.plain)
 
     def _near(
