@@ -1,12 +1,17 @@
 """What a collection of 10^4 to 10^7 items costs to make, to open, to search and to change.
 
-    python benchmarks/scale.py [--sizes 10000,100000] [--keep FOLDER] [--repeat 9] [--no-index]
+    python benchmarks/scale.py [--sizes 10000,100000] [--keep FOLDER] [--repeat 9] [--no-index] [--no-background]
+                               [--memory 2G] [--only "content,name of"]
 
 Items are sounds that were never there: unit vectors of 64 components in clusters of some 50, each with a name of its
 own, a folder, fields; they are imported block by block, as a table of other people's vectors is. Half of the names are
 a recorder's ("ZOOM0000042_1-21189-A.wav"), the others three words; one word stands in one name, one in a thousand, one
 in a tenth of all. A hundredth of what is imported is removed again, so that there are dead rows. Searches are timed in
-processes of their own: the first after the start, then medians. Seeded; ``--keep`` makes no collection twice.
+processes of their own: the first after the start, then medians; "new ms" is a search with a filter that was never asked
+before, in a process that has searched already. MiB are resident after all of them: of the process's own, of files that
+are mapped, and the most that there was. "index" is ``index.search`` alone, for the same vector and as many rows.
+Seeded; ``--keep`` makes no collection twice, and ``--only`` asks searches whose names hold one of some texts. What is
+going on is told with the time on the error output.
 """
 
 from __future__ import annotations
@@ -21,18 +26,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 import analogon
+from analogon.search.background import Background
 from embed import load
+from embed.listener import Listener
 from embed.media import Media
 from embed.space import unit
 from indexes.collection import Collection, KnownSpace
 from indexes.exchange.intake import Place, Row, take_in
+from indexes.faiss import parse_memory
 from indexes.writer import writing
 
 TABLE: Final = {"family": "toy", "model": "64"}
@@ -41,6 +50,8 @@ BLOCK: Final = 10_000
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 SYLLABLES: Final = [f"{a}{b}" for a in CONSONANTS for b in VOWELS]
 DEAD: Final = 100  # one item of so many is removed again
+TOGETHER: Final = 2000  # items that are removed in one transaction
+TOLD: Final = 15.0  # seconds between two lines on how far it is
 
 
 def word(number: int) -> str:
@@ -76,25 +87,69 @@ def rows(n: int, first: int, end: int, root: str) -> Iterator[Row]:
             yield Row(Media("audio", path=path), (place,), f"{i:032x}", facts, vector)
 
 
-def make(folder: Path, n: int, *, index: bool) -> dict[str, float]:
-    """Make a collection of n items and say how long that took."""
-    encoder = load(TABLE)
+class Told(Listener):
+    """Says on the error output what is going on, at what time, and how long it will take still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phase("", None)
+
+    def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+        self.name, self.total, self.done = name, total, 0
+        self.began = self.last = time.monotonic()
+        if name:
+            self.say("of " + f"{total:,}" if total else "")
+
+    def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+        self.done += count
+        now = time.monotonic()
+        if self.total and now - self.last > TOLD:
+            self.last = now
+            left = (now - self.began) * (self.total - self.done) / max(1, self.done)
+            self.say(f"{self.done:,} of {self.total:,}, {left:,.0f} s left")
+
+    def say(self, text: str) -> None:
+        """A line with the time."""
+        print(time.strftime("%H:%M:%S"), f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+
+def make(folder: Path, n: int, memory: int | None, *, index: bool, background: bool) -> dict[str, float]:
+    """Make a collection of n items and say how many seconds each part of that took."""
+    encoder, told, took = load(TABLE), Told(), dict[str, float]()
     known = KnownSpace(encoder.space, dict(TABLE))
-    started = time.perf_counter()
-    done = take_in(folder, known, rows(n, 0, n, "/sounds"))
-    imported = time.perf_counter() - started
-    assert done.vectors == n, done
+
+    def counted() -> Iterator[Row]:
+        for row in rows(n, 0, n, "/sounds"):
+            yield row
+            told.advance()
+
+    def timed(name: str, work: Callable[[], object], total: int | None = None) -> None:
+        told.phase(name, total)
+        started = time.perf_counter()
+        work()
+        took[name] = time.perf_counter() - started
+
+    def imported() -> None:
+        done = take_in(folder, known, counted())
+        assert done.vectors == n, done
+
+    timed("import", imported, n)
     with Collection.open(folder) as collection, writing(collection) as writer:
-        gone = [collection.catalog.source(f"/sounds/{word(i // 500)}/{name_of(i, n)}") for i in range(5, n, DEAD)]
-        writer.remove([one for one in gone if one is not None])
-        started = time.perf_counter()
-        writer.build_names(encoder, dict(TABLE))
-        named = time.perf_counter() - started
-        started = time.perf_counter()
+
+        def removed() -> None:
+            for first in range(5, n, DEAD * TOGETHER):
+                some = range(first, min(n, first + DEAD * TOGETHER), DEAD)
+                gone = [collection.catalog.source(f"/sounds/{word(i // 500)}/{name_of(i, n)}") for i in some]
+                writer.remove([one for one in gone if one is not None])
+                told.advance(len(some))
+
+        timed("rm of a hundredth", removed, n // DEAD)
+        timed("names", lambda: writer.build_names(encoder, dict(TABLE), told))
         if index:
-            writer.build_index(known, "audio")
-        indexed = time.perf_counter() - started
-    return {"rows/s": n / imported, "names s": named, "index s": indexed}
+            timed("index", lambda: writer.build_index(known, "audio", memory, listener=told))
+        if background:
+            timed("background", lambda: Background.make(collection, known, "audio"))
+    return took
 
 
 def asked(n: int) -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -117,6 +172,7 @@ def asked(n: int) -> dict[str, tuple[Any, dict[str, Any]]]:
         "name, all pass": ("everywhere", {"by": "name", "where": "duration > 0"}),
         "both": ("solitary everywhere", {}),
         "both, rerank": ("solitary everywhere", {"rerank": "csls"}),
+        "text, exclude": ("solitary everywhere exclude(thousandth, 0.5)", {"by": "content"}),
     }
 
 
@@ -125,6 +181,29 @@ def milliseconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return 1000 * (time.perf_counter() - started)
+
+
+def resident() -> tuple[float, float, float]:
+    """MiB that this process has in memory: its own, of files (0 where nobody tells), and the most that it had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+    kinds = {"RssAnon": 0.0, "RssFile": 0.0}
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
+        name, _, rest = line.partition(":")
+        if name in kinds:
+            kinds[name] = int(rest.split()[0]) / 1024
+    return kinds["RssAnon"] or most, kinds["RssFile"], most
+
+
+def index_alone(library: analogon.Library, vector: Any, repeat: int) -> float:
+    """Milliseconds that the index takes for what a search by content asks of it."""
+    collection = library.collection
+    space = collection.spaces[0].space
+    with collection.snapshot():
+        index, live = collection.index(space, "audio"), collection.live(space, "audio")
+        return statistics.median(
+            milliseconds(lambda: index.search(np.array(vector)[None], 15, allowed=live)) for _ in range(repeat)
+        )
 
 
 def measure(folder: Path, n: int, what: str, repeat: int) -> dict[str, Any]:
@@ -139,9 +218,15 @@ def measure(folder: Path, n: int, what: str, repeat: int) -> dict[str, Any]:
         while len(times) < repeat and sum(times) < 20_000:
             times.append(milliseconds(lambda: library.search(query, **options)))
         took["warm"] = statistics.median(times)
-        took["describe"] = milliseconds(library.describe) if what == "content" else 0.0
+        took["own"], took["files"], took["most"] = resident()
         took["best"] = Path(hits[0][0].path).name if len(hits[0]) else ""
-    took["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if "where" in options:
+            new = [{**options, "where": f"{options['where']} and take >= {-1 - i}"} for i in range(3)]
+            took["new"] = statistics.median(milliseconds(partial(library.search, query, **one)) for one in new)
+        if what == "content":
+            took["describe"] = milliseconds(library.describe)
+            took["index"] = index_alone(library, query, repeat)
+            took["index is"] = library.collection.index(library.collection.spaces[0].space, "audio").description
     return took
 
 
@@ -167,34 +252,45 @@ def change(folder: Path, n: int) -> dict[str, float]:
 def told(*arguments: str) -> dict[str, Any]:
     """What a process of its own prints."""
     command = [sys.executable, __file__, *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=os.environ)
     if run.returncode:
-        raise SystemExit(run.stderr)
+        raise SystemExit(f"{' '.join(arguments)}: ended with {run.returncode}")
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
-def table(folder: Path, n: int, repeat: int, *, index: bool) -> None:
+def table(folder: Path, n: int, repeat: int, only: Sequence[str], how: Sequence[str]) -> None:
     """Print what a size costs."""
     print(f"\n{n:,} items", flush=True)
     if not (folder / "made.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        made = told("--make", str(folder), "--sizes", str(n), *([] if index else ["--no-index"]))
+        made = told("--make", str(folder), "--sizes", str(n), *how)
         (folder / "made.json").write_text(json.dumps(made))
     made = json.loads((folder / "made.json").read_text())
     files = [file for file in folder.rglob("*") if file.is_file()]
-    print(f"  import {made['rows/s']:,.0f} rows/s, names {made['names s']:.1f} s, index {made['index s']:.1f} s")
+    print("  " + ", ".join(f"{part} {seconds:,.1f} s" for part, seconds in made.items()))
+    print(f"  import {n / made['import']:,.0f} rows/s" if "import" in made else "")
     catalog = sum(file.stat().st_size for file in files if file.name.startswith("catalog"))
     size = sum(file.stat().st_size for file in files)
     print(f"  on disk {size / n:,.0f} bytes an item, the catalog's {catalog / n:,.0f}")
-    print(f"  {'search':28} {'open ms':>9} {'first ms':>9} {'warm ms':>9} {'MiB':>7}  best")
+    print(
+        f"  {'search':26} {'open ms':>8} {'first ms':>8} {'warm ms':>8} {'new ms':>8} {'own MiB':>8} {'files':>6} "
+        f"{'most':>6}  best"
+    )
     for what in asked(n):
+        if only and not any(text in what for text in only):
+            continue
         took = told("--measure", what, "--sizes", str(n), "--repeat", str(repeat), "--keep", str(folder))
-        numbers = f"{took['open']:9.1f} {took['first']:9.1f} {took['warm']:9.2f} {took['MiB']:7.0f}"
-        print(f"  {what:28} {numbers}  {took['best']}", flush=True)
-        if took["describe"]:
-            print(f"  {'describe':28} {'':9} {'':9} {took['describe']:9.2f}", flush=True)
-    changed = told("--change", "--sizes", str(n), "--keep", str(folder))
-    print("  " + ", ".join(f"{what} {took:,.0f} ms" for what, took in changed.items()), flush=True)
+        new = f"{took['new']:8.1f}" if "new" in took else f"{'':8}"
+        numbers = f"{took['open']:8.1f} {took['first']:8.1f} {took['warm']:8.2f} {new}"
+        memory = f"{took['own']:8.0f} {took['files']:6.0f} {took['most']:6.0f}"
+        print(f"  {what:26} {numbers} {memory}  {took['best']}", flush=True)
+        if "index" in took:
+            over = f"the search takes {took['warm'] / took['index']:.2f} times that"
+            print(f"  {'index alone':26} {'':8} {'':8} {took['index']:8.2f}  {over}; {took['index is']}", flush=True)
+            print(f"  {'describe':26} {'':8} {'':8} {took['describe']:8.2f}", flush=True)
+    if not only:
+        changed = told("--change", "--sizes", str(n), "--keep", str(folder))
+        print("  " + ", ".join(f"{what} {took:,.0f} ms" for what, took in changed.items()), flush=True)
 
 
 def main() -> None:
@@ -204,21 +300,29 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="where the collections stay, to be used again")
     parser.add_argument("--repeat", type=int, default=9, help="searches of which the median is taken")
     parser.add_argument("--no-index", action="store_true", help="build no index of the content")
+    parser.add_argument("--no-background", action="store_true", help="do not ask the bank of phrases of the rows")
+    parser.add_argument("--memory", help="what the index of the content may take, such as 2G")
+    parser.add_argument("--only", default="", help="some of the searches, by parts of their names, and no changes")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--change", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
     if options.make:
-        print(json.dumps(make(options.make, sizes[0], index=not options.no_index)))
+        memory = parse_memory(options.memory) if options.memory else None
+        background = not options.no_background
+        print(json.dumps(make(options.make, sizes[0], memory, index=not options.no_index, background=background)))
     elif options.measure:
         print(json.dumps(measure(options.keep, sizes[0], options.measure, options.repeat)))
     elif options.change:
         print(json.dumps(change(options.keep, sizes[0])))
     else:
+        how = [f"--{name}" for name in ("no-index", "no-background") if getattr(options, name.replace("-", "_"))]
+        how += ["--memory", options.memory] if options.memory else []
+        only = [text.strip() for text in options.only.split(",") if text.strip()]
         with tempfile.TemporaryDirectory() as temporary:
             for n in sizes:
-                table((options.keep or Path(temporary)) / str(n), n, options.repeat, index=not options.no_index)
+                table((options.keep or Path(temporary)) / str(n), n, options.repeat, only, how)
 
 
 if __name__ == "__main__":
