@@ -28,6 +28,7 @@ from indexes.fields import check_field
 from indexes.manifest import KnownSpace, entry_of, write_manifest
 from indexes.names import write_names
 from indexes.records import Source, Store
+from indexes.vector_files import generation, note_stayed
 
 __all__ = ["Done", "Entry", "Writer", "remove_collection", "writing"]
 
@@ -152,7 +153,7 @@ class Writer:
         """Forget a space with all its vectors."""
         # Should it come back, its files get other names: whoever has one mapped must not take another for it.
         files = {store.modality: store.file for store in self.catalog.stores() if store.space == space.id}
-        last = {f"{space.id}-{modality}": _generation(file) for modality, file in files.items()}
+        last = {f"{space.id}-{modality}": generation(file) for modality, file in files.items()}
         if last:
             self._save_manifest(generations=self.collection.manifest.get("generations", {}) | last)
         with self.catalog.transaction():
@@ -245,10 +246,13 @@ class Writer:
             live = self.catalog.live_rows(store.space, store.modality)
             space = next(known.space for known in self.collection.spaces if known.space.id == store.space)
             old = self.collection.vectors(space, store.modality)
-            new = self._new_store(space, store.modality, _generation(store.file) + 1)
+            new = self._new_store(space, store.modality, generation(store.file) + 1)
             for start in range(0, len(live), 65536):
                 block = Store(new.space, new.modality, new.file, start)
                 self._append(block, old[live[start : start + 65536]])
+            rows = np.zeros(store.rows, np.bool_)
+            rows[live] = True
+            note_stayed(self.collection.path / "indexes", new.file, rows)
             with self.catalog.transaction():
                 self.catalog.put_store(Store(new.space, new.modality, new.file, len(live)))
                 self.catalog.renumber(store.space, store.modality, live)
@@ -272,10 +276,10 @@ class Writer:
     def _save_manifest(self, **entries: Any) -> None:
         write_manifest(self.collection.path, {**self.collection.manifest, **entries})
 
-    def _new_store(self, space: Space, modality: Modality, generation: int | None = None) -> Store:
-        if generation is None:
-            generation = self.collection.manifest.get("generations", {}).get(f"{space.id}-{modality}", 0) + 1
-        store = Store(space.id, modality, f"{space.id}-{modality}-{generation}.f32", 0)
+    def _new_store(self, space: Space, modality: Modality, number: int | None = None) -> Store:
+        if number is None:
+            number = self.collection.manifest.get("generations", {}).get(f"{space.id}-{modality}", 0) + 1
+        store = Store(space.id, modality, f"{space.id}-{modality}-{number}.f32", 0)
         path = self.collection.path / "vectors" / store.file
         path.open("ab").close()
         sync_folder(path.parent)
@@ -292,10 +296,6 @@ class Writer:
             file.write(np.ascontiguousarray(rows, dtype="<f4").tobytes())
             file.flush()
             os.fsync(file.fileno())
-
-
-def _generation(file: str) -> int:
-    return int(file.rsplit("-", 1)[1].split(".")[0])
 
 
 def remove_collection(path: Path) -> None:

@@ -4,18 +4,15 @@ The queries are a bank of phrases of our own (``analogon.phrases``). Their vecto
 collections, and what they say of each row per (space, modality), as a cache beside the search indexes::
 
     HOME/banks/SPACE.npz                    the phrases and their vectors, HOME as ``config.home`` says
-    indexes/SPACE-MODALITY-background.npz   NNN's bias, CSLS's density and QB-Norm's denominator of each row; the best
-                                            rows of each phrase and their scores; the sum of the rows that count
+    indexes/SPACE-MODALITY-background.npz   what they say of the rows, as ``bank_statistics`` has it
 
 What an open collection was asked is kept with it: rows that came since are added, what went is taken out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,26 +24,32 @@ import numpy.typing as npt
 
 from analogon import phrases as banks
 from analogon.search import hubness
+from analogon.search.bank_statistics import (
+    BIAS,
+    DENSITY,
+    BankStatistics,
+    Saved,
+    keep_arrays,
+    read_arrays,
+    row_values,
+)
 from analogon.settings import config
 from analogon.vectors.geometry import centre
 from embed.encoder import Encoder
 from embed.errors import UsageError
+from embed.listener import Listener
 from embed.media import Media, Modality
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space
 from indexes.collection import Collection, KnownSpace
-from indexes.durable import replacing
-from indexes.faiss import fingerprint
+from indexes.faiss.cache import saved_at
 
-__all__ = ["Background", "BankStatistics", "Hubness", "phrase_vectors", "rescore"]
+__all__ = ["Background", "Hubness", "phrase_vectors", "rescore"]
 
 Rows = npt.NDArray[np.float32]
-BLOCK_BYTES: Final = 32 << 20  # scores that one step holds
 ITEMS: Final = 500  # items that stand in for queries
 FEWEST_ITEMS: Final = 20
-NEAR: Final = 8  # best rows that are known of a phrase: when the last of them has gone all rows are asked anew
 SOON: Final = 16384  # rows that a search may ask the bank of before it answers
-UNSAVED: Final = 4096  # rows more that a reader adds to what it keeps without looking at the cache, or saving one
 # Chosen on questions to recordings (benchmarks/hubness.py --doubt): a tenth of the right best hits is doubted there.
 DOUBTED: Final = 81.0  # percentile of a best hit's cosine among those of the background queries' best hits
 
@@ -63,157 +66,6 @@ class Hubness:
     density: Rows
     denominator: Rows
     hubs: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BankStatistics:
-    """A bank of B queries asked of n rows. Rows that do not count have values too, but are nobody's best.
-
-    ``near_rows`` int64 ``(B, NEAR)`` and ``near`` float32 ``(B, NEAR)`` are each query's best rows, best first, and
-    their cosines. Where the row is -1 some row that is not known comes next; its cosine is at most the one that stands
-    there, and -inf where there is none. ``total`` float64 ``(dim,)`` is the sum of the rows that count, ``alive`` bool
-    ``(n,)`` which those are. The others are ``Hubness``'s, ``(n,)``.
-    """
-
-    bias: Rows
-    density: Rows
-    denominator: Rows
-    near_rows: npt.NDArray[np.int64]
-    near: Rows
-    total: npt.NDArray[np.float64]
-    alive: npt.NDArray[np.bool_]
-
-    @property
-    def best_rows(self) -> npt.NDArray[np.int64]:
-        """Each query's best row, int64 ``(B,)``; -1 where no row counts."""
-        return self.near_rows[:, 0]
-
-    @property
-    def best(self) -> Rows:
-        """Its cosine, float32 ``(B,)``."""
-        return self.near[:, 0]
-
-    @property
-    def mean(self) -> Rows:
-        """The mean of the rows that count, float32 ``(dim,)``, not normalised."""
-        return np.asarray(self.total / max(1, int(self.alive.sum())), np.float32)
-
-    def fits(self, live: npt.NDArray[np.bool_]) -> bool:
-        """Whether what counts is no later than ``live`` ``(n,)``: rows are added and die, none comes back to life."""
-        known = len(self.alive)
-        return known <= len(live) and not (live[:known] & ~self.alive).any()
-
-    @classmethod
-    def make(
-        cls, bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_], old: BankStatistics | None = None
-    ) -> BankStatistics:
-        """Ask ``bank`` ``(B, dim)`` of ``vectors`` ``(n, dim)``, of which those count that are ``live`` ``(n,)``.
-
-        ``old`` is the table of the same bank and the first of these rows at some moment before, which ``fits``: only
-        what came since is asked, and for phrases all of whose best rows have died, all. Memory beyond the table stays
-        within a few ``BLOCK_BYTES``.
-        """
-        if old is not None and len(old.alive) == len(live) and np.array_equal(old.alive, live):
-            return old
-        n, known = len(vectors), len(old.bias) if old else 0
-        bias, density, denominator = (np.empty(n, np.float32) for _ in range(3))
-        near_rows, near = _nothing_near(len(bank))
-        total = np.zeros(vectors.shape[1])
-        if old:
-            bias[:known], density[:known], denominator[:known] = old.bias, old.density, old.denominator
-            died = np.flatnonzero(old.alive & ~live[:known])
-            total += old.total - np.asarray(vectors[died]).sum(axis=0, dtype=np.float64)
-            near_rows, near = _without_dead(old.near_rows, old.near, live)
-            spent = np.flatnonzero((near_rows[:, 0] < 0) & np.isfinite(near[:, 0]))
-            if len(spent):
-                near_rows[spent], near[spent] = _nearest(bank[spent], vectors[:known], live[:known])
-        step = max(1, BLOCK_BYTES // (4 * len(bank)))
-        for start in range(known, n, step):
-            block, counts = np.asarray(vectors[start : start + step]), live[start : start + step]
-            some = slice(start, start + len(block))
-            s = (block @ bank.T).T  # this way round each item's scores lie side by side
-            bias[some], density[some], denominator[some] = _hubness(s)
-            total += block[counts].sum(axis=0, dtype=np.float64)
-            near_rows, near = _nearer(near_rows, near, s, counts, start)
-        return cls(bias, density, denominator, near_rows, near, total, np.array(live))
-
-    @classmethod
-    def read(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> BankStatistics:
-        """The inverse of ``arrays``; raises ``KeyError`` where one is missing.
-
-        Earlier versions kept the best row alone, and the mean: ``alive`` is to be given then.
-        """
-        if "near" not in arrays:
-            near_rows = np.full((len(arrays["best"]), NEAR), -1, np.int64)
-            near_rows[:, 0] = arrays["best_rows"]
-            near = np.repeat(arrays["best"][:, None], NEAR, axis=1)
-            total = arrays["mean"].astype(np.float64) * int(arrays["alive"].sum())
-            arrays = {**arrays, "near_rows": near_rows, "near": near, "total": total}
-        return cls(**{name: arrays[name] for name in cls.__slots__})
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The fields by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-def _hubness(s: Rows) -> tuple[Rows, Rows, Rows]:
-    """NNN's bias, CSLS's density and QB-Norm's denominator of each column of scores ``(B, n)``."""
-    return (
-        hubness.top_k_mean(s, hubness.NNN_NEAREST),
-        hubness.top_k_mean(s, hubness.CSLS_NEAREST),
-        hubness.log_denominator(s),
-    )
-
-
-def _nothing_near(queries: int) -> tuple[npt.NDArray[np.int64], Rows]:
-    return np.full((queries, NEAR), -1, np.int64), np.full((queries, NEAR), -np.inf, np.float32)
-
-
-def _nearest(bank: Rows, vectors: Rows, live: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Rows]:
-    """The best rows of each query, of all."""
-    near_rows, near = _nothing_near(len(bank))
-    step = max(1, BLOCK_BYTES // (4 * max(len(bank), vectors.shape[1])))
-    for start in range(0, len(vectors), step):
-        s = (np.asarray(vectors[start : start + step]) @ bank.T).T
-        near_rows, near = _nearer(near_rows, near, s, live[start : start + step], start)
-    return near_rows, near
-
-
-def _nearer(
-    near_rows: npt.NDArray[np.int64], near: Rows, s: Rows, counts: npt.NDArray[np.bool_], start: int
-) -> tuple[npt.NDArray[np.int64], Rows]:
-    """The best rows of each query after those from ``start`` on, of scores ``s (B, n)``, that count, came to them.
-
-    Of equal ones the first row comes first.
-    """
-    better = (s > near[:, -1:]) & counts
-    if np.count_nonzero(better) > 4 * near.size:  # at first all are
-        least = np.partition(np.where(counts, s, -np.inf), -min(NEAR, len(counts)), axis=1)
-        better &= s >= least[:, -min(NEAR, len(counts)), None]
-    queries, places = np.nonzero(better)
-    if not len(queries):
-        return near_rows, near
-    # Behind an unknown row nothing can stand: those that are as good as it are dropped, whatever comes.
-    asked = np.concatenate([np.repeat(np.arange(len(near)), NEAR), queries])
-    rows = np.concatenate([near_rows.ravel(), start + places])
-    scores = np.concatenate([near.ravel(), s[queries, places]])
-    unknown = np.where(rows < 0, np.iinfo(np.int64).max, rows)
-    order = np.lexsort((unknown, -scores, asked))
-    first = np.searchsorted(asked[order], np.arange(len(near)))
-    kept = order[first[:, None] + np.arange(NEAR)]
-    return rows[kept], scores[kept]
-
-
-def _without_dead(
-    near_rows: npt.NDArray[np.int64], near: Rows, live: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], Rows]:
-    """The best rows of each query that still count, those that died as unknown ones behind the others."""
-    dead = (near_rows < 0) | ~live[near_rows]
-    order = np.argsort(dead, axis=1, kind="stable")
-    least = near[:, -1:]
-    dead = np.take_along_axis(dead, order, axis=1)
-    rows, scores = np.take_along_axis(near_rows, order, axis=1), np.take_along_axis(near, order, axis=1)
-    return np.where(dead, -1, rows), np.where(dead, least, scores)
 
 
 class Background:
@@ -242,7 +94,8 @@ class Background:
         self._make_table = table
         self._left_out: npt.NDArray[np.bool_] | None = None
         self._whole: Background | None = None  # what that was left out of
-        self._cache: Path | None = None
+        self._saved_as: Saved | None = None
+        self._looked_at: tuple[object, int] | None = None  # which file was kept, and of how many rows
         self._state: tuple[str, int, int] = ("", 0, 0)  # the file, its rows, how many of them are dead
 
     @classmethod
@@ -255,11 +108,13 @@ class Background:
         *,
         encode: bool = True,
         told: Callable[[], None] = lambda: None,
+        asked: Callable[[int], None] = lambda _: None,
     ) -> Background | None:
         """The background of a (space, modality); None where its encoder takes no text or nothing is there to score.
 
         ``phrases`` are our own for the modality unless others are given. Their vectors come from the cache, or are
         made and saved, ``told`` being called for each; None where some are not there, unless they are to ``encode``.
+        ``asked`` is told of how many rows they were, once they are.
         """
         space = known.space
         key = cls._key(known, modality, phrases)
@@ -279,18 +134,23 @@ class Background:
         if known_bank is None:
             return None
         texts, bank = known_bank
-        cache = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
+        saved = cls._saved(collection, space, modality, file)
         # What was made of a moment before is of use; what was never looked at was not made.
         made = before.__dict__.get("table") if before is not None and before._state[0] == file else None
 
         def table() -> BankStatistics:
-            return _table(cache, file, bank, vectors, live, made)
+            return saved.brought_up(bank, vectors, live, made, asked)
 
         found = cls(space, modality, texts, bank, vectors, table)
-        found._state, found._cache = state, cache
+        found._state, found._saved_as = state, saved
         if before is None or before._state[0] != file or before._state <= state:  # else it is of a moment ago
             collection.kept[key] = found
         return found
+
+    @staticmethod
+    def _saved(collection: Collection, space: Space, modality: Modality, file: str) -> Saved:
+        path = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
+        return Saved(path, file, lambda dead: collection.catalog.dead_rows(file, dead))
 
     @staticmethod
     def _key(known: KnownSpace, modality: Modality, phrases: Sequence[str] | None) -> tuple[Any, ...]:
@@ -322,7 +182,7 @@ class Background:
             file = _bank_file(space)
             with suppress(OSError):
                 file.parent.mkdir(parents=True, exist_ok=True)
-            _save(file, arrays)
+            keep_arrays(file, arrays)
         # A phrase of which the encoder knows no word has zeros.
         texts = tuple(text for text in texts if vector_of[text].any())
         return (texts, np.stack([vector_of[text] for text in texts])) if texts else None
@@ -335,12 +195,28 @@ class Background:
         modality: Modality,
         phrases: Sequence[str] | None = None,
         told: Callable[[], None] = lambda: None,
+        listener: Listener | None = None,
     ) -> Background | None:
-        """As ``open``, with all that needs a pass over the rows made and saved now: for the end of indexing."""
+        """As ``open``, with all that needs a pass over the rows made and saved now: for the end of indexing.
+
+        ``listener`` is told how far that is, where it is long, and may end it between two blocks: what was saved until
+        then is of use to the next time.
+        """
         collection.kept.pop(cls._key(known, modality, phrases), None)  # what a reader adds to that it does not save
-        made = cls.open(collection, known, modality, phrases, told=told)
-        if made is not None:
+
+        def asked(count: int) -> None:
+            if listener is not None and long:
+                listener.advance(count)
+                listener.check()
+
+        long = False
+        made = cls.open(collection, known, modality, phrases, told=told, asked=asked)
+        if made is not None and made._saved_as is not None:
+            new = len(made.vectors) - made._saved_as.rows()
+            if listener is not None and (long := new > SOON):
+                listener.phase(f"background of {modality}", new)
             made.table  # noqa: B018  made and saved where it is first looked at
+            made._saved_as.tidy()
         return made
 
     @staticmethod
@@ -354,11 +230,12 @@ class Background:
         """Whether the table is there but for so few rows that a search can wait for them: ``SOON``."""
         if "table" in self.__dict__ or len(self.vectors) <= SOON:
             return True
-        if self._left_out is not None or self._cache is None:
+        if self._left_out is not None or self._saved_as is None:
             return self._whole is not None and self._whole.at_hand
-        saved = _read(self._cache, "rows", "store")
-        known = int(saved["rows"]) if "rows" in saved and saved["store"].item() == self._state[0] else 0
-        return len(self.vectors) - known <= SOON
+        there = saved_at(self._saved_as.path)
+        if self._looked_at is None or self._looked_at[0] != there:
+            self._looked_at = there, self._saved_as.rows()
+        return len(self.vectors) - self._looked_at[1] <= SOON
 
     @classmethod
     def of_items(
@@ -443,12 +320,19 @@ class Background:
         found: Rows = (self.vectors[rows] @ self.bank.T).T
         return found
 
+    def values(self, rows: npt.NDArray[np.int64]) -> Rows:
+        """NNN's bias, CSLS's density and QB-Norm's denominator of ``rows`` ``(n,)``: float32 ``(n, 3)``.
+
+        Where the table is not at hand the phrases are asked of these rows alone.
+        """
+        if self._left_out is None and self.at_hand:
+            return self.table.values.of(rows)
+        return row_values(self.scores(rows))
+
     def hubness(self, rows: npt.NDArray[np.int64]) -> Hubness:
         """What the background says of ``rows`` ``(n,)``."""
-        hubs = np.isin(rows, self.table.best_rows)
-        if self._left_out is None:
-            return Hubness(self.table.bias[rows], self.table.density[rows], self.table.denominator[rows], hubs)
-        return Hubness(*_hubness(self.scores(rows)), hubs)
+        bias, density, denominator = self.values(rows).T
+        return Hubness(bias, density, denominator, np.isin(rows, self.table.best_rows))
 
     def percentile(self, scores: npt.ArrayLike, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """For how many of a hundred background queries each item scores less than for this one: 0 to 100, ``(k,)``.
@@ -532,80 +416,11 @@ def phrase_vectors(encoder: Encoder, texts: Sequence[str], told: Callable[[], No
 
 def _read_bank(path: Path, dim: int) -> dict[str, Rows]:
     """The phrases of a file and their vectors; none where it cannot be used."""
-    arrays = _read(path)
+    arrays = read_arrays(path)
     texts, vectors = arrays.get("phrases", np.zeros(0, "U1")), arrays.get("vectors", np.zeros((0, dim), np.float32))
     if texts.shape != (len(vectors),) or vectors.shape != (len(texts), dim):
         return {}
     return dict(zip(texts.tolist(), vectors.astype(np.float32), strict=True))
-
-
-def _table(
-    path: Path,
-    file: str,
-    bank: Rows,
-    vectors: Rows,
-    live: npt.NDArray[np.bool_],
-    before: BankStatistics | None = None,
-) -> BankStatistics:
-    """The table of the rows of a vector file as they are: one of a moment ``before`` or the cached one, brought up."""
-    if before is not None and before.fits(live) and len(live) - len(before.alive) <= UNSAVED:
-        return BankStatistics.make(bank, vectors, live, before)
-    queries = np.frombuffer(hashlib.blake2b(bank.tobytes(), digest_size=8).digest(), np.uint64)
-    old: BankStatistics | None = None
-    newer = False
-    saved = _read(path)
-    try:
-        rows, dead = (int(saved[key]) for key in ("rows", "dead"))
-        kept = saved["store"].item() if "store" in saved else file
-        asked = bool((saved["bank"] == queries).all())
-        same = kept == file and asked and rows <= len(vectors)
-        if same and saved["vectors"].item() == fingerprint(vectors[:rows]):
-            if "near" not in saved:  # then nothing has died since, or nobody knows what
-                saved["alive"] = live[:rows] if dead == rows - int(live[:rows].sum()) else saved["alive"]
-            old = BankStatistics.read(saved)
-            old = old if old.fits(live) else None
-        # What is asked here may be of a moment ago, and the table of one that came after.
-        now = (_generation(file), len(vectors), len(live) - int(np.count_nonzero(live)))
-        newer = asked and (_generation(kept), rows, dead) > now
-    except (KeyError, ValueError, TypeError):
-        old = None
-    made = BankStatistics.make(bank, vectors, live, old)
-    if made is old:
-        return made
-    stamp = {
-        "bank": queries,
-        "store": np.array(file),
-        "rows": np.int64(len(vectors)),
-        "dead": np.int64(len(live) - np.count_nonzero(live)),
-        "vectors": np.array(fingerprint(vectors)),
-    }
-    if not newer:
-        _save(path, stamp | made.arrays())
-    return made
-
-
-def _generation(file: str) -> int:
-    """Which of the files that vectors were in, one after another: the number at the end of its name."""
-    return int(re.findall(r"\d+", file)[-1])
-
-
-def _read(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a cache, all or some; none where it is not there or cannot be read."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names or arrays.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}
-
-
-def _save(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Keep a cache where there is a place for it: it can be made again.
-
-    It takes no lock, which would turn away a run that begins just then: every cache says what it was made of, and takes
-    its place whole.
-    """
-    with suppress(OSError), replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
 
 
 def rescore(
@@ -629,11 +444,11 @@ def rescore(
     if method == "centre":
         items = centre(background.vectors[rows], background.mean)
         return np.asarray(items @ centre(query[None], background.bank_mean)[0], np.float32)
-    near = background.hubness(rows)
     if method == "nnn":
-        scores = hubness.nnn(cosines, near.bias)
+        scores = hubness.nnn(cosines, background.values(rows)[:, BIAS])
     elif method == "csls":
-        scores = hubness.csls(cosines, near.density)
+        scores = hubness.csls(cosines, background.values(rows)[:, DENSITY])
     else:
+        near = background.hubness(rows)
         scores = hubness.qb_norm(cosines, near.denominator, near.hubs)
     return np.asarray(scores, np.float32)

@@ -209,7 +209,7 @@ class Library:
 
         listener.phase("background queries", len(missing) + len(sides))
         for known, modality in sides:
-            Background.make(collection, known, modality, told=told)
+            Background.make(collection, known, modality, told=told, listener=listener)
             told()
 
     def _name_encoder(

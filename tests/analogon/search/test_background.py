@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import pytest
 import analogon
 from analogon import phrases as banks
 from analogon.search import background as backgrounds
-from analogon.search import hubness
-from analogon.search.background import Background, BankStatistics
+from analogon.search import bank_statistics, hubness
+from analogon.search.background import Background
+from analogon.search.bank_statistics import BIAS, DENOMINATOR, DENSITY, BankStatistics
 from analogon.search.library import Library
 from analogon.settings import config
 from analogon.vectors.geometry import centre, unit
@@ -73,17 +73,17 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: list[int] = []
         self.texts: list[int] = []
-        hubness, encoded = backgrounds._hubness, backgrounds.phrase_vectors
+        values, encoded = bank_statistics.row_values, backgrounds.phrase_vectors
 
         def count_rows(s: np.ndarray) -> object:
             self.rows.append(s.shape[1])
-            return hubness(s)
+            return values(s)
 
         def count_texts(encoder: Encoder, texts: list[str], *told: Any) -> object:
             self.texts.append(len(texts))
             return encoded(encoder, texts, *told)
 
-        monkeypatch.setattr(backgrounds, "_hubness", count_rows)
+        monkeypatch.setattr(bank_statistics, "row_values", count_rows)
         monkeypatch.setattr(backgrounds, "phrase_vectors", count_texts)
 
 
@@ -111,12 +111,14 @@ def test_blocks_make_no_difference_and_neither_do_rows_that_come_later(monkeypat
     bank, rows = unit(random.normal(size=(40, 8))), unit(random.normal(size=(101, 8)))
     live = random.random(101) < 0.7
     whole = BankStatistics.make(bank, rows, live)
-    monkeypatch.setattr(backgrounds, "BLOCK_BYTES", 4 * 40 * 7)
+    monkeypatch.setattr(bank_statistics, "BLOCK_BYTES", 4 * 40 * 7)
     stepped = BankStatistics.make(bank, rows, live)
     grown = BankStatistics.make(bank, rows, live, BankStatistics.make(bank, rows[:50], live[:50]))
     for other in (stepped, grown):
-        for field in fields(BankStatistics):
-            assert np.allclose(getattr(other, field.name), getattr(whole, field.name), atol=1e-6), field.name
+        for name in ("near_rows", "near", "total", "alive"):
+            assert np.allclose(getattr(other, name), getattr(whole, name), atol=1e-6), name
+        for value in (BIAS, DENSITY, DENOMINATOR):
+            assert np.allclose(other.values.all(value), whole.values.all(value), atol=1e-6), value
     s = np.where(live, bank @ rows.T, -np.inf)
     assert whole.best_rows.tolist() == s.argmax(axis=1).tolist()
     assert np.allclose(whole.mean, rows[live].mean(axis=0), atol=1e-6)
@@ -150,7 +152,7 @@ def test_what_is_asked_takes_no_part(library: Library) -> None:
 def test_caches_are_used_grow_and_forget_what_was_removed(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(monkeypatch)
     first = _open(library).table
-    rows = len(first.bias)
+    rows = len(first.values)
     assert (counted.texts, counted.rows) == ([len(PHRASES)], [rows])
     files = _files(library)
     assert np.array_equal(_open(library).table.best, first.best)
@@ -160,7 +162,7 @@ def test_caches_are_used_grow_and_forget_what_was_removed(library: Library, monk
     sounds.write(folder / "new.wav", 99)
     _index(library, folder)
     grown = _open(library).table
-    assert counted.rows == [rows, 1] and len(grown.bias) == rows + 1
+    assert counted.rows == [rows, 1] and len(grown.values) == rows + 1
 
     best_sound = library.collection.catalog.items_of_rows(
         library.collection.spaces[0].space.id, "audio", [int(grown.best_rows[0])]
@@ -183,12 +185,17 @@ def test_the_table_of_an_earlier_version_is_used(library: Library, monkeypatch: 
     made = _open(library).table
     [path] = (library.collection.path / "indexes").glob("*-background.npz")
     with np.load(path) as saved:
-        arrays = {name: saved[name] for name in saved.files if name not in ("near", "near_rows", "total", "alive")}
+        arrays = {name: saved[name] for name in saved.files if name not in ("near", "near_rows", "total", "values")}
+    columns = ("bias", BIAS), ("density", DENSITY), ("denominator", DENOMINATOR)
+    arrays |= {name: made.values.all(value) for name, value in columns}
     np.savez(path, best=made.best, best_rows=made.best_rows, mean=made.mean, **arrays)
+    for values in path.parent.glob("*-background-*.f32"):
+        values.unlink()
     counted = Counted(monkeypatch)
     found = _open(library)
-    for name in ("best", "best_rows", "bias", "alive"):
+    for name in ("best", "best_rows", "alive"):
         assert np.array_equal(getattr(found.table, name), getattr(made, name)), name
+    assert np.array_equal(found.table.values.all(BIAS), made.values.all(BIAS))
     assert np.allclose(found.mean, made.mean, atol=1e-6)
     items = library.collection.catalog.items_of_rows(found.space.id, "audio", [int(found.table.best_rows[0])])
     [item] = library.collection.catalog.items(list(items.values())).values()
@@ -241,7 +248,7 @@ def _counting_rows(work: Any, asked: list[int]) -> Any:
 
 def test_best_rows_are_known_until_the_last_of_them_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(backgrounds, "_nearest", _counting_rows(backgrounds._nearest, asked))
+    monkeypatch.setattr(bank_statistics, "_nearest", _counting_rows(bank_statistics._nearest, asked))
     random = np.random.default_rng(4)
     bank, rows = unit(random.normal(size=(5, 8))), unit(random.normal(size=(90, 8)))
     rows[40:50] = rows[3]  # copies
@@ -318,10 +325,16 @@ def test_a_search_does_not_wait_for_a_pass_over_many_rows(library: Library, monk
     library.collection.kept.clear()
     assert library.search("a bell", by="content").notes == doubted
     library.collection.kept.clear()
+    kept = {name: library.search("a bell", by="content", rerank=name) for name in ("csls", "nnn")}
+    library.collection.kept.clear()
     table.unlink()
     hits = library.search("a bell", by="content")
     assert hits.notes == () and hits[0].percentile is not None and not table.exists()
-    assert library.search("a bell", by="content", rerank="csls")[0].percentile is not None and table.exists()
+    for rerank in ("csls", "nnn"):  # these ask the phrases of the rows that are found, and of no other
+        found = library.search("a bell", by="content", rerank=rerank)
+        assert [(one.id, one.score) for one in found] == [(one.id, one.score) for one in kept[rerank]]
+        assert found[0].percentile is not None and not table.exists()
+    assert library.search("a bell", by="content", rerank="qbnorm")[0].percentile is not None and table.exists()
     assert library.search("a bell", by="content").notes == doubted != ()
 
 
@@ -362,10 +375,10 @@ def test_a_table_of_a_moment_ago_does_not_take_the_place_of_a_newer_one(library:
         before = _open(library)  # of now, with its table unmade
     sounds.write(collection.path.parent / "sounds" / "new.wav", 99)
     _index(library, collection.path.parent / "sounds")
-    rows = len(_open(library).table.bias)
+    rows = len(_open(library).table.values)
     files = _files(library)
-    assert len(before.table.bias) == len(before.vectors) == rows - 1
-    assert _files(library) == files and len(_open(library).table.bias) == rows
+    assert len(before.table.values) == len(before.vectors) == rows - 1
+    assert _files(library) == files and len(_open(library).table.values) == rows
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK no zip", None])
@@ -375,7 +388,7 @@ def test_damaged_caches_are_made_again(library: Library, damage: bytes | None) -
         path = Path(name)
         path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
     found = _open(library)
-    assert np.allclose(found.table.denominator, expected.denominator)
+    assert np.allclose(found.table.values.all(DENOMINATOR), expected.values.all(DENOMINATOR))
     assert np.array_equal(_open(library).table.best_rows, expected.best_rows)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import analogon
-from analogon.search.background import Background, BankStatistics
+from analogon.search.background import Background
+from analogon.search.bank_statistics import BankStatistics
 from embed import load
 from embed.media import Media
 from indexes import columns, narrowed
