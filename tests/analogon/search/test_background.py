@@ -20,7 +20,7 @@ from analogon.settings import config
 from analogon.vectors.geometry import centre, unit
 from embed import Media, encode, load
 from embed.encoder import Encoder, resolve
-from embed.errors import UsageError
+from embed.errors import Cancelled, UsageError
 from indexes.build import Listener, Plan, build
 from indexes.collection import Collection
 from indexes.writer import writing
@@ -450,3 +450,123 @@ def test_the_best_hit_is_doubted_where_too_many_other_queries_have_a_nearer_one(
     assert found.doubt(-1.0) == "perhaps nothing here fits: 100 % of 100 other queries have a nearer best hit"
     # What is asked does not count: without one of the worse ones 80 of 99 are left.
     assert (found.without("Phrase 3!").doubt(0.805) or "").endswith("19 % of 99 other queries have a nearer best hit")
+
+
+def _removed(library: Library, share: float) -> None:
+    """Remove some sounds, so many that the vector file is written anew."""
+    paths = [path for (path,) in library.collection.catalog.query("SELECT path FROM source ORDER BY path")]
+    library.remove(*paths[: int(share * len(paths))])
+
+
+def test_what_is_known_of_rows_is_carried_over_a_compaction(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = library.collection.spaces[0]
+    _open(library).table  # noqa: B018
+    sounds.write(library.collection.path.parent / "sounds" / "new.wav", 99)
+    _index(library, library.collection.path.parent / "sounds")  # a row that the table has not
+    file = library.collection.file(known.space, "audio")[0]
+    for _ in range(2):  # nobody looks at the table between the two
+        _removed(library, 0.4)
+    assert library.collection.file(known.space, "audio")[0] != file
+    counted, asked = Counted(monkeypatch), list[int]()
+    monkeypatch.setattr(bank_statistics, "_nearest", _counting_rows(bank_statistics._nearest, asked))
+    made = Background.make(library.collection, known, "audio", PHRASES)
+    assert made is not None
+    assert [count for count in counted.rows if count > 1] == [len(made.vectors) - 1]  # some are asked again, to be sure
+    assert counted.rows[1:] in ([], [1])
+    s = made.bank @ np.array(made.vectors).T
+    assert np.allclose(made.table.values.all(BIAS), s.mean(axis=0), atol=1e-6)
+    assert np.allclose(made.table.values.all(DENOMINATOR), np.log(np.exp(20 * s).sum(axis=0)), atol=1e-4)
+    assert np.allclose(made.best, s.max(axis=1), atol=1e-6)
+    assert made.table.best_rows.tolist() == s.argmax(axis=1).tolist()
+    assert np.allclose(made.mean, np.array(made.vectors).mean(axis=0), atol=1e-6)
+    left = [path.name for path in (library.collection.path / "indexes").iterdir()]
+    assert not [name for name in left if name.endswith(".stayed")]
+    assert len([name for name in left if "background" in name]) == 2
+
+
+def test_rows_of_another_file_are_not_taken_for_those_of_this_one(library: Library) -> None:
+    known = library.collection.spaces[0]
+    _open(library).table  # noqa: B018
+    _removed(library, 0.4)
+    [note] = (library.collection.path / "indexes").glob("*.stayed")
+    whole = note.read_bytes()
+    for damage in (whole[:4], whole[:8] + bytes(len(whole) - 8), whole[:8] + bytes(reversed(whole[8:])), None):
+        if damage is None:
+            note.unlink()
+        else:
+            note.write_bytes(damage)
+        found = _open(library)
+        [cache] = (library.collection.path / "indexes").glob("*-background.npz")
+        before = cache.read_bytes()
+        s = found.bank @ np.array(found.vectors).T
+        assert np.allclose(found.table.values.all(BIAS), s.mean(axis=0), atol=1e-6)
+        assert np.allclose(found.best, s.max(axis=1), atol=1e-6)
+        cache.write_bytes(before)
+    assert Background.make(library.collection, known, "audio", PHRASES) is not None
+
+
+def test_a_pass_over_the_rows_that_was_stopped_goes_on_where_it_was(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _open(library).table
+    for path in (library.collection.path / "indexes").glob("*background*"):
+        path.unlink()
+    library.collection.kept.clear()
+    monkeypatch.setattr(bank_statistics, "SAVED", 4)
+    monkeypatch.setattr(backgrounds, "SOON", 0)
+    counted = Counted(monkeypatch)
+
+    class Stopping(Listener):
+        told = 0
+
+        def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+            assert (name, total) == ("background of audio", len(expected.alive))
+
+        def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+            self.told += count
+            if self.told > 8:
+                self.cancel()
+
+    known = library.collection.spaces[0]
+    with pytest.raises(Cancelled):
+        Background.make(library.collection, known, "audio", PHRASES, listener=Stopping())
+    made = Background.make(library.collection, known, "audio", PHRASES)
+    assert made is not None and sum(counted.rows) == len(expected.alive) + 4  # the block that was not kept
+    for value in (BIAS, DENSITY, DENOMINATOR):
+        assert np.allclose(made.table.values.all(value), expected.values.all(value), atol=1e-6)
+    assert np.array_equal(made.table.near_rows, expected.near_rows)
+    assert np.allclose(made.table.total, expected.total)
+
+
+def test_values_that_were_written_before_a_kill_count_when_they_are_kept(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open(library).table  # noqa: B018
+    sounds.write(library.collection.path.parent / "sounds" / "new.wav", 99)
+    _index(library, library.collection.path.parent / "sounds")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bank_statistics, "UNSAVED", 0)
+        patch.setattr(bank_statistics, "keep_arrays", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _open(library).table  # noqa: B018
+    [values] = (library.collection.path / "indexes").glob("*-background-*.f32")
+    with values.open("r+b") as file:  # and what came after was not whole
+        file.seek(-7, 2)
+        file.write(b"\xff" * 7)
+    found = _open(library)
+    s = found.bank @ np.array(found.vectors).T
+    assert np.allclose(found.table.values.all(BIAS), s.mean(axis=0), atol=1e-6)
+    assert np.allclose(_open(library).table.values.all(DENOMINATOR), np.log(np.exp(20 * s).sum(axis=0)), atol=1e-4)
+
+
+def test_a_search_reads_the_values_of_the_rows_that_it_finds(library: Library) -> None:
+    _open(library).table  # noqa: B018
+    found = _open(library)
+    assert isinstance(found.table.values.saved, np.memmap) and not len(found.table.values.newer)
+    rows = np.array([3, 1, 11])
+    s = found.bank @ np.array(found.vectors[rows]).T
+    assert np.allclose(found.values(rows)[:, BIAS], s.mean(axis=0), atol=1e-6)
