@@ -301,6 +301,140 @@ def test_texts_that_went_take_no_place_of_those_that_are_near(
     assert dict(one for page in pages for one in page) == pytest.approx(expected, abs=1e-6)
 
 
+def test_texts_of_which_most_of_the_nearest_went_are_found_by_a_mask(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "TEXTS", 2)
+    monkeypatch.setattr(names, "FIRST", 2)
+    monkeypatch.setattr(names, "GONE", 2)
+    gone = put_all(collection.catalog, [f"/off/rain {first}{last}.wav" for first in "abcdef" for last in "klmnop"])
+    put_all(collection.catalog, ["/far/rain wind sea gulls.wav", "/far/bells.wav"])
+    folder, encoder = collection.path / "indexes", Side("text", dim=64)
+    write_names(collection.catalog, folder, encoder)
+    with collection.catalog.transaction():
+        collection.catalog.remove_sources(list(gone.values()))
+    query = encode(load("toy:64"), [Media.from_text("rain")], query=True).array[0]
+    vectors = NameVectors(collection.catalog, folder, encoder)
+    asked: list[object] = []
+    search = vectors._index.search  # type: ignore[union-attr]
+
+    def searching(*arguments: object, **named: object) -> object:
+        asked.append(named["allowed"])
+        return search(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vectors._index, "search", searching)
+    expected = by_meaning(collection, query, 0.45)
+    assert len(expected) == 2
+    pages = vectors.search(query, 0.45, ALL, 1000)
+    assert dict(one for page in pages for one in page) == pytest.approx(expected, abs=1e-6)
+    assert asked[-1] is not None and asked[0] is None
+    list(vectors.search(query, 0.45, ALL, 1000))
+    assert asked[-1] is asked[len(asked) // 2 - 1]  # which texts are there is read once
+
+
+def test_names_are_packed_where_many_texts_went_without_being_encoded_again(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "PACK_ROWS", 10)
+    monkeypatch.setattr(names, "BLOCK", 7)
+    ids = put_all(collection.catalog, [f"/x/{word} rain {word}.wav" for word in "abcdefghijklmnopqrstuvwxyz"])
+    folder, encoder = collection.path / "indexes", Side("text", dim=64)
+    write_names(collection.catalog, folder, encoder)
+    first, calls = collection.catalog.names_file(encoder.space.id), encoder.calls
+
+    def check(*, newer: bool = False) -> str:
+        query = encode(load("toy:64"), [Media.from_text("rain a")], query=True).array[0]
+        expected = by_meaning(collection, query, 0.1)
+        vectors = NameVectors(collection.catalog, folder, encoder)
+        found = dict(one for page in vectors.search(query, 0.1, ALL, 1000) for one in page)
+        assert found == pytest.approx(expected, abs=1e-6)
+        assert vectors.cosines(query, expected) == pytest.approx(expected, abs=1e-6)
+        held = collection.catalog.names_file(encoder.space.id)
+        assert held is not None and (len(vectors._newer) > 0) == newer
+        assert {path.name.split(".")[0] for path in folder.glob("*-names-*")} == {Path(held[0]).stem}
+        return held[0]
+
+    paths = list(ids)
+    with collection.catalog.transaction():
+        collection.catalog.remove_sources([ids[path] for path in paths[:6]])  # fewer than a quarter
+    write_names(collection.catalog, folder, encoder)
+    assert first is not None and check() == first[0]
+    for gone in (paths[6:12], paths[20:]):
+        before = check()
+        with collection.catalog.transaction():
+            collection.catalog.remove_sources([ids[path] for path in gone])
+        check()  # of the file as it is
+        write_names(collection.catalog, folder, encoder)
+        packed = check()
+        assert packed != before and packed.endswith("-packed.f32")
+        live = collection.catalog.query("SELECT count(*) FROM text")[0][0]
+        assert (folder / packed).stat().st_size == 4 * 64 * live
+        assert encoder.calls == calls
+        put_all(collection.catalog, [f"/x/new rain {len(gone)} {gone[0][3]}.wav"])
+        check(newer=True)
+        calls = encoder.calls
+        write_names(collection.catalog, folder, encoder)
+        assert check() == packed and encoder.calls == calls + 1
+        calls += 1
+    # Without its ids nobody knows whose the rows are: they are made again.
+    (folder / packed).with_suffix(".ids").unlink()
+    write_names(collection.catalog, folder, encoder)
+    assert check() != packed
+
+
+def test_a_packing_that_was_killed_leaves_the_names_as_they_were(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "PACK_ROWS", 10)
+    ids = put_all(collection.catalog, named(40))
+    folder, encoder = collection.path / "indexes", Side("text", dim=64)
+    write_names(collection.catalog, folder, encoder)
+    before = collection.catalog.names_file(encoder.space.id)
+    with collection.catalog.transaction():
+        collection.catalog.remove_sources(list(ids.values())[:25])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "put_names_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_names(collection.catalog, folder, encoder)
+    assert collection.catalog.names_file(encoder.space.id) == before
+    query = encode(load("toy:64"), [Media.from_text("rain")], query=True).array[0]
+    expected = by_meaning(collection, query, 0.2)
+    for _ in range(2):
+        pages = NameVectors(collection.catalog, folder, encoder).search(query, 0.2, ALL, 1000)
+        assert dict(one for page in pages for one in page) == pytest.approx(expected, abs=1e-6)
+        write_names(collection.catalog, folder, encoder)
+    held = collection.catalog.names_file(encoder.space.id)
+    assert held is not None and held != before
+    assert {path.name.split(".")[0] for path in folder.glob("*-names-*")} == {Path(held[0]).stem}
+
+
+def test_adding_names_costs_what_is_added(tmp_path: Path) -> None:
+    """In statements and steps, for the run that encodes them and for the next search."""
+    taken = []
+    for count in (500, 8000):
+        with Collection.create(tmp_path / str(count)) as collection:
+            put_all(collection.catalog, [f"/x/everywhere {n}{n}.wav" for n in range(count)])
+            with writing(collection) as writer:
+                writer.build_names(Side("text", dim=16), TOY)
+                gone = [one for (one,) in collection.catalog.query("SELECT id FROM source LIMIT 5")]
+                with collection.catalog.transaction():
+                    collection.catalog.remove_sources(gone)
+                put_all(collection.catalog, [f"/x/new {n} rain.wav" for n in "abc"])
+                collection.namesakes("rain", ["audio"], 10)
+                put_all(collection.catalog, [f"/x/new {n} rain.wav" for n in "defg"])
+                steps = Steps(collection)
+                writer.build_names(Side("text", dim=16), TOY)
+                collection.namesakes("rain", ["audio"], 10)
+            taken.append((steps.steps, steps.statements))
+    (steps_few, few), (steps_many, many) = taken
+    # A sample tells how many texts went, where there are enough to sample.
+    assert many <= few + 1 + names.SAMPLE // 500 and steps_many <= steps_few * 1.2 + 10 * names.SAMPLE, taken
+
+
 def test_what_any_list_shows_has_the_cosine_of_its_name(collection: Collection) -> None:
     # Of equal contents one path may come first by some of the words, and another by all of them.
     draw, words = random.Random(13), ("zebra", "granite", "willow", "copper")

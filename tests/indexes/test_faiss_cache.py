@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embed.errors import Cancelled
+from embed.listener import Listener
 from indexes.faiss import cache
 from indexes.faiss import plan as planning
 from indexes.faiss.cache import Cached
@@ -71,6 +73,75 @@ def test_newer_vectors_are_added_until_it_has_grown_too_far(
     assert not Cached.open(path, vectors[:2420]).build()
     assert fits == [1500]
     assert Cached.open(path, vectors[:2421]).build() and fits == [1500, 2421]
+
+
+def test_an_index_gives_way_to_what_is_free_and_stays_what_it_is_as_it_grows(
+    vectors: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, free = tmp_path / "x.faiss", [10**9]
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
+    monkeypatch.setattr("indexes.faiss.build.free_memory", lambda: free[0])
+    hnsw = next(plan for plan in planning.plans(1500, DIM) if plan.kind == "hnsw")
+    free[0] = 2 * hnsw.bytes - 1
+    first = Cached.open(path, vectors[:1500])
+    assert first.build() and first.head is not None and first.head.plan.kind == "ivf"
+    assert "mapped from disk, as HNSW takes" in first.description
+    free[0] = 10**9
+    grown = Cached.open(path, vectors[:2000])
+    assert grown.build() and grown.head is not None
+    assert (grown.head.plan.kind, grown.head.fitted, grown.head.size) == ("ivf", 1500, 2000)
+    assert "mapped from disk" in grown.description
+    assert grown.build(10**8) and grown.description.startswith("HNSW")  # another budget
+
+
+def test_building_tells_how_far_it_is_and_stops_when_asked(
+    vectors: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.faiss"
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
+    monkeypatch.setattr("indexes.faiss.build.HNSW_BLOCK", 700)
+    monkeypatch.setattr(cache, "TAIL_BYTES", 0)
+
+    class Told(Listener):
+        def __init__(self) -> None:
+            self.lines: list[object] = []
+
+        def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+            self.lines.append((name, total))
+
+        def advance(self, count: int = 1, seconds: float = 0.0) -> None:
+            self.lines.append(count)
+
+    told = Told()
+    assert Cached.open(path, vectors[:2000]).build(listener=told)
+    assert told.lines == [("search index: HNSW", 2000), 700, 700, 600]
+    told.lines.clear()
+    assert Cached.open(path, vectors[:2900]).build(listener=told)
+    assert told.lines == [("search index: HNSW", 900), 700, 200]
+    saved = path.read_bytes()
+    told.cancel()
+    with pytest.raises(Cancelled):
+        Cached.open(path, vectors).build(listener=told)
+    assert path.read_bytes() == saved
+
+
+def test_queries_to_measure_with_are_made_where_there_is_something_to_measure(
+    vectors: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def cross() -> dict[str, Array]:
+        made.append(1)
+        return {"text": shifted(vectors)}
+
+    path = tmp_path / "x.faiss"
+    assert Cached.open(path, vectors).build(cross=cross) and not made
+    path.unlink()
+    monkeypatch.setattr(planning, "SCAN_BYTES", 0)
+    built = Cached.open(path, vectors)
+    assert built.build(cross=cross) and len(made) == 1
+    assert built.measured is not None and [probe.kind for probe in built.measured.probes] == ["own", "text"]
+    assert not Cached.open(path, vectors).build(cross=cross) and len(made) == 1
 
 
 def test_damaged_cache_is_scanned_until_it_is_built_again(vectors: Array, tmp_path: Path) -> None:

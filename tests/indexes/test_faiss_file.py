@@ -115,3 +115,25 @@ def test_what_cannot_be_written_leaves_the_old_file(
     with pytest.raises(MachineError, match=r"x\.faiss: the disk is full.*No space left"):
         index.save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_large_file_that_was_written_just_now_need_not_be_read_to_be_known(
+    vectors: Array, indexes: dict[str, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, looked = tmp_path / "x.faiss", []
+    whole = zlib.crc32
+
+    def crc32(block: bytes, before: int = 0) -> int:
+        looked.append(len(block))
+        return whole(block, before)
+
+    monkeypatch.setattr("indexes.faiss.file.LARGE", 1000)
+    indexes["ivf"].save(path)  # type: ignore[attr-defined]
+    monkeypatch.setattr("indexes.faiss.file.zlib.crc32", crc32)
+    assert read(path, vectors).size == N and not looked
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(IndexDamaged, match="checksum"):
+        read(path, vectors)
+    assert looked
