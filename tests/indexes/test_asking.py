@@ -304,7 +304,7 @@ def test_texts_that_went_take_no_place_of_those_that_are_near(
 def test_texts_of_which_most_of_the_nearest_went_are_found_by_a_mask(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(names, "TEXTS", 2)
+    monkeypatch.setattr(names, "TEXTS", 4)
     monkeypatch.setattr(names, "FIRST", 2)
     monkeypatch.setattr(names, "GONE", 2)
     gone = put_all(collection.catalog, [f"/off/rain {first}{last}.wav" for first in "abcdef" for last in "klmnop"])
