@@ -7,6 +7,7 @@ beside all that the rarer words find, and ranked by the same formula. Which word
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import sys
@@ -247,29 +248,40 @@ def _tokens(
         for document, term in memory.execute(sql):
             phrases[-1 - document].append(term)
         terms = sorted({term for phrase in phrases.values() for term in phrase})
-        marks = ",".join("?" * len(terms))
-        places: dict[int, dict[str, set[tuple[int, int]]]] = defaultdict(lambda: defaultdict(set))
-        sql = f"SELECT doc, term, col, offset FROM token WHERE term IN ({marks}) AND doc >= 0"
-        for document, term, column, offset in memory.execute(sql, terms):
-            places[document][term].add((COLUMNS.index(column), offset))
         lengths = dict(memory.execute("SELECT doc, count(*) FROM token WHERE doc >= 0 GROUP BY doc"))
+        columns = " ".join(f"WHEN '{column}' THEN {weight}" for column, weight in zip(COLUMNS, WEIGHTS, strict=True))
+        sql = (
+            f"SELECT doc, term, sum(CASE col {columns} END), json_group_array(json_array(col, offset)) FROM token "
+            f"WHERE term IN ({','.join('?' * len(terms))}) AND doc >= 0 GROUP BY doc, term"
+        )
+        found: dict[int, dict[str, tuple[float, str]]] = defaultdict(dict)
+        for document, term, weight, places in memory.execute(sql, terms):
+            found[document][term] = weight, places
     finally:
         memory.close()
     hits: dict[int, dict[int, float]] = {}
-    for document, at in places.items():
-        found = {}
+    for document, at in found.items():
+        weights = {}
         for number, phrase in phrases.items():
-            if all(term in at for term in phrase):
-                weight = sum(
-                    WEIGHTS[column]
-                    for column, offset in at[phrase[0]]
-                    if all((column, offset + more) in at[term] for more, term in enumerate(phrase))
-                )
-                if weight:
-                    found[number] = weight
-        if found:
-            hits[document] = found
+            if len(phrase) == 1 and phrase[0] in at:
+                weights[number] = at[phrase[0]][0]
+            elif len(phrase) > 1 and (weight := _together(phrase, at)):
+                weights[number] = weight
+        if weights:
+            hits[document] = weights
     return lengths, hits
+
+
+def _together(phrase: Sequence[str], at: Mapping[str, tuple[float, str]]) -> float:
+    """The weighted hits of a word that is several tokens, one after another, by where each of those stands."""
+    if any(term not in at for term in phrase):
+        return 0.0
+    places = [{(column, offset) for column, offset in json.loads(at[term][1])} for term in phrase]
+    return sum(
+        WEIGHTS[COLUMNS.index(column)]
+        for column, offset in places[0]
+        if all((column, offset + more) in some for more, some in enumerate(places))
+    )
 
 
 # -- parts of names --------------------------------------------------------------------------------------------------
