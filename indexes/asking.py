@@ -188,10 +188,14 @@ def _places(last: int) -> Iterator[tuple[int, int]]:
 def _estimate(query: Query, table: str, match: str, last: int, read: int) -> float:
     """How many rows match, by how near those that are read lie to each other."""
     limit, total = max(1, read // WINDOWS), 0.0
-    sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?"
-    for first, end in _places(last):
-        ids = query(sql, (match, first, end, limit))
-        total += len(ids) if len(ids) < limit else limit * (end - first) / (ids[-1][0] - first + 1)
+    one = (
+        f"SELECT ?, ?, count(*), max(id) FROM (SELECT rowid AS id FROM {table} WHERE {table} MATCH ? AND rowid >= ? "
+        "AND rowid < ? LIMIT ?)"
+    )
+    places = list(_places(last))
+    values = [value for first, end in places for value in (first, end, match, first, end, limit)]
+    for first, end, count, highest in query(" UNION ALL ".join([one] * len(places)), values):
+        total += count if count < limit else limit * (end - first) / (highest - first + 1)
     return total
 
 
