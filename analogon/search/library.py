@@ -209,8 +209,10 @@ class Library:
 
         listener.phase("background queries", len(missing) + len(sides))
         for known, modality in sides:
-            Background.make(collection, known, modality, told=told, listener=listener)
+            Background.open(collection, known, modality, told=told)
             told()
+        for known, modality in sides:
+            Background.make(collection, known, modality, listener=listener)
 
     def _name_encoder(
         self, named: str | os.PathLike[str] | Mapping[str, Any] | None
