@@ -42,19 +42,21 @@ def build(vectors: Float32, plan: Plan, seed: int = 0, listener: Listener | None
         return FaissIndex(vectors, Plan("exact", {}, 0, why, plan.budget), None, {})
     if plan.parameters.get("lists", 0) > n:
         plan = replace(plan, parameters={**plan.parameters, "lists": n})
-    index = _empty(plan, dim, seed)
+    index, listener = _empty(plan, dim, seed), listener or Listener()
     if not index.is_trained:
+        listener.phase(f"search index: what {plan.kind.upper()} learns", None)
         wanted = max(TRAIN_PER_LIST * plan.parameters["lists"], TRAIN_PER_LIST * PQ_CENTROIDS)
         count = min(n, wanted, max(plan.parameters["lists"], PQ_CENTROIDS, TRAIN_BYTES // (4 * dim)))
         sample = np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
         index.train(np.ascontiguousarray(vectors[sample]))
     step = block_of(plan, dim)
+    listener.phase(f"search index: {plan.kind.upper()}", n)
+    listener.check()
     with _threads(_builders(plan, n)):
         for start in range(0, n, step):
             index.add(np.ascontiguousarray(vectors[start : start + step]))
-            if listener is not None:
-                listener.advance(min(step, n - start))
-                listener.check()
+            listener.advance(min(step, n - start))
+            listener.check()
     return FaissIndex(vectors, plan, index, _first_settings(plan))
 
 
@@ -231,8 +233,6 @@ def fit(
     fallback = [plan for plan in plans(n, dim, budget) if first.kind == "hnsw" and plan.kind == "ivf"]
     best: Measured | None = None
     for plan in [first, *fallback]:
-        if listener is not None and plan.kind != "exact":
-            listener.phase(f"search index: {plan.kind.upper()}", n)
         index = build(vectors, plan, seed, listener)
         if index.plan.kind == "exact":
             return index

@@ -47,14 +47,15 @@ def test_what_is_free_and_how_many_there_are_count_as_well() -> None:
     assert choose(1_000_000, 512, 1000, free=0).kind == "exact"
     assert choose(1_000_000, 512, 10**9, free=10**12) == choose(1_000_000, 512, 10**9)
     many = choose(planning.HNSW_ROWS + 1, 512)
-    assert (many.kind, many.compelled) == ("ivf", True) and "takes long to build" in many.why
+    assert (many.kind, many.compelled) == ("ivf-sq8", True) and "takes long to build" in many.why
     assert choose(planning.HNSW_ROWS, 512).kind == "hnsw"
 
 
 def test_what_costs_little_to_make_gets_an_index_that_costs_little() -> None:
     limit = planning.SCAN_BYTES // (4 * 4 * 64)
     assert choose(limit, 64, quick=True).kind == "exact" == choose(limit + 1, 64).kind
-    assert choose(limit + 1, 64, quick=True).kind == choose(3_000_000, 64, quick=True).kind == "ivf"
+    assert choose(limit + 1, 64, quick=True).kind == choose(planning.HNSW_ROWS, 64, quick=True).kind == "ivf"
+    assert choose(planning.HNSW_ROWS + 1, 64, quick=True).kind == "ivf-sq8"
 
 
 def test_free_memory_is_no_more_than_the_machine_or_its_container_has(
