@@ -108,13 +108,13 @@ class Background:
         *,
         encode: bool = True,
         told: Callable[[], None] = lambda: None,
-        asked: Callable[[int], None] = lambda _: None,
+        asked: Callable[[int], None] | None = None,
     ) -> Background | None:
         """The background of a (space, modality); None where its encoder takes no text or nothing is there to score.
 
         ``phrases`` are our own for the modality unless others are given. Their vectors come from the cache, or are
         made and saved, ``told`` being called for each; None where some are not there, unless they are to ``encode``.
-        ``asked`` is told of how many rows they were, once they are.
+        ``asked`` is told of how many rows they were, once they are; who gives it brings the cache up to this version.
         """
         space = known.space
         key = cls._key(known, modality, phrases)
@@ -134,12 +134,12 @@ class Background:
         if known_bank is None:
             return None
         texts, bank = known_bank
-        saved = cls._saved(collection, space, modality, file)
+        saved = cls._saved(collection, space, modality, file, renews=asked is not None)
         # What was made of a moment before is of use; what was never looked at was not made.
         made = before.__dict__.get("table") if before is not None and before._state[0] == file else None
 
         def table() -> BankStatistics:
-            return saved.brought_up(bank, vectors, live, made, asked)
+            return saved.brought_up(bank, vectors, live, made, asked or (lambda _: None))
 
         found = cls(space, modality, texts, bank, vectors, table)
         found._state, found._saved_as = state, saved
@@ -148,9 +148,9 @@ class Background:
         return found
 
     @staticmethod
-    def _saved(collection: Collection, space: Space, modality: Modality, file: str) -> Saved:
+    def _saved(collection: Collection, space: Space, modality: Modality, file: str, *, renews: bool) -> Saved:
         path = collection.path / "indexes" / f"{space.id}-{modality}-background.npz"
-        return Saved(path, file, lambda dead: collection.catalog.dead_rows(file, dead))
+        return Saved(path, file, lambda dead: collection.catalog.dead_rows(file, dead), renews)
 
     @staticmethod
     def _key(known: KnownSpace, modality: Modality, phrases: Sequence[str] | None) -> tuple[Any, ...]:

@@ -227,12 +227,14 @@ def _without_dead(
 class Saved:
     """Where the table of a (space, modality) is kept: the file ``path``, and what it is of.
 
-    ``file`` holds the vectors, ``died_since`` gives its rows that died after so many had.
+    ``file`` holds the vectors, ``died_since`` gives its rows that died after so many had. ``renews`` says that what an
+    earlier version kept is written as it is kept now, even where nothing came since.
     """
 
     path: Path
     file: str
     died_since: Callable[[int], npt.NDArray[np.int64]]
+    renews: bool = False
 
     def rows(self) -> int:
         """Of how many rows of the file something is kept."""
@@ -292,7 +294,7 @@ class Saved:
                     return None, False
                 alive = arrays["alive"]
             table = self._table(arrays, rows, alive)
-            return (table, "values" in arrays) if table.fits(live) else (None, False)
+            return (table, "values" in arrays or not self.renews) if table.fits(live) else (None, False)
         except (KeyError, ValueError, TypeError, IndexError, OSError):
             return None, False
 

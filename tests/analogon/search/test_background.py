@@ -196,6 +196,12 @@ def test_the_table_of_an_earlier_version_is_used(library: Library, monkeypatch: 
     for name in ("best", "best_rows", "alive"):
         assert np.array_equal(getattr(found.table, name), getattr(made, name)), name
     assert np.array_equal(found.table.values.all(BIAS), made.values.all(BIAS))
+    kept = path.read_bytes()
+    _open(library).table  # noqa: B018  a search leaves it as it is, the next run does not
+    assert path.read_bytes() == kept
+    Background.make(library.collection, library.collection.spaces[0], "audio", PHRASES)
+    assert path.read_bytes() != kept and isinstance(_open(library).table.values.saved, np.memmap)
+    assert counted.rows == [] and np.array_equal(_open(library).table.values.all(BIAS), made.values.all(BIAS))
     assert np.allclose(found.mean, made.mean, atol=1e-6)
     items = library.collection.catalog.items_of_rows(found.space.id, "audio", [int(found.table.best_rows[0])])
     [item] = library.collection.catalog.items(list(items.values())).values()
