@@ -531,7 +531,9 @@ class Collection:
             meaning = [one for one in meaning if not best or one.score >= meaning[0].score - NAME_BEHIND]
             shown = [one.item.sources[0].id for some in (words, whole, exact, found.parts, meaning) for one in some]
             new = "many names are new, and were compared by their words alone: index again"
-            cosines = vectors.cosines(query, shown)
+            told = dict(near)  # what was found by its meaning has been compared already
+            cosines = {source: told[source] for source in shown if source in told}
+            cosines |= vectors.cosines(query, (source for source in shown if source not in told))
             note = new if vectors.missing else None
             return replace(found, meaning=meaning, cosines=cosines, note=note, common=common)
 

@@ -141,7 +141,7 @@ class Reading(Database):
                 identity, content, modality, first, last, text, facts, labels = row
                 if sources := held.get(content):
                     span = None if first == NO_SPAN else Span(first, last)
-                    known, said = read_json(facts), read_json(labels or "{}")
+                    known, said = read_json(facts), read_json(labels) if labels else {}
                     items[identity] = Item(identity, content, modality, span, text, sources, known, said)
         return items
 
