@@ -144,6 +144,7 @@ def make(folder: Path, n: int, memory: int | None, *, index: bool, background: b
                 told.advance(len(some))
 
         timed("rm of a hundredth", removed, n // DEAD)
+        timed("columns", lambda: writer.build_columns(told))
         timed("names", lambda: writer.build_names(encoder, dict(TABLE), told))
         if index:
             timed("index", lambda: writer.build_index(known, "audio", memory, listener=told))
@@ -238,6 +239,7 @@ def change(folder: Path, n: int) -> dict[str, float]:
 
     def name() -> None:
         with Collection.open(folder) as collection, writing(collection) as writer:
+            writer.build_columns(Listener())
             writer.build_names(encoder, dict(TABLE))
             writer.build_index(known, "audio")
 
