@@ -17,6 +17,7 @@ from embed.errors import EncoderError, UnknownEncoder, UsageError
 from embed.media import Media, Modality
 from embed.registry import Registry
 from embed.space import Space
+from embed.tower import Tower
 
 __all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
 
@@ -81,6 +82,8 @@ class Encoder(ABC):
     video: VideoInput | None = None
     """Needed where ``modalities`` holds "video"."""
     batch_size: int = 16
+    towers: Mapping[str, Tower] = {}
+    """The networks that it runs, by name, loaded or not; empty where it has none that a device could run."""
     size: int | None = None
     """Bytes of memory that it takes with all its sides loaded, where it knows; None lets ``embed.models`` estimate."""
 
@@ -131,6 +134,16 @@ class Encoder(ABC):
         on recordings that it had not learnt from says so here.
         """
         return None
+
+    @property
+    def precision(self) -> str:
+        """How precisely its networks run: "float32", or the lower precision that was asked for."""
+        below = (one.running.exactly for one in self.towers.values() if one.running.exactly != "float32")
+        return next(below, "float32")
+
+    def notices(self) -> list[str]:
+        """What a person should know of how its networks run and was not told yet, one line each; told once."""
+        return [tower.notices.popleft() for tower in self.towers.values() for _ in range(len(tower.notices))]
 
 
 def families() -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from embed.errors import MachineError, one_line
 
-__all__ = ["machine_fault"]
+__all__ = ["machine_fault", "out_of_memory"]
 
 MEMORY: Final = "there is not enough memory; free some and run it again"
 FULL: Final = "the disk is full; free some space and run it again"
@@ -71,6 +71,15 @@ def machine_fault(error: BaseException, name: str) -> MachineError | None:
             known = type(one).__name__ if said == type(one).__name__ else said
             return MachineError(name, what if isinstance(one, MemoryError) and not str(one) else f"{what} ({known})")
     return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory, the machine's or its graphics card's, was too little for what was tried.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("out of reach"))
+    (True, False)
+    """
+    return any(_meaning(one) == MEMORY for one in _behind(error))
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
