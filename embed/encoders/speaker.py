@@ -140,7 +140,9 @@ def load(
 def _voice(layers: Any, inputs: dict[str, Any]) -> torch.Tensor:
     import torch
 
-    _, (hidden, _) = layers["lstm"](inputs["mels"])
+    mels = inputs["mels"]
+    with torch.autocast(mels.device.type, enabled=False):  # a state of 160 steps gathers what each one rounds away
+        _, (hidden, _) = layers["lstm"](mels)
     return torch.nn.functional.normalize(torch.relu(layers["linear"](hidden[-1])).float(), dim=1)
 
 
