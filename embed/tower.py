@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from embed.errors import UsageError, one_line
+from embed.errors import EncoderError, UsageError, one_line
 from embed.faults import out_of_memory
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Running:
     def place(self) -> tuple[torch.device, str | None]:
         """The device, and why it is not the one that is there, in one line, where "auto" met a GPU that is broken.
 
-        Imports torch; each device is tried once a process. Raises ``UsageError`` where a device that was asked for by
+        Imports torch; each device is tried once a process. Raises ``EncoderError`` where a device that was asked for by
         name does not work.
         """
         import torch
@@ -75,7 +75,7 @@ class Running:
         if self.device != "auto":
             if (fault := _fault(self.device)) is not None:
                 why = "there is none here" if fault == NONE else fault
-                raise UsageError(f"the device {self.device} cannot be used: {why}; take `device=cpu`, or auto")
+                raise EncoderError(f"the device {self.device} cannot be used: {why}; take `device=cpu`, or auto")
             return torch.device(self.device), None
         broken = None
         for name in GPUS:
