@@ -124,7 +124,9 @@ class _Encoding:
 
         self.run.went_on()
         try:
-            for result in encode_stream(encoder, (self._there(one) for one in pending), patience=PATIENCE):
+            for result in encode_stream(
+                encoder, (self._there(one) for one in pending), patience=PATIENCE, noted=self.listener.remark
+            ):
                 one = pending[result.index]
                 if isinstance(result, Encoded):
                     entries.append(Entry(one.content, result.part, result.vector))

@@ -68,7 +68,8 @@ class ClapEncoder(Encoder):
         return self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
 
     def _sounds(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
-        mel = self.features([media.array for media in batch if media.array is not None])[:, None]
+        waves = [media.array for media in batch if media.array is not None]
+        mel = self.features(waves, self.towers["audio"].device)[:, None]
         if not self._config.audio_config.enable_fusion:
             return self.towers["audio"](input_features=mel)
         # Four times the same, as the extractor has it for short audio; a window is never "longer" than the model.
