@@ -80,7 +80,8 @@ class LogMel:
         """Decibels, float32 ``(len(batch), 1 + length // hop, bins)``, of mono audio at ``rate`` Hz, on ``device``.
 
         The Fourier transform is in double precision: between the loudest and the quietest bins of a clean tone lie
-        more than 140 dB, which single precision does not span. Where the device has no doubles (mps) it is single.
+        more than 140 dB, which single precision does not span. Where the device has no doubles (mps) it is single:
+        noise moves by 0.0002 dB at most, the quietest bins beside a clean tone or a hum by up to 1.9 dB (mean 0.04).
         """
         import torch
 

@@ -126,9 +126,8 @@ class LaionClapEncoder(Encoder):
     def _sounds(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         fused = self.towers["audio"].module.config.enable_fusion
         waves = [_through_16_bits(media.array) for media in batch if media.array is not None]
-        mel = LogMel(RATE, round(LONGEST * RATE), lowest=50.0, fusion=fused)(waves, self.towers["audio"].device)[
-            :, None
-        ]
+        features = LogMel(RATE, round(LONGEST * RATE), lowest=50.0, fusion=fused)
+        mel = features(waves, self.towers["audio"].device)[:, None]
         longer = np.zeros((len(batch), 1), dtype=np.bool_)  # than 10 s, which no window is
         return self.towers["audio"](input_features=mel.expand(-1, 4, -1, -1) if fused else mel, is_longer=longer)
 
