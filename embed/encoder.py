@@ -17,9 +17,9 @@ from embed.errors import EncoderError, UnknownEncoder, UsageError
 from embed.media import Media, Modality
 from embed.registry import Registry
 from embed.space import Space
-from embed.tower import Tower
+from embed.tower import Running, Tower
 
-__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
+__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve", "run_as"]
 
 REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
 NAMED: Final = 10  # unknown words that a remark names
@@ -184,6 +184,12 @@ def resolve(name: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(table.get("family"), str):
         raise EncoderError(f'{name}: it names no encoder family (family = "clap", for example)')
     return table
+
+
+def run_as(table: Mapping[str, Any], running: Running) -> dict[str, Any]:
+    """The table of an encoder within another, with its device and precision where it takes such and names none."""
+    takes = REGISTRY.settings(table["family"])
+    return {key: value for key, value in vars(running).items() if key in takes} | dict(table)
 
 
 def _absolute(value: str, base: Path) -> str:

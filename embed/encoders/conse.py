@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.classifier import Classifier, classifier
-from embed.encoder import REGISTRY, AudioInput, Encoder, resolve
+from embed.encoder import AudioInput, Encoder, resolve, run_as
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError
 from embed.media import Media, Modality
@@ -166,9 +166,7 @@ def load(
     if top < 1:
         raise EncoderError(f"conse takes at least the best class (top = 1), not top = {top}")
     running = Running(device, precision)
-    table = resolve(text)
-    takes = REGISTRY.settings(table["family"])
-    towards = load_encoder({key: value for key, value in vars(running).items() if key in takes} | table)
+    towards = load_encoder(run_as(resolve(text), running))
     if "text" not in towards.modalities:
         raise EncoderError(f"conse needs an encoder of texts; {text} encodes {', '.join(sorted(towards.modalities))}")
     classifiers: dict[Modality, Classifier] = {}

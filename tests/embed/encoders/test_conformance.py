@@ -404,6 +404,8 @@ def test_lower_precision_gives_nearly_the_same_vectors(
     if "precision" not in REGISTRY.settings(table["family"]):
         pytest.skip("it runs no network of torch")
     exact, low = embed.load(table), embed.load(table | {"precision": "bfloat16", "device": "cpu"})
+    if not low.towers:
+        pytest.skip("it runs no network of torch with this checkpoint")
     assert low.space == exact.space
     assert (exact.precision, low.precision) == ("float32", "bfloat16")
     moved = False
