@@ -42,7 +42,10 @@ SQLITE: Final = {sqlite3.SQLITE_FULL: FULL, sqlite3.SQLITE_NOMEM: MEMORY, sqlite
 DEVICE: Final = "the graphics card failed; free its memory or see to it, and run it again"
 # Libraries in C++ tell of the machine in a RuntimeError's text alone.
 TEXTS: Final = (
-    (re.compile(r"out of memory|can.t allocate memory|failed to allocate|bad_?alloc|bad allocation", re.I), MEMORY),
+    (
+        re.compile(r"out of memory|can.t allocate memory|failed to allocate|alloc_failed|bad[_ ]?alloc", re.I),
+        MEMORY,
+    ),
     (re.compile(r"no space left on device", re.I), FULL),
     (re.compile(r"too many open files", re.I), ERRNOS[errno.EMFILE]),
     (re.compile(r"can.t start new thread", re.I), ERRNOS[errno.EAGAIN]),

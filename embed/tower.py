@@ -137,6 +137,7 @@ class Tower:
         self.notices: deque[str] = deque()
         """What a person should be told about how it runs and was not told yet, one line each."""
         self._output = output
+        self._overflowed = False
 
     def __call__(self, **inputs: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[np.float32]:
         """Rows of a batch of arrays or tensors: float32 ``(n, dim)``, on the CPU.
@@ -211,6 +212,11 @@ class Tower:
         with torch.inference_mode(), self._precisely():
             rows = self.output(module, {name: self._moved(one) for name, one in inputs.items()})
             found: npt.NDArray[np.float32] = rows.float().cpu().numpy()
+        if self.running.exactly == "float16" and not self._overflowed and not np.isfinite(found).all():
+            self._overflowed = True
+            self.notices.append(
+                f"the {self.name} network goes beyond what float16 can hold; take `precision=bfloat16`, or float32"
+            )
         return found
 
     def _moved(self, array: npt.NDArray[Any] | torch.Tensor) -> torch.Tensor:

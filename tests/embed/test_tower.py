@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from embed import tower
+from embed import Encoder, Media, Space, encode, tower
 from embed.errors import EncoderError, UsageError
 from embed.models import MODELS, placed
+from embed.space import unit
 from embed.tower import AUTO, Running, Tower
 
 HERE = Path(__file__).parent
@@ -118,6 +120,68 @@ def test_rows_are_float32_in_any_precision_and_rounded_in_lower_ones(precision: 
     assert module.linear.weight.dtype == getattr(torch, precision)
     # Positive numbers: weights, inputs and the result are each rounded by half a step at most.
     assert 0 < np.abs(low / exact - 1).max() < 1.6 * step
+
+
+def test_numbers_beyond_float16_are_told_once_with_the_way_out() -> None:
+    module = Double()
+    with torch.no_grad():
+        module.linear.weight.mul_(60000)
+    sound = made(module, Running("cpu", "float16"))
+    assert np.isinf(sound(rows=inputs())).any()
+    sound(rows=inputs())
+    assert list(sound.notices) == [
+        "the sound network goes beyond what float16 can hold; take `precision=bfloat16`, or float32"
+    ]
+    assert np.isfinite(made(Double(), Running("cpu", "bfloat16"))(rows=60000 * inputs())).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "MPS backend out of memory (MPS allocated: 8.00 GB)",
+        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to",
+    ],
+)
+def test_every_device_s_own_words_for_too_little_memory_halve_a_batch(text: str) -> None:
+    class Short(Double):
+        def forward(self, rows: torch.Tensor, **_: Any) -> Any:
+            if len(rows) > 5:
+                raise RuntimeError(text)
+            return super().forward(rows)
+
+    sound = made(Short())
+    assert len(sound(rows=inputs())) == 10
+    assert sound.most == 5
+
+
+class Lengths(Encoder):
+    """A text's length, and three ones, through a network that takes three texts at once."""
+
+    modalities = frozenset({"text"})
+    batch_size = 8
+    space = Space("lengths", "none", "none", 3)
+
+    def __init__(self) -> None:
+        self.towers = {"text": made(Double(most=3))}
+
+    def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
+        rows = np.ones((len(batch), 4), dtype=np.float32)
+        rows[:, 0] = [len(media.text or "") for media in batch]
+        return self.towers["text"](rows=rows)
+
+
+def test_that_batches_had_to_shrink_is_told_once_beside_the_vectors() -> None:
+    told: list[str] = []
+    encoder = Lengths()
+    media = [Media.from_text("a" * length) for length in range(1, 20)]
+    vectors = encode(encoder, media, noted=told.append).array
+    weight = encoder.towers["text"].module.linear.weight.detach().numpy()
+    wanted = np.stack([weight @ [length, 1, 1, 1] for length in range(1, 20)])
+    assert np.abs(vectors - unit(wanted)).max() < 1e-6
+    encode(encoder, media, noted=told.append)
+    assert told == ["8 at once do not fit into the memory of cpu; the text network takes smaller batches from now on"]
 
 
 def test_the_module_is_built_once_when_it_is_needed_and_moved_once(monkeypatch: pytest.MonkeyPatch) -> None:
