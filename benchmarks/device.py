@@ -5,9 +5,10 @@
     python benchmarks/device.py --real-size --device cpu --precision bfloat16
 
 Weights are random: speed does not depend on what they learned, and rounding moves such vectors no less than those of
-trained ones. Inputs are made here, decoded and prepared before any is timed; what is timed is ``encode_batch`` with all
-transfers, both sides in turns, medians of ``--rounds``. Exits with 1 where a cosine is below 0.999, and says so where
-there is no GPU: then both sides are the CPU's, and nothing was learnt of devices.
+trained ones (those of tiny networks more; of their speeds nothing follows). Inputs are made here, decoded and prepared
+before any is timed; what is timed is ``encode_batch`` with all transfers, both sides in turns, medians of ``--rounds``.
+Exits with 1 where a cosine is too low, and says so where there is no GPU: then both sides are the CPU's, and nothing was
+learnt of devices.
 """
 
 from __future__ import annotations
@@ -86,11 +87,13 @@ def parts(encoder: Encoder, modality: Modality, count: int) -> list[Media]:
 
 
 def compare(name: str | dict[str, Any], options: argparse.Namespace) -> float:
-    """Print a line for each modality; give the lowest cosine."""
+    """Print a line for each modality; give the lowest cosine, 1 where no network of torch runs."""
     table = resolve(name)
     here = load(table | {"device": "cpu", "precision": "float32"})
     there = load(table | {"device": options.device, "precision": options.precision})
     lowest = 1.0
+    if not here.towers:
+        return lowest
     for modality in sorted(here.modalities):
         some = parts(here, modality, options.batch)
         rows = [unit(side.encode_batch(some)).astype(np.float64) for side in (here, there)]
@@ -103,10 +106,10 @@ def compare(name: str | dict[str, Any], options: argparse.Namespace) -> float:
                 side.encode_batch(some)
                 times.append(time.perf_counter() - started)
         slow, quick = (len(some) / statistics.median(times) for times in took)
-        times = sorted({str(tower.device) for tower in there.towers.values() if tower.loaded})
+        places = sorted({str(tower.device) for tower in there.towers.values() if tower.loaded})
         print(
             f"  {table['family']:17}{modality:6} cosine {cosine:.7f}   {slow:9.1f} items/s on the CPU in float32, "
-            f"{quick:9.1f} on {', '.join(times) or 'the CPU, without a tower'} in {there.precision}   "
+            f"{quick:9.1f} on {', '.join(places) or 'the CPU, without torch'} in {there.precision}   "
             f"{quick / slow:5.2f} times",
             flush=True,
         )
@@ -136,7 +139,7 @@ def main() -> int:
     folder = Path(__file__).resolve().parents[1] / "tests/embed/encoders"
     builds = {path.stem.removeprefix("tiny_"): None for path in sorted(folder.glob("tiny_*.py"))}
     made = {"clap": real_clap, "clip": real_clip} if options.real_size else builds
-    lowest = 1.0
+    failed = False
     tiny.WIDTH = 0.35
     for name, build in made.items():
         if options.only not in (None, name):
@@ -144,12 +147,13 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) / "model"
             where.mkdir()
-            build = build or importlib.import_module(f"tests.embed.encoders.tiny_{name}").build
-            encoder = build(where)
-            if "device" in REGISTRY.settings(resolve(encoder)["family"]):
-                lowest = min(lowest, compare(encoder, options))
-    print(f"lowest cosine {lowest:.7f}")
-    return 0 if lowest >= LEAST else 1
+            module = importlib.import_module(f"tests.embed.encoders.tiny_{name}")
+            encoder = (build or module.build)(where)
+            least = LEAST if options.real_size else getattr(module, "NEARLY", LEAST)
+            if "device" in REGISTRY.settings(resolve(encoder)["family"]) and compare(encoder, options) < least:
+                failed = True
+                print(f"  {name}: its vectors agree less than to a cosine of {least}")
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def test_that_batches_had_to_shrink_is_told_once_beside_the_vectors() -> None:
     wanted = np.stack([weight @ [length, 1, 1, 1] for length in range(1, 20)])
     assert np.abs(vectors - unit(wanted)).max() < 1e-6
     encode(encoder, media, noted=told.append)
-    assert told == ["8 at once do not fit into the memory of cpu; the text network takes smaller batches from now on"]
+    assert told == ["8 at once do not fit into the memory of cpu; the sound network takes smaller batches from now on"]
 
 
 def test_the_module_is_built_once_when_it_is_needed_and_moved_once(monkeypatch: pytest.MonkeyPatch) -> None:
