@@ -7,8 +7,8 @@
 Weights are random: speed does not depend on what they learned, and rounding moves such vectors no less than those of
 trained ones (those of tiny networks more; of their speeds nothing follows). Inputs are made here, decoded and prepared
 before any is timed; what is timed is ``encode_batch`` with all transfers, both sides in turns, medians of ``--rounds``.
-Exits with 1 where a cosine is too low, and says so where there is no GPU: then both sides are the CPU's, and nothing was
-learnt of devices.
+Exits with 1 where a cosine is too low, and says so where there is no GPU: then both sides are the CPU's, and
+nothing was learnt of devices.
 """
 
 from __future__ import annotations

@@ -122,6 +122,20 @@ def test_rows_are_float32_in_any_precision_and_rounded_in_lower_ones(precision: 
     assert 0 < np.abs(low / exact - 1).max() < 1.6 * step
 
 
+def test_weights_that_were_rounded_once_give_what_autocast_gives() -> None:
+    module = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 8, 3), torch.nn.GELU(), torch.nn.Flatten(), torch.nn.LayerNorm(64), torch.nn.Linear(64, 5)
+    )
+    sounds = torch.randn(6, 4, 10, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        wanted = module(sounds).float().numpy()
+    running = Running("cpu", "bfloat16")
+    low = Tower("sound", lambda: module, where=HERE, running=running, output=lambda net, given: net(given["sounds"]))
+    assert np.array_equal(low(sounds=sounds.numpy()), wanted)
+    assert module[4].weight.dtype == torch.bfloat16
+    assert module[3].weight.dtype == torch.float32
+
+
 def test_numbers_beyond_float16_are_told_once_with_the_way_out() -> None:
     module = Double()
     with torch.no_grad():
