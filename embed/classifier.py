@@ -8,7 +8,7 @@ import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from PIL import Image
 
 from embed import hub
 from embed.errors import EncoderError, MissingPackage, ModelNotFound, one_line
+from embed.tower import AUTO, Running, Tower
 
 __all__ = [
     "ACTIVATIONS",
@@ -51,6 +52,8 @@ class Classifier(ABC):
     """A hash of everything the scores depend on, 32 hex digits."""
     description: str
     """All that happens between a decoded part and its scores."""
+    towers: Mapping[str, Tower] = {}
+    """The networks that a device could run, by name."""
     longest: float | None = None
     """The seconds of audio that the model hears at once, where its preprocessing would drop the rest."""
 
@@ -183,9 +186,18 @@ class TransformersClassifier(Classifier):
     than the model hears is refused, never cut in silence.
     """
 
-    def __init__(self, model: str, side: Side, *, labels: Path | None = None, activation: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str,
+        side: Side,
+        *,
+        labels: Path | None = None,
+        activation: str = "auto",
+        running: Running = AUTO,
+    ) -> None:
         self.side = side
         self.where = hub.folder(model, files=("config.json", "preprocessor_config.json"))
+        self.towers = {side: Tower(side, self._build, where=self.where, running=running, output="logits")}
         config = hub.config(self.where)
         names = {int(key): str(name) for key, name in (config.get("id2label") or {}).items()}
         self.labels = read_labels(labels) if labels else [names[key] for key in sorted(names)]
@@ -215,8 +227,7 @@ class TransformersClassifier(Classifier):
         # Pillow in any case, so that having torchvision changes no vector.
         return hub.processor(AutoImageProcessor, self.where, backend="pil")
 
-    @cached_property
-    def _model(self) -> Any:
+    def _build(self) -> Any:
         from transformers import AutoModelForAudioClassification, AutoModelForImageClassification
 
         auto = AutoModelForAudioClassification if self.side == "audio" else AutoModelForImageClassification
@@ -231,16 +242,13 @@ class TransformersClassifier(Classifier):
         return np.asarray(pixels, dtype=np.float32)
 
     def scores(self, prepared: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        import torch
-
         inputs = [self._features(part) for part in prepared]
         rows = np.empty((len(prepared), len(self.labels)), dtype=np.float32)
+        tower = self.towers[self.side]
         # Parts of one shape share a forward; padding others to it would let them change each other's scores.
         for shape in {one.shape for one in inputs}:
             at = [i for i, one in enumerate(inputs) if one.shape == shape]
-            with torch.inference_mode():
-                name = self._model.main_input_name
-                logits = self._model(**{name: torch.from_numpy(np.stack([inputs[i] for i in at]))}).logits.numpy()
+            logits = tower(**{tower.module.main_input_name: np.stack([inputs[i] for i in at])})
             if logits.shape[1] != len(self.labels):
                 raise EncoderError(
                     f"{self.where}: it scores {logits.shape[1]} classes, its labels are {len(self.labels)}"
@@ -266,12 +274,14 @@ def classifier(
     rate: int = 16000,
     activation: str = "auto",
     pool: str = "max",
+    running: Running = AUTO,
 ) -> Classifier:
     """The classifier of one side: ``tflite:PATH``, any path ending in ``.tflite``, or a transformers folder or name.
 
     ``labels`` is a file, absolute or beside the model: a CSV with a column ``display_name``, or one label a line.
     Without it, a TFLite file takes ``*class_map.csv``, ``labels.txt`` or ``NAME.txt`` beside it, a transformers model
     its own names. ``rate`` and ``pool`` are for TFLite, whose files do not say their rate and hear short frames.
+    ``running`` is for transformers; LiteRT runs on the CPU in the precision of the file.
     Raises ``ModelNotFound`` or ``EncoderError``.
     """
     if activation not in ACTIVATIONS:
@@ -283,7 +293,7 @@ def classifier(
         prefix, rest = ("tflite", name) if name.endswith(".tflite") else ("transformers", name)
     if prefix == "transformers":
         file = None if labels is None else _label_file(Path(rest), labels)
-        return TransformersClassifier(rest, side, labels=file, activation=activation)
+        return TransformersClassifier(rest, side, labels=file, activation=activation, running=running)
     path = Path(rest).expanduser()
     if not path.is_file():
         raise ModelNotFound(f"{path}: no such file; the {side} classifier of the encoder should be there")

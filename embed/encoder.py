@@ -17,8 +17,9 @@ from embed.errors import EncoderError, UnknownEncoder, UsageError
 from embed.media import Media, Modality
 from embed.registry import Registry
 from embed.space import Space
+from embed.tower import Running, Tower
 
-__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve"]
+__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve", "run_as"]
 
 REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
 NAMED: Final = 10  # unknown words that a remark names
@@ -81,6 +82,8 @@ class Encoder(ABC):
     video: VideoInput | None = None
     """Needed where ``modalities`` holds "video"."""
     batch_size: int = 16
+    towers: Mapping[str, Tower] = {}
+    """The networks that it runs, by name, loaded or not; empty where it has none that a device could run."""
     size: int | None = None
     """Bytes of memory that it takes with all its sides loaded, where it knows; None lets ``embed.models`` estimate."""
 
@@ -132,6 +135,16 @@ class Encoder(ABC):
         """
         return None
 
+    @property
+    def precision(self) -> str:
+        """How precisely its networks run: "float32", or the lower precision that was asked for."""
+        below = (one.running.exactly for one in self.towers.values() if one.running.exactly != "float32")
+        return next(below, "float32")
+
+    def notices(self) -> list[str]:
+        """What a person should know of how its networks run and was not told yet, one line each; told once."""
+        return [tower.notices.popleft() for tower in self.towers.values() for _ in range(len(tower.notices))]
+
 
 def families() -> list[str]:
     """The names of all families: the files in ``embed/encoders`` and in the folders of ``ANALOGON_ENCODERS``.
@@ -171,6 +184,12 @@ def resolve(name: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(table.get("family"), str):
         raise EncoderError(f'{name}: it names no encoder family (family = "clap", for example)')
     return table
+
+
+def run_as(table: Mapping[str, Any], running: Running) -> dict[str, Any]:
+    """The table of an encoder within another, with its device and precision where it takes such and names none."""
+    takes = REGISTRY.settings(table["family"])
+    return {key: value for key, value in vars(running).items() if key in takes} | dict(table)
 
 
 def _absolute(value: str, base: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 from embed.errors import MachineError, one_line
 
-__all__ = ["machine_fault"]
+__all__ = ["machine_fault", "out_of_memory"]
 
 MEMORY: Final = "there is not enough memory; free some and run it again"
 FULL: Final = "the disk is full; free some space and run it again"
@@ -42,7 +42,10 @@ SQLITE: Final = {sqlite3.SQLITE_FULL: FULL, sqlite3.SQLITE_NOMEM: MEMORY, sqlite
 DEVICE: Final = "the graphics card failed; free its memory or see to it, and run it again"
 # Libraries in C++ tell of the machine in a RuntimeError's text alone.
 TEXTS: Final = (
-    (re.compile(r"out of memory|can.t allocate memory|failed to allocate|bad_?alloc|bad allocation", re.I), MEMORY),
+    (
+        re.compile(r"out of memory|can.t allocate memory|failed to allocate|alloc_failed|bad[_ ]?alloc", re.I),
+        MEMORY,
+    ),
     (re.compile(r"no space left on device", re.I), FULL),
     (re.compile(r"too many open files", re.I), ERRNOS[errno.EMFILE]),
     (re.compile(r"can.t start new thread", re.I), ERRNOS[errno.EAGAIN]),
@@ -71,6 +74,15 @@ def machine_fault(error: BaseException, name: str) -> MachineError | None:
             known = type(one).__name__ if said == type(one).__name__ else said
             return MachineError(name, what if isinstance(one, MemoryError) and not str(one) else f"{what} ({known})")
     return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory, the machine's or its graphics card's, was too little for what was tried.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("out of reach"))
+    (True, False)
+    """
+    return any(_meaning(one) == MEMORY for one in _behind(error))
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

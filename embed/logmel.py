@@ -76,26 +76,33 @@ class LogMel:
             padded[len(repeated) :] = samples[: self.length - len(repeated)]
         return padded
 
-    def __call__(self, batch: Sequence[npt.NDArray[np.float32]]) -> torch.Tensor:
-        """Decibels, float32 ``(len(batch), 1 + length // hop, bins)``, of mono audio at ``rate`` Hz.
+    def __call__(self, batch: Sequence[npt.NDArray[np.float32]], device: torch.device | None = None) -> torch.Tensor:
+        """Decibels, float32 ``(len(batch), 1 + length // hop, bins)``, of mono audio at ``rate`` Hz, on ``device``.
 
         The Fourier transform is in double precision: between the loudest and the quietest bins of a clean tone lie
-        more than 140 dB, which single precision does not span.
+        more than 140 dB, which single precision does not span. Where the device has no doubles (mps) it is single:
+        noise moves by 0.0002 dB at most, the quietest bins beside a clean tone or a hum by up to 1.9 dB (mean 0.04).
         """
         import torch
 
+        if device is not None and device.type != "cpu":  # all at once
+            padded = torch.from_numpy(np.stack([self.pad(samples) for samples in batch])).to(device)
+            return self._decibels(padded, torch.float32 if device.type == "mps" else torch.float64)
         # One at a time: the spectrum of one clip fits the cache, and a batch of them takes three times as long.
         return torch.stack([self._decibels(torch.from_numpy(self.pad(samples))) for samples in batch])
 
-    def _decibels(self, padded: torch.Tensor) -> torch.Tensor:
+    def _decibels(self, padded: torch.Tensor, precision: torch.dtype | None = None) -> torch.Tensor:
+        """``(..., length)`` to ``(..., frames, bins)``, the transform in ``precision``, doubles without it."""
         import torch
 
+        precision = precision or torch.float64
         window, filters = self._constants
+        window, filters = window.to(padded.device, precision), filters.to(padded.device)
         spectrum = torch.stft(
-            padded.double(), self.fft, self.hop, window=window, pad_mode="reflect", return_complex=True
+            padded.to(precision), self.fft, self.hop, window=window, pad_mode="reflect", return_complex=True
         ).to(torch.complex64)
         power = spectrum.real.square() + spectrum.imag.square()
-        return (10.0 * torch.log10((filters @ power).clamp(min=1e-10))).T
+        return (10.0 * torch.log10((filters @ power).clamp(min=1e-10))).mT
 
     @cached_property
     def _constants(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,7 @@ import numpy as np
 from embed.encoder import REGISTRY, Encoder, load, resolve
 from embed.registry import Registry
 
-__all__ = ["MODELS", "Models", "key_of", "physical_memory", "shared", "size_of", "turn"]
+__all__ = ["MODELS", "Models", "key_of", "physical_memory", "placed", "shared", "size_of", "turn"]
 
 Model = TypeVar("Model")
 SHARE: Final = 0.5
@@ -50,6 +50,12 @@ class Models:
 
     def __init__(self, budget: Callable[[], int | None] = lambda: None) -> None:
         self.budget = budget
+        self.usual: Callable[[], Mapping[str, str]] = dict
+        """The ``device`` and ``precision`` of encoders whose tables name none; asked for anew each time."""
+        self.asked: dict[str, str] = {}
+        """The ``device`` and ``precision`` that go before those of any table, since a person asked for them now."""
+        self.heeded: set[str] = set()
+        """Which of those ``asked`` for have an encoder that takes them."""
         self._changed = threading.Condition()
         self._loading: set[Hashable] = set()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()  # what was asked for last comes last
@@ -124,17 +130,31 @@ MODELS: Final = Models()
 """The models of this process."""
 
 
-def shared(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
+def shared(name: str | os.PathLike[str] | Mapping[str, Any], *, precision: str | None = None) -> Encoder:
     """The encoder that ``embed.load`` would load, with all others who ask for the same: do not change it.
 
     The same table gives the same encoder, as long as the files that it names stand as they are. Raises what
-    ``embed.load`` raises.
+    ``embed.load`` raises. ``MODELS`` says on which device it runs and how precisely, where the table does not;
+    ``precision`` goes before the usual one.
 
     >>> shared("toy") is shared({"family": "toy", "model": "8"})
     True
     """
-    table = resolve(name)
+    table = placed(resolve(name), precision)
     return MODELS.get(key_of(REGISTRY, table), lambda: load(table))
+
+
+def placed(table: Mapping[str, Any], precision: str | None = None) -> dict[str, Any]:
+    """An encoder's table with the device and the precision that ``MODELS`` has for it, where its family takes them."""
+    whole, taken = dict(table), REGISTRY.settings(table["family"])
+    usual = {**MODELS.usual(), **({"precision": precision} if precision else {})}
+    for key in taken.keys() & {"device", "precision"}:
+        if key in MODELS.asked:
+            MODELS.heeded.add(key)
+        said = whole.get(key)  # "auto" leaves it to what is usual
+        if value := MODELS.asked.get(key) or (said if said != "auto" else None) or usual.get(key):
+            whole[key] = value
+    return whole
 
 
 def key_of(registry: Registry, table: Mapping[str, Any]) -> Hashable:

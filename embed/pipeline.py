@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import decode
+from embed.batches import Batches
 from embed.encoder import Encoder
 from embed.errors import AnalogonError, EncoderError, MachineError, MediaError, UnsupportedModality, one_line
 from embed.faults import machine_fault
@@ -81,14 +83,16 @@ def encode_stream(
     batch_size: int | None = None,
     workers: int | None = None,
     patience: int = 1,
+    noted: Callable[[str], None] | None = None,
 ) -> Iterator[Encoded | Finished]:
     """Encode media one after another, with bounded look-ahead; a medium that is bad never ends the stream.
 
     Vectors of one modality come in the order of their media, and each medium's ``Finished`` after its last vector.
     Raises ``EncoderError`` where the encoder itself does not work, which a plain input tells from a bad medium, and
-    ``MachineError`` after the ``Finished`` of the ``patience``-th medium in a row that the machine failed.
+    ``MachineError`` after the ``Finished`` of the ``patience``-th medium in a row that the machine failed. ``noted`` is
+    told in a line what a person should know of how the encoder runs, such as that batches had to become smaller.
     """
-    size = batch_size or encoder.batch_size
+    sizes: dict[Modality, Batches] = {}
     waiting: dict[Modality, list[tuple[int, Media]]] = {}
     counts: dict[int, int] = {}
     errors: dict[int, _Fault] = {}
@@ -98,7 +102,13 @@ def encode_stream(
 
     def flush(modality: Modality) -> Iterator[Encoded | Finished]:
         batch = waiting.pop(modality, [])
+        started = time.perf_counter()
         rows = _encode_checked(encoder, [part for _, part in batch])
+        held = sum(part.array.nbytes for _, part in batch if part.array is not None)
+        sizes[modality].took(len(batch), held, time.perf_counter() - started)
+        if noted is not None:
+            for line in encoder.notices():
+                noted(line)
         for (index, part), row in zip(batch, rows, strict=True):
             pending[index] -= 1
             if isinstance(row, _Fault):
@@ -132,7 +142,7 @@ def encode_stream(
             batch = waiting.setdefault(item.modality, [])
             batch.append((lane.index, item))
             pending[lane.index] = pending.get(lane.index, 0) + 1
-            if len(batch) >= size:
+            if len(batch) >= sizes.setdefault(item.modality, Batches(encoder, batch_size)).size:
                 yield from flush(item.modality)
         else:
             ended[lane.index] = (lane, item)
@@ -168,7 +178,7 @@ def encode(
     if query:
         media = [encoder.embed_query(item) for item in media]
     sums = np.zeros((len(media), encoder.space.dim), dtype=np.float64)
-    for result in encode_stream(encoder, media, batch_size=batch_size):
+    for result in encode_stream(encoder, media, batch_size=batch_size, noted=noted):
         if isinstance(result, Encoded):
             sums[result.index] += result.vector
         elif result.error is not None and not result.parts:

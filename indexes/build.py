@@ -12,11 +12,13 @@ from embed.errors import EncoderError, MachineError, MediaError
 from embed.faults import machine_fault
 from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
+from indexes.agreement import held, mixture
 from indexes.collection import Collection
+from indexes.manifest import recorded
 from indexes.records import Failure, Pending
 from indexes.run import PATIENCE, Confirm, Kept, Listener, Plan, Report, Run, SideTable
 from indexes.scan import Scan
-from indexes.writer import Done, Entry, writing
+from indexes.writer import Done, Entry, Writer, writing
 
 __all__ = ["Confirm", "Kept", "Listener", "Plan", "Report", "SideTable", "build"]
 
@@ -52,7 +54,7 @@ def build(
         run = Run(collection, writer, plan, listener or Listener(), report, confirm)
         scan, encoding = Scan(run), _Encoding(run)
         for encoder, table in encoders:
-            writer.add_space(encoder.space, dict(table))
+            _add_space(writer, encoder, recorded(encoder, table))
             if plan.retry:
                 with collection.catalog.transaction():
                     collection.catalog.retry(encoder.space.id)
@@ -69,6 +71,20 @@ def build(
         report.still_failing = len((before & after) - now)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _add_space(writer: Writer, encoder: Encoder, table: dict[str, Any]) -> None:
+    """Make an encoder's space known, with all precisions that its vectors have; refused where they do not agree."""
+    collection = writer.collection
+    known = next((one for one in collection.spaces if one.space == encoder.space), None)
+    if known is None or not held(collection, known):
+        writer.add_space(encoder.space, table)
+        return
+    cosine = mixture(collection, encoder, known)
+    mixed = known.mixed | ({encoder.precision: cosine} if cosine is not None else {})
+    kept = {key: value for key, value in table.items() if key != "precision"}
+    first = {"precision": known.precision} if known.precision != "float32" else {}
+    writer.add_space(encoder.space, kept | first, mixed)
 
 
 class _Encoding:
@@ -114,7 +130,7 @@ class _Encoding:
 
         self.run.went_on()
         try:
-            for result in encode_stream(encoder, media(), patience=PATIENCE):
+            for result in encode_stream(encoder, media(), patience=PATIENCE, noted=self.listener.remark):
                 one = asked[result.index] if isinstance(result, Encoded) else asked.pop(result.index)
                 if isinstance(result, Encoded):
                     entries.append(Entry(one.content, result.part, result.vector))

@@ -313,7 +313,7 @@ class Collection:
     @property
     def spaces(self) -> list[KnownSpace]:
         """The spaces, in the order in which they were added."""
-        return [KnownSpace(Space.from_json(s["space"]), dict(s["encoder"])) for s in self.manifest["spaces"]]
+        return [KnownSpace.of(entry) for entry in self.manifest["spaces"]]
 
     def space(self, space: Space) -> KnownSpace:
         """The entry of a space. Raises ``SpaceMismatch``, naming both sides, where the collection has no such one."""
@@ -328,7 +328,7 @@ class Collection:
 
         Raises ``SpaceMismatch``, naming both, where the model on disk is no longer the one that made the vectors.
         """
-        encoder = shared(self._adopted.get(known.space.id, known.encoder))
+        encoder = shared(self._adopted.get(known.space.id, known.encoder), precision=known.precision)
         if encoder.space != known.space:
             raise SpaceMismatch(
                 f"{self.name} was indexed with {known.space}; what is there now under that name is "
@@ -340,7 +340,7 @@ class Collection:
     def names(self) -> KnownSpace | None:
         """The space in which names are compared, if one was ever chosen."""
         entry = self.manifest.get("names")
-        return KnownSpace(Space.from_json(entry["space"]), dict(entry["encoder"])) if entry else None
+        return KnownSpace.of(entry) if entry else None
 
     def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any]) -> KnownSpace:
         """Use the encoder of that name, as ``embed.load`` takes it, for its space, instead of the manifest's.

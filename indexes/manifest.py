@@ -4,30 +4,54 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from embed.encoder import Encoder
 from embed.errors import CollectionDamaged, CollectionError, CollectionNotFound, one_line
 from embed.space import Space
 from indexes.durable import read_whole, write_atomically
 
-__all__ = ["FORMAT", "KnownSpace", "entry_of", "read_manifest", "write_manifest"]
+__all__ = ["FORMAT", "KnownSpace", "entry_of", "read_manifest", "recorded", "write_manifest"]
 
 FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSpace:
-    """A space of a collection, and the table that ``embed.load`` makes its encoder from."""
+    """A space of a collection, and the table that ``embed.load`` makes its encoder from.
+
+    ``mixed`` are the precisions, besides the table's, in which vectors of it were made, each with the lowest cosine
+    that was measured between the two.
+    """
 
     space: Space
     encoder: dict[str, Any]
+    mixed: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def precision(self) -> str:
+        """The precision in which its vectors were made, or the first of them."""
+        return str(self.encoder.get("precision") or "float32")
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> KnownSpace:
+        """The inverse of ``entry_of``."""
+        return cls(Space.from_json(entry["space"]), dict(entry["encoder"]), dict(entry.get("mixed") or {}))
+
+
+def recorded(encoder: Encoder, table: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder's table for a manifest: no device, which is this machine's, and a precision where below float32."""
+    kept = {key: value for key, value in table.items() if key not in ("device", "precision")}
+    return kept | ({"precision": encoder.precision} if encoder.precision != "float32" else {})
 
 
 def entry_of(known: KnownSpace) -> dict[str, Any]:
     """A space as the manifest has it."""
-    return {"space": known.space.to_json(), "encoder": known.encoder}
+    entry: dict[str, Any] = {"space": known.space.to_json(), "encoder": known.encoder}
+    return entry | ({"mixed": known.mixed} if known.mixed else {})
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

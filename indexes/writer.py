@@ -26,7 +26,7 @@ from indexes.collection import Collection
 from indexes.columns import forget_others, write_columns
 from indexes.durable import remove, sync_folder
 from indexes.fields import check_field
-from indexes.manifest import KnownSpace, entry_of, write_manifest
+from indexes.manifest import KnownSpace, entry_of, recorded, write_manifest
 from indexes.names import write_names
 from indexes.records import Source, Store
 from indexes.vector_files import generation, note_stayed
@@ -136,12 +136,13 @@ class Writer:
         for path in [*(self.collection.path / "indexes").glob("*.tmp"), *self.collection.path.glob("*.tmp")]:
             remove(path)
 
-    def add_space(self, space: Space, encoder: dict[str, Any]) -> KnownSpace:
+    def add_space(self, space: Space, encoder: dict[str, Any], mixed: Mapping[str, float] | None = None) -> KnownSpace:
         """Make a space known; of one that is known already, the name and the table given last are kept.
 
         The same weights in another folder are the same space: who names the new folder means it from then on.
+        ``mixed``: see ``KnownSpace``.
         """
-        entry = KnownSpace(space, encoder)
+        entry = KnownSpace(space, encoder, dict(mixed or {}))
         known = self.collection.spaces
         entries = [entry if one.space == space else one for one in known]
         if space not in [one.space for one in known]:
@@ -165,7 +166,7 @@ class Writer:
 
     def build_names(self, encoder: Encoder, table: dict[str, Any], listener: Listener | None = None) -> None:
         """Bring the vectors of what files are called up to the catalog; another encoder's are left behind whole."""
-        entry = KnownSpace(encoder.space, table)
+        entry = KnownSpace(encoder.space, recorded(encoder, table))
         known = self.collection.names
         self.collection.adopt_for_names(encoder.space)
         if known is None or entry_of(known) != entry_of(entry):

@@ -283,7 +283,7 @@ def description_lines(described: Description) -> Iterator[str]:
         f"{described.bytes / 1e6:,.1f} MB on disk, {described.failures} left out wholly or partly"
     )
     for space in described.spaces:
-        yield f"  {space.space}"
+        yield f"  {space.space}{'' if space.precision == 'float32' else f', vectors in {space.precision}'}"
         for modality, side in space.modalities.items():
             yield f"    {modality}: {side}, {side.index}"
     meaning = f" and by meaning with {described.names}" if described.names else ""

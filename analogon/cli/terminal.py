@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import inspect
 import json
 import re
 import shlex
@@ -51,6 +53,26 @@ class Result(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+LOADING: Final = frozenset(
+    (
+        *("index", "search", "doctor", "export", "import", "demo", "tag", "probe", "prompts", "interrogate"),
+        *("analogy", "fit", "apply", "analogies", "retrieval", "audio", "generate", "add", "similar", "mix"),
+        *("static", "student"),
+    )
+)
+"""The commands that load encoders."""
+RUNNING: Final[Mapping[str, Any]] = {
+    "device": Annotated[
+        str | None,
+        typer.Option(help="Where networks run: auto (a GPU where one works), cpu, cuda, cuda:1, mps, xpu; one only."),
+    ],
+    "precision": Annotated[
+        str | None,
+        typer.Option(
+            help="auto (float32), float32, bfloat16 or float16: quicker on GPUs and on CPUs with bf16, less exact."
+        ),
+    ],
+}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -68,10 +90,45 @@ class Command(TyperCommand):
 
 
 class Commands(typer.Typer):
-    """Commands as ``Command``."""
+    """Commands as ``Command``. Those that load encoders take ``--device`` and ``--precision`` for all of them."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
-        return super().command(name, **{"cls": Command} | settings)
+        add = super().command(name, **{"cls": Command} | settings)
+
+        def added(function: Function) -> Function:
+            loads = (name or function.__name__) in LOADING
+            add(_running(function) if loads else function)
+            return function
+
+        return added
+
+
+def _running(function: Function) -> Function:
+    """A command that takes a device and a precision besides, and runs with them whatever encoders it loads."""
+
+    @functools.wraps(function)
+    def run(*args: Any, device: str | None = None, precision: str | None = None, **given: Any) -> Any:
+        from embed.models import MODELS
+
+        MODELS.asked = {key: value for key, value in (("device", device), ("precision", precision)) if value}
+        MODELS.heeded = set()
+        try:
+            if MODELS.asked:
+                from embed.tower import Running
+
+                Running(**MODELS.asked)
+            function(*args, **given)
+            for key in sorted(MODELS.asked.keys() - MODELS.heeded):
+                complain(f"--{key} changes nothing here: no encoder that was used has a network that it could be for")
+        finally:
+            MODELS.asked = {}
+
+    signature = inspect.signature(function, eval_str=True)
+    only = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(key, only, default=None, annotation=kind) for key, kind in RUNNING.items()]
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *more])  # type: ignore[attr-defined]
+    run.__annotations__ = {**{name: one.annotation for name, one in signature.parameters.items()}, **RUNNING}
+    return run  # type: ignore[return-value]
 
 
 def families(incomplete: str) -> list[str]:
@@ -123,6 +180,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "columns": "--columns",
     "encoder": "--encoder",
     "encoders": "--encoder",
+    "device": "--device",
     "everything": "--all",
     "force": "--force",
     "folds": "--folds",
@@ -130,6 +188,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "like": "--like",
     "more": "--more",
     "pairs": "--pairs",
+    "precision": "--precision",
     "prune": "--prune",
     "relation": "--relation",
     "replace": "--replace",

@@ -20,17 +20,15 @@ from analogon.search.library import Library
 from analogon.settings.arguments import superseded_keywords
 from embed.encoder import Encoder
 from embed.errors import MediaError, SpaceMismatch, one_line
-from embed.media import Media, Modality, content_hash
-from embed.pipeline import Encoded, encode_stream
+from embed.media import Media, Modality
 from embed.space import Space, unit
-from indexes.collection import Collection
-from indexes.records import Item
+from indexes.agreement import LEAST, agreement
+from indexes.collection import Collection, KnownSpace
 
 __all__ = ["Check", "Diagnosis", "examine"]
 
 SAME: Final = 0.99999  # cosine of one input with itself
 STORED: Final = 0.9999  # cosine of a stored vector with the same part encoded again
-SAMPLE: Final = 5  # stored items of each modality that are encoded again
 REPEATED: Final = 8  # inputs that are encoded again, alone and in two batches
 # Mean cosines from which a side is doubted, and from which it is useless. Measured on these inputs: texts 0.03
 # (potion), 0.12 (MiniLM), 0.28 (word2vec); sounds 0.44 (GE2E voices), 0.55 (YAMNet through ConSE); pictures 0.22
@@ -242,55 +240,27 @@ def _fit(encoder: Encoder, collection: Collection) -> Iterator[Check]:
         return
     yield Check("collection", True, None, f"{collection.name} was indexed with this very encoder")
     for modality in collection.modalities(known.space):
-        yield _guarded(f"{modality} stored", partial(_compare, encoder, collection, modality))
+        yield _guarded(f"{modality} stored", partial(_compare, encoder, collection, known, modality))
 
 
-def _compare(encoder: Encoder, collection: Collection, modality: Modality) -> Check:
+def _compare(encoder: Encoder, collection: Collection, known: KnownSpace, modality: Modality) -> Check:
     """Encode again a few items whose files are as they were, and compare with what is stored."""
-    name, lowest, worst, found = f"{modality} stored", 1.0, "", 0
-    for item in _sample(collection, encoder.space, modality):
-        vector = _again(encoder, item)
-        if vector is None:
-            continue
-        found += 1
-        cosine = float(vector.astype(np.float64) @ collection.vector(encoder.space, item.id))
-        if cosine <= lowest:
-            lowest, worst = cosine, item.media.name
-        if found == SAMPLE:
-            break
-    if not found:
+    name, told = f"{modality} stored", agreement(collection, encoder, modality)
+    if not told.found:
         return Check(name, None, None, "none of the files sampled is there as it was indexed: nothing to compare")
-    if lowest < STORED:
-        message = f"{worst}: cosine {lowest:.5f} between what is stored and what the encoder gives now; index anew"
-        return Check(name, False, lowest, message)
-    return Check(name, True, lowest, f"{found} items encoded again match what is stored (lowest cosine {lowest:.7f})")
-
-
-def _sample(collection: Collection, space: Space, modality: Modality) -> Iterator[Item]:
-    """Items spread over the collection whose files still hold the same content."""
-    live = collection.live_rows(space, modality)
-    rows = live[:: max(1, len(live) // (10 * SAMPLE))].tolist()
-    ids = collection.catalog.items_of_rows(space.id, modality, rows)
-    items = collection.catalog.items(list(ids.values()))
-    hashes = collection.catalog.hashes([item.content for item in items.values()])
-    for item in items.values():
-        try:
-            if (
-                item.media.row is not None
-                or content_hash(Media(modality, path=item.media.path)) == hashes[item.content]
-            ):
-                yield item
-        except MediaError:
-            continue
-
-
-def _again(encoder: Encoder, item: Item) -> npt.NDArray[np.float32] | None:
-    """The vector of the part that an item stands for; None where cutting the file does not give that part."""
-    media = item.media if item.media.row is not None else item.media.but(text=None, span=None)
-    for result in encode_stream(encoder, [media]):
-        if isinstance(result, Encoded) and result.part.span == item.span:
-            return result.vector
-    return None
+    now = encoder.precision
+    if now != known.precision:
+        shown = f"{told.found} items in {now} beside those stored in {known.precision}: lowest cosine {told.lowest:.5f}"
+        if told.lowest < LEAST:
+            return Check(name, False, told.lowest, f"{shown} ({told.worst}); a collection may mix them from {LEAST} on")
+        return Check(name, True, told.lowest, f"{shown}; the collection may hold both")
+    if told.lowest < (LEAST if known.mixed else STORED):
+        message = (
+            f"{told.worst}: cosine {told.lowest:.5f} between what is stored and what the encoder gives now; index anew"
+        )
+        return Check(name, False, told.lowest, message)
+    message = f"{told.found} items encoded again match what is stored (lowest cosine {told.lowest:.7f})"
+    return Check(name, True, told.lowest, message)
 
 
 def _stored(collection: Collection | None, encoder: Encoder, modality: Modality) -> int | None:

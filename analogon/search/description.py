@@ -31,11 +31,15 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class SpaceSummary:
-    """A space: its model, its identity in words, and what it holds of each modality."""
+    """A space: its model, its identity in words, and what it holds of each modality.
+
+    ``precision`` is that of its vectors; where they are of several, the first and then the others.
+    """
 
     model: str
     space: str
     modalities: Mapping[Modality, Side]
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ class Description:
                     index = collection.index(known.space, modality)
                     live = collection.catalog.count_rows(known.space.id, modality)  # kept, not counted
                     sides[modality] = Side(live, index.description, index.size - live)
-                spaces.append(SpaceSummary(known.space.model, str(known.space), sides))
+                precision = ", ".join([known.precision, *known.mixed])
+                spaces.append(SpaceSummary(known.space.model, str(known.space), sides, precision))
             return cls(
                 collection.name,
                 str(collection.path),

@@ -180,7 +180,7 @@ class Library:
             memory=memory,
             probes=PROBES,
         )
-        pairs = [(shared(table), table) for table in map(resolve, several(encoders))] or [
+        pairs = [(self._to_index(table), table) for table in map(resolve, several(encoders))] or [
             (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
         ]
         if not pairs:
@@ -190,6 +190,12 @@ class Library:
         report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder), confirm=confirm)
         self._prepare(listener)
         return report
+
+    def _to_index(self, table: Mapping[str, Any]) -> Encoder:
+        """An encoder by its table, in the precision of the vectors that there are of it, unless one is named."""
+        encoder = shared(table)
+        known = next((one for one in self.collection.spaces if one.space == encoder.space), None)
+        return encoder if known is None else shared(table, precision=known.precision)
 
     def _prepare(self, listener: Listener | None) -> None:
         """See to it that the scores of searches can be seen against those of other queries."""

@@ -7,9 +7,13 @@ The config file is ``$XDG_CONFIG_HOME/analogon/config.toml`` (``~/.config/analog
     memory = "2G"
     model_memory = "8G"
     name_encoder = "static:./table"
+    device = "cuda:1"
+    precision = "bfloat16"
 
 Each key has an environment variable: ``ANALOGON_ENCODER`` (several separated by commas), ``ANALOGON_COLLECTION``,
-``ANALOGON_MEMORY`` (for search indexes), ``ANALOGON_MODEL_MEMORY`` (for loaded models), ``ANALOGON_NAME_ENCODER``.
+``ANALOGON_MEMORY`` (for search indexes), ``ANALOGON_MODEL_MEMORY`` (for loaded models), ``ANALOGON_NAME_ENCODER``,
+``ANALOGON_DEVICE`` and ``ANALOGON_PRECISION`` (``embed.tower.Running`` says what they can be; those in the TOML file of
+an encoder, and the precision that a collection was indexed in, go before them).
 ``ANALOGON_HOME`` says where collections live (default ``~/.local/share/analogon``).
 """
 
@@ -22,6 +26,7 @@ from typing import Any, Final
 
 from embed.errors import UsageError
 from embed.models import MODELS
+from embed.tower import Running
 from indexes.faiss import parse_memory
 
 __all__ = [
@@ -34,9 +39,10 @@ __all__ = [
     "home",
     "model_memory",
     "name_encoder",
+    "running",
 ]
 
-KEYS: Final = ("encoder", "collection", "memory", "model_memory", "name_encoder")
+KEYS: Final = ("encoder", "collection", "memory", "model_memory", "name_encoder", "device", "precision")
 BUILT_IN_NAME_ENCODER: Final = "starter"
 """The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
@@ -100,6 +106,19 @@ def name_encoder() -> str | None:
     return None if value is None else str(value)
 
 
+def running() -> dict[str, str]:
+    """The ``device`` and ``precision`` of networks where nothing else is said of them, as far as they are set.
+
+    Raises ``UsageError`` for what neither can be.
+    """
+    found = {key: str(value) for key in ("device", "precision") if (value := _setting(key)) is not None}
+    try:
+        Running(**found)
+    except UsageError as error:
+        raise UsageError(f"{error} (ANALOGON_DEVICE, ANALOGON_PRECISION, or {config_file()})") from None
+    return found
+
+
 def collection_path(name: str | os.PathLike[str]) -> Path:
     """The folder of a collection: a path where ``name`` looks like one or is one, else a name below ``home()``."""
     text = os.fspath(name)
@@ -117,4 +136,5 @@ def collections() -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/manifest.json"))
 
 
+MODELS.usual = running
 MODELS.budget = model_memory  # whoever uses analogon has its settings; embed by itself knows none

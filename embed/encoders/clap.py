@@ -21,6 +21,7 @@ from embed.errors import EncoderError, ModelNotFound, UsageError
 from embed.logmel import LogMel
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "ClapEncoder", "load"]
 
@@ -32,7 +33,9 @@ class ClapEncoder(Encoder):
 
     modalities = frozenset({"text", "audio"})
 
-    def __init__(self, model: str, where: Path, window: float | None, hop: float | None) -> None:
+    def __init__(
+        self, model: str, where: Path, window: float | None, hop: float | None, running: Running = AUTO
+    ) -> None:
         config = hub.config(where)
         if config.get("model_type") != "clap":
             raise EncoderError(f"{where}: its config.json is of a {config.get('model_type')} model, not of clap")
@@ -45,6 +48,10 @@ class ClapEncoder(Encoder):
             raise UsageError(f"clap:{model} hears at most {longest:g} s at once; the window should not be {window:g} s")
         self.where = where
         self.audio = AudioInput(self.features.rate, longest if window is None else window, hop)
+        self.towers = {
+            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds"),
+            "audio": Tower("audio", self._build_audio, where=where, running=running, output="audio_embeds"),
+        }
         self.space = Space(
             model=f"clap:{model}",
             weights=hub.weights_hash(where),
@@ -53,27 +60,21 @@ class ClapEncoder(Encoder):
         )
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
+        return self._texts(batch) if batch[0].modality == "text" else self._sounds(batch)
 
-        with torch.inference_mode():
-            rows = self._texts(batch) if batch[0].modality == "text" else self._sounds(batch)
-        vectors: npt.NDArray[np.float32] = rows.numpy()
-        return vectors
-
-    def _texts(self, batch: Sequence[Media]) -> Any:
+    def _texts(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         texts = [media.text for media in batch]
-        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=self._longest, return_tensors="pt")
-        return self._text_tower(tokens["input_ids"], tokens["attention_mask"]).text_embeds
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=self._longest, return_tensors="np")
+        return self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
 
-    def _sounds(self, batch: Sequence[Media]) -> Any:
-        import torch
-
-        mel = self.features([media.array for media in batch if media.array is not None])[:, None]
-        if not self._audio_tower.config.enable_fusion:
-            return self._audio_tower(mel).audio_embeds
+    def _sounds(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
+        waves = [media.array for media in batch if media.array is not None]
+        mel = self.features(waves, self.towers["audio"].device)[:, None]
+        if not self._config.audio_config.enable_fusion:
+            return self.towers["audio"](input_features=mel)
         # Four times the same, as the extractor has it for short audio; a window is never "longer" than the model.
-        longer = torch.zeros(len(batch), 1, dtype=torch.bool)
-        return self._audio_tower(mel.expand(-1, 4, -1, -1), longer).audio_embeds
+        longer = np.zeros((len(batch), 1), dtype=np.bool_)
+        return self.towers["audio"](input_features=mel.expand(-1, 4, -1, -1), is_longer=longer)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -82,7 +83,7 @@ class ClapEncoder(Encoder):
     @cached_property
     def _longest(self) -> int:
         """Tokens that fit: positions count from the padding's own number on, as in RoBERTa."""
-        config = self._text_tower.config
+        config = self._config.text_config
         return int(min(self._tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1))
 
     @cached_property
@@ -92,14 +93,12 @@ class ClapEncoder(Encoder):
 
         return hub.processor(ClapConfig, self.where)
 
-    @cached_property
-    def _text_tower(self) -> Any:
+    def _build_text(self) -> Any:
         from transformers import ClapTextModelWithProjection
 
         return hub.pretrained(ClapTextModelWithProjection, self.where, config=self._config.text_config)
 
-    @cached_property
-    def _audio_tower(self) -> Any:
+    def _build_audio(self) -> Any:
         from transformers import ClapAudioModelWithProjection
 
         return hub.pretrained(ClapAudioModelWithProjection, self.where, config=self._config.audio_config)
@@ -116,9 +115,17 @@ def _extractor_config(where: Path) -> dict[str, Any]:
     return hub.config(where, "preprocessor_config.json")
 
 
-def load(model: str, *, window: float | None = None, hop: float | None = None) -> ClapEncoder:
+def load(
+    model: str,
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> ClapEncoder:
     """``clap:MODEL``. ``window`` (at most the model's own length, 10 s) and ``hop`` are in seconds.
 
-    Raises ``ModelNotFound``, or ``EncoderError`` where the files are not a ``ClapModel``'s.
+    ``device`` and ``precision``: see ``embed.tower.Running``.
+    Raises ``ModelNotFound``, ``UsageError``, or ``EncoderError`` where the files are not a ``ClapModel``'s.
     """
-    return ClapEncoder(model, hub.folder(model), window, hop)
+    return ClapEncoder(model, hub.folder(model), window, hop, Running(device, precision))

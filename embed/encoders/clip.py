@@ -23,6 +23,7 @@ from embed.encoder import Encoder
 from embed.errors import EncoderError, UsageError
 from embed.media import Media
 from embed.space import Space, unit
+from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "TEMPLATES", "ClipEncoder", "load"]
 
@@ -49,12 +50,16 @@ class ClipEncoder(Encoder):
 
     modalities = frozenset({"text", "image"})
 
-    def __init__(self, model: str, where: Path, templates: tuple[str, ...]) -> None:
+    def __init__(self, model: str, where: Path, templates: tuple[str, ...], running: Running = AUTO) -> None:
         config = hub.config(where)
         if config.get("model_type") != "clip":
             raise EncoderError(f"{where}: its config.json is of a {config.get('model_type')} model, not of clip")
         self.where = where
         self.templates = templates
+        self.towers = {
+            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds"),
+            "image": Tower("image", self._build_image, where=where, running=running, output="image_embeds"),
+        }
         self.space = Space(
             model=f"clip:{model}",
             weights=hub.weights_hash(where),
@@ -76,22 +81,18 @@ class ClipEncoder(Encoder):
         return media.but(array=pixels["pixel_values"][0].astype(np.float32, copy=False))
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
-
-        with torch.inference_mode():
-            if batch[0].modality == "text":
-                return self._texts(batch)
-            pixels = torch.from_numpy(np.stack([media.array for media in batch if media.array is not None]))
-            rows: npt.NDArray[np.float32] = self._image_tower(pixels).image_embeds.numpy()
-            return rows
+        if batch[0].modality == "text":
+            return self._texts(batch)
+        pixels = np.stack([media.array for media in batch if media.array is not None])
+        return self.towers["image"](pixel_values=pixels)
 
     def _texts(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         """The vector of each text, or the mean of the unit vectors of the sentences that a query became."""
         sentences = [[media.text or ""] if media.array is None else media.array.tolist() for media in batch]
-        longest = self._text_tower.config.max_position_embeddings
+        longest = self._config.text_config.max_position_embeddings
         flat = list(chain.from_iterable(sentences))
-        tokens = self._tokenizer(flat, padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        rows = unit(self._text_tower(tokens["input_ids"], tokens["attention_mask"]).text_embeds.numpy())
+        tokens = self._tokenizer(flat, padding=True, truncation=True, max_length=longest, return_tensors="np")
+        rows = unit(self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]))
         ends = np.cumsum([len(one) for one in sentences])
         return np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
 
@@ -114,14 +115,12 @@ class ClipEncoder(Encoder):
         config.text_config.projection_dim = config.vision_config.projection_dim = config.projection_dim
         return config
 
-    @cached_property
-    def _text_tower(self) -> Any:
+    def _build_text(self) -> Any:
         from transformers import CLIPTextModelWithProjection
 
         return hub.pretrained(CLIPTextModelWithProjection, self.where, config=self._config.text_config)
 
-    @cached_property
-    def _image_tower(self) -> Any:
+    def _build_image(self) -> Any:
         from transformers import CLIPVisionModelWithProjection
 
         return hub.pretrained(CLIPVisionModelWithProjection, self.where, config=self._config.vision_config)
@@ -134,9 +133,11 @@ def _middle(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return pixels[top : top + limit, left : left + limit]
 
 
-def load(model: str, *, templates: str | Sequence[str] = ()) -> ClipEncoder:
+def load(
+    model: str, *, templates: str | Sequence[str] = (), device: str = "auto", precision: str = "auto"
+) -> ClipEncoder:
     """``clip:MODEL``. ``templates`` are sentences with ``{}`` that each text query is filled into, or a set's name:
-    "photo" or "openai-7".
+    "photo" or "openai-7". ``device`` and ``precision``: see ``embed.tower.Running``.
 
     Raises ``ModelNotFound``, ``EncoderError`` where the files are not a ``CLIPModel``'s, or ``UsageError`` where a
     template has no ``{}``.
@@ -146,4 +147,4 @@ def load(model: str, *, templates: str | Sequence[str] = ()) -> ClipEncoder:
     if wrong := [template for template in templates if "{}" not in template]:
         sets = " and ".join(TEMPLATES)
         raise UsageError(f"the template {wrong[0]!r} has no {{}} for the query (sets of templates: {sets})")
-    return ClipEncoder(model, hub.folder(model), tuple(templates))
+    return ClipEncoder(model, hub.folder(model), tuple(templates), Running(device, precision))

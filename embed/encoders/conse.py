@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.classifier import Classifier, classifier
-from embed.encoder import AudioInput, Encoder
+from embed.encoder import AudioInput, Encoder, resolve, run_as
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError
 from embed.media import Media, Modality
 from embed.pipeline import Encoded, encode_stream
 from embed.space import Space, unit
+from embed.tower import Running
 
 __all__ = ["ConseEncoder", "load", "synonyms"]
 
@@ -50,6 +51,10 @@ class ConseEncoder(Encoder):
         self.top = top
         self.audio = audio
         self.modalities = frozenset({"text", *classifiers})
+        self.towers = {
+            **text.towers,
+            **{name: one for side in classifiers.values() for name, one in side.towers.items()},
+        }
         self._matrices: dict[Modality, npt.NDArray[np.float32]] = {}
         sides = [f"{side}: {one.description}, {templates[side]!r}" for side, one in sorted(classifiers.items())]
         self.space = Space(
@@ -138,6 +143,8 @@ def load(
     image_activation: str = "auto",
     audio_template: str = "{}",
     image_template: str = "{}",
+    device: str = "auto",
+    precision: str = "auto",
 ) -> ConseEncoder:
     """A bridge from classifiers to a text encoder, best described in a TOML file::
 
@@ -149,26 +156,37 @@ def load(
 
     ``window`` and ``hop`` are in seconds. ``audio_rate`` is what a TFLite file wants, in Hz; ``audio_pool``, "max" or
     "mean", joins the scores of its frames. Labels and activations: see ``embed.classifier.classifier``. A template
-    such as "the sound of {}" is what a class name is put into. Raises ``ModelNotFound``, ``MissingPackage``, or
+    such as "the sound of {}" is what a class name is put into.
+    ``device`` and ``precision`` are those of the classifiers of transformers and of the text encoder, where its own
+    description has none: see ``embed.tower.Running``. Raises ``ModelNotFound``, ``MissingPackage``, or
     ``EncoderError`` where the parts do not go together.
     """
     if not (audio or image):
         raise EncoderError("conse needs a classifier: audio or image, or both")
     if top < 1:
         raise EncoderError(f"conse takes at least the best class (top = 1), not top = {top}")
-    towards = load_encoder(text)
+    running = Running(device, precision)
+    towards = load_encoder(run_as(resolve(text), running))
     if "text" not in towards.modalities:
         raise EncoderError(f"conse needs an encoder of texts; {text} encodes {', '.join(sorted(towards.modalities))}")
     classifiers: dict[Modality, Classifier] = {}
     heard = None
     if audio:
         ear = classifier(
-            audio, "audio", labels=audio_labels, rate=audio_rate, activation=audio_activation, pool=audio_pool
+            audio,
+            "audio",
+            labels=audio_labels,
+            rate=audio_rate,
+            activation=audio_activation,
+            pool=audio_pool,
+            running=running,
         )
         if ear.longest is not None and window > ear.longest:
             raise EncoderError(f"{audio} hears {ear.longest:g} s at once, less than the window of {window:g} s")
         heard = AudioInput(ear.rate, window, hop)
         classifiers["audio"] = ear
     if image:
-        classifiers["image"] = classifier(image, "image", labels=image_labels, activation=image_activation)
+        classifiers["image"] = classifier(
+            image, "image", labels=image_labels, activation=image_activation, running=running
+        )
     return ConseEncoder(towards, classifiers, {"audio": audio_template, "image": image_template}, top, heard)

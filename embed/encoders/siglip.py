@@ -22,6 +22,7 @@ from embed.encoder import Encoder
 from embed.errors import EncoderError, MissingPackage
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "SiglipEncoder", "load"]
 
@@ -35,7 +36,7 @@ class SiglipEncoder(Encoder):
 
     modalities = frozenset({"text", "image"})
 
-    def __init__(self, model: str, where: Path) -> None:
+    def __init__(self, model: str, where: Path, running: Running = AUTO) -> None:
         config = hub.config(where)
         family = config.get("model_type")
         if family not in ("siglip", "siglip2"):
@@ -48,6 +49,10 @@ class SiglipEncoder(Encoder):
         self.naflex = family == "siglip2"
         self.lower = "SiglipTokenizer" not in self._tokenizer_class  # that one has its own rules for case
         self.tokens = min(TEXT_TOKENS, int(text.get("max_position_embeddings", TEXT_TOKENS)))
+        self.towers = {
+            "text": Tower("text", self._build_text, where=where, running=running, output="pooler_output"),
+            "image": Tower("image", self._build_image, where=where, running=running, output="pooler_output"),
+        }
         self.space = Space(
             model=f"siglip:{model}",
             weights=hub.weights_hash(where),
@@ -67,24 +72,17 @@ class SiglipEncoder(Encoder):
         return media.but(array=pixels)
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
-
-        with torch.inference_mode():
-            if batch[0].modality == "text":
-                vectors = self._text_tower(**self._tokens([media.text or "" for media in batch]))
-            else:
-                arrays = [media.array for media in batch if media.array is not None]
-                inputs = self._patches(arrays) if self.naflex else {"pixel_values": np.stack(arrays)}
-                vectors = self._image_tower(**{name: torch.from_numpy(array) for name, array in inputs.items()})
-        rows: npt.NDArray[np.float32] = vectors.pooler_output.numpy()
-        return rows
+        if batch[0].modality == "text":
+            return self.towers["text"](**self._tokens([media.text or "" for media in batch]))
+        arrays = [media.array for media in batch if media.array is not None]
+        return self.towers["image"](**(self._patches(arrays) if self.naflex else {"pixel_values": np.stack(arrays)}))
 
     def _tokens(self, texts: list[str]) -> dict[str, Any]:
         """The tokenizer decides whether there is an attention mask: published checkpoints were trained without."""
         if self.lower:
             texts = [text.lower() for text in texts]
         tokens = self._tokenizer(
-            texts, padding="max_length", truncation=True, max_length=self.tokens, return_tensors="pt"
+            texts, padding="max_length", truncation=True, max_length=self.tokens, return_tensors="np"
         )
         return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
 
@@ -119,22 +117,21 @@ class SiglipEncoder(Encoder):
 
         return hub.processor(AutoImageProcessor, self.where, backend="pil")
 
-    @cached_property
-    def _text_tower(self) -> Any:
+    def _build_text(self) -> Any:
         from transformers import Siglip2TextModel, SiglipTextModel
 
         return hub.pretrained(Siglip2TextModel if self.naflex else SiglipTextModel, self.where)
 
-    @cached_property
-    def _image_tower(self) -> Any:
+    def _build_image(self) -> Any:
         from transformers import Siglip2VisionModel, SiglipVisionModel
 
         return hub.pretrained(Siglip2VisionModel if self.naflex else SiglipVisionModel, self.where)
 
 
-def load(model: str) -> SiglipEncoder:
+def load(model: str, *, device: str = "auto", precision: str = "auto") -> SiglipEncoder:
     """``siglip:MODEL``, SigLIP or SigLIP 2, of fixed resolution or NaFlex.
 
-    Raises ``ModelNotFound``, or ``EncoderError`` where the files are not such a model's.
+    ``device`` and ``precision``: see ``embed.tower.Running``.
+    Raises ``ModelNotFound``, ``UsageError``, or ``EncoderError`` where the files are not such a model's.
     """
-    return SiglipEncoder(model, hub.folder(model))
+    return SiglipEncoder(model, hub.folder(model), Running(device, precision))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +21,7 @@ from embed.encoder import AudioInput, Encoder
 from embed.errors import EncoderError, MissingPackage, ModelNotFound, one_line
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 if TYPE_CHECKING:
     import torch
@@ -60,9 +60,12 @@ class SpeakerEncoder(Encoder):
 
     modalities = frozenset({"audio"})
 
-    def __init__(self, weights: Path, name: str, window: float | None, hop: float | None) -> None:
+    def __init__(
+        self, weights: Path, name: str, window: float | None, hop: float | None, running: Running = AUTO
+    ) -> None:
         self.weights = weights
         self.audio = AudioInput(RATE, window, hop)
+        self.towers = {"audio": Tower("audio", self._build, where=weights, running=running, output=_voice)}
         preprocessing = (
             f"audio {self.audio}; loudness at least {LOUDNESS:g} dBFS; webrtcvad {VAD_MODE} trim, else untrimmed; "
             f"{MEL_BINS} mel bins; partials of {PARTIAL} frames, {PARTIALS_A_SECOND} a second, coverage {COVERAGE}"
@@ -77,25 +80,13 @@ class SpeakerEncoder(Encoder):
         return media.but(array=_partials(speech if len(speech) else wave))
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
-
         spectrograms = [media.array for media in batch if media.array is not None]
         every = np.concatenate(spectrograms)
-        with torch.inference_mode():
-            vectors = np.concatenate([self._network(torch.from_numpy(part)) for part in _chunks(every)])
+        vectors = np.concatenate([self.towers["audio"](mels=part) for part in _chunks(every)])
         ends = np.cumsum([len(part) for part in spectrograms])
         return np.stack([part.mean(0) for part in np.split(vectors, ends[:-1])])
 
-    def _network(self, mels: torch.Tensor) -> Floats:
-        import torch
-
-        _, (hidden, _) = self._layers["lstm"](mels)
-        raw = torch.relu(self._layers["linear"](hidden[-1]))
-        vectors: Floats = torch.nn.functional.normalize(raw, dim=1).numpy()
-        return vectors
-
-    @cached_property
-    def _layers(self) -> torch.nn.ModuleDict:
+    def _build(self) -> torch.nn.ModuleDict:
         import torch
 
         lstm = torch.nn.LSTM(MEL_BINS, HIDDEN, num_layers=3, batch_first=True)
@@ -116,11 +107,19 @@ class SpeakerEncoder(Encoder):
         return layers.eval().requires_grad_(False)
 
 
-def load(model: str = DEFAULT_MODEL, *, window: float | None = 30.0, hop: float | None = None) -> SpeakerEncoder:
+def load(
+    model: str = DEFAULT_MODEL,
+    *,
+    window: float | None = 30.0,
+    hop: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> SpeakerEncoder:
     """``speaker`` (the weights of the package resemblyzer) or ``speaker:./pretrained.pt``.
 
     Recordings of up to ``window`` seconds are encoded as published; a longer one is cut into windows every ``hop``
     seconds, since long recordings hold several voices; ``window=None`` keeps it whole.
+    ``device`` and ``precision``: see ``embed.tower.Running``.
     """
     if model == DEFAULT_MODEL:
         found = importlib.util.find_spec("resemblyzer")
@@ -135,7 +134,16 @@ def load(model: str = DEFAULT_MODEL, *, window: float | None = 30.0, hop: float 
         import webrtcvad  # noqa: F401
     except ImportError:  # absent, or the edition that needs pkg_resources
         raise MissingPackage("webrtcvad-wheels", "speaker", "speaker") from None
-    return SpeakerEncoder(weights, f"speaker:{model}", window, hop)
+    return SpeakerEncoder(weights, f"speaker:{model}", window, hop, Running(device, precision))
+
+
+def _voice(layers: Any, inputs: dict[str, Any]) -> torch.Tensor:
+    import torch
+
+    mels = inputs["mels"]
+    with torch.autocast(mels.device.type, enabled=False):  # a state of 160 steps gathers what each one rounds away
+        _, (hidden, _) = layers["lstm"](mels)
+    return torch.nn.functional.normalize(torch.relu(layers["linear"](hidden[-1])).float(), dim=1)
 
 
 def louder(wave: Floats) -> Floats:

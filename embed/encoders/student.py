@@ -30,12 +30,13 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import hub
-from embed.encoder import AudioInput, Encoder, resolve
+from embed.encoder import AudioInput, Encoder, resolve, run_as
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError, one_line
 from embed.logmag import LogMagnitudes
 from embed.media import Media, Modality
 from embed.space import Space, unit
+from embed.tower import Running
 
 __all__ = ["Settings", "StudentEncoder", "load"]
 
@@ -100,6 +101,7 @@ class StudentEncoder(Encoder):
         self.where = where
         self.settings = settings
         self.text = text
+        self.towers = text.towers
         self.audio = AudioInput(settings.mel.rate, settings.window, settings.hop)
         files = [where / "student.json", where / "audio.onnx"]
         if settings.kind == "scores":
@@ -224,8 +226,18 @@ class StudentEncoder(Encoder):
         return session
 
 
-def load(model: str, *, window: float | None = None, hop: float | None = None) -> StudentEncoder:
+def load(
+    model: str,
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> StudentEncoder:
     """``student:./folder``. ``window`` and ``hop``, in seconds, stand in for the folder's own.
+
+    ``device`` and ``precision`` (see ``embed.tower.Running``) are those of its texts, where a network of torch encodes
+    them; the student's own network is small, and runs on the CPU in float32.
 
     Raises ``ModelNotFound`` where a file is missing, and ``EncoderError``.
     """
@@ -234,7 +246,7 @@ def load(model: str, *, window: float | None = None, hop: float | None = None) -
     if window is not None or hop is not None:
         settings = replace(settings, window=window or settings.window, hop=hop or settings.hop)
     table = _beside(settings.text, where)
-    text = load_encoder(table)
+    text = load_encoder(run_as(table, Running(device, precision)))
     if "text" not in text.modalities:
         raise EncoderError(f"{where / 'student.json'}: {text.space.model} encodes no texts")
     return StudentEncoder(f"student:{model}", where, settings, text)

@@ -20,6 +20,7 @@ from embed.encoder import AudioInput, Encoder
 from embed.errors import EncoderError, one_line
 from embed.media import Media
 from embed.space import Space
+from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "XVectorEncoder", "load"]
 
@@ -43,7 +44,9 @@ class XVectorEncoder(Encoder):
     modalities = frozenset({"audio"})
     batch_size = 8
 
-    def __init__(self, where: Path, name: str, window: float | None, hop: float | None) -> None:
+    def __init__(
+        self, where: Path, name: str, window: float | None, hop: float | None, running: Running = AUTO
+    ) -> None:
         self.where = where
         self.class_name, config = _read_config(where)
         extractor = hub.config(where, EXTRACTOR)
@@ -51,11 +54,10 @@ class XVectorEncoder(Encoder):
         self.audio = AudioInput(extractor.get("sampling_rate", 16000), window, hop)
         normalised = "zero mean, unit variance" if extractor.get("do_normalize", True) else "as it is"
         preprocessing = f"audio {self.audio}; {normalised}; repeated to {self.shortest} samples; no padding"
+        self.towers = {"audio": Tower("audio", self._build, where=where, running=running, output="embeddings")}
         self.space = Space(name, hub.weights_hash(where), preprocessing, config.xvector_output_dim)
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
-        import torch
-
         waves = [media.array for media in batch if media.array is not None]
         waves = [wave if len(wave) >= self.shortest else np.resize(wave, self.shortest) for wave in waves]
         same: dict[int, list[int]] = {}
@@ -64,10 +66,9 @@ class XVectorEncoder(Encoder):
         rows = np.empty((len(waves), self.space.dim), dtype=np.float32)
         for group in same.values():
             inputs = self._extractor(
-                [waves[index] for index in group], sampling_rate=self._extractor.sampling_rate, return_tensors="pt"
+                [waves[index] for index in group], sampling_rate=self._extractor.sampling_rate, return_tensors="np"
             )
-            with torch.inference_mode():
-                rows[group] = self._model(**inputs).embeddings.numpy()
+            rows[group] = self.towers["audio"](**inputs)
         return rows
 
     @cached_property
@@ -76,20 +77,27 @@ class XVectorEncoder(Encoder):
 
         return Wav2Vec2FeatureExtractor.from_pretrained(self.where, local_files_only=True)
 
-    @cached_property
-    def _model(self) -> Any:
+    def _build(self) -> Any:
         import transformers
 
         return hub.pretrained(getattr(transformers, self.class_name), self.where)
 
 
-def load(model: str, *, window: float | None = 10.0, hop: float | None = None) -> XVectorEncoder:
+def load(
+    model: str,
+    *,
+    window: float | None = 10.0,
+    hop: float | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> XVectorEncoder:
     """A folder or hub name with an x-vector checkpoint and its ``preprocessor_config.json``.
 
     A recording longer than ``window`` seconds is cut into windows every ``hop`` seconds, since memory grows with the
-    length of one; ``window=None`` keeps it whole.
+    length of one; ``window=None`` keeps it whole. ``device`` and ``precision``: see ``embed.tower.Running``.
     """
-    return XVectorEncoder(hub.folder(model, files=("config.json", EXTRACTOR)), f"xvector:{model}", window, hop)
+    where = hub.folder(model, files=("config.json", EXTRACTOR))
+    return XVectorEncoder(where, f"xvector:{model}", window, hop, Running(device, precision))
 
 
 def _read_config(where: Path) -> tuple[str, Any]:

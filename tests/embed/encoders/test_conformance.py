@@ -9,6 +9,7 @@ batch" would hold for any model. It may also define
 
 - ``REFUSES``: names of inputs below (such as "silent") that the encoder must answer with a ``MediaError`` in place of
   a vector, for a model that has no direction for them;
+- ``NEARLY``: the least cosine of its vectors in bfloat16 with those in float32, where it is below that of all others;
 - ``SAME``: names of inputs that the model cannot tell from others, besides those in ``ALIKE``.
 
 Towers. An encoder holds no weights after ``load``, and after encoding text it holds the text tower's only: encoding
@@ -36,17 +37,19 @@ from PIL import Image
 
 import embed
 from embed import Encoder, Media, Space
-from embed.encoder import families
+from embed.encoder import REGISTRY, families, resolve
 from embed.errors import EncoderError, MediaError, ModelNotFound
 from embed.hub import VOCABULARIES, WEIGHTS
 from embed.media import Modality
 from embed.pipeline import Encoded, Finished, encode_stream
+from tests.embed.encoders import tiny as tiny_models
 
 TINY = sorted(path.stem.removeprefix("tiny_") for path in Path(__file__).parent.glob("tiny_*.py"))
 WEIGHT_FILES = (*WEIGHTS, ".onnx", ".vec")
 ALIKE = frozenset({"silent", "one sample", "40 samples", "one pixel", "grey", "blank", "8 kHz", "96 kHz", "stereo"})
 SAME_VECTOR = 0.99999
 OTHER_VECTOR = 0.999
+NEARLY = 0.999  # of vectors in lower precision, the least that may stand beside those of float32
 
 Name = str | dict[str, Any]
 Outcome = npt.NDArray[np.float32] | MediaError
@@ -87,8 +90,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = module.build(folder)
     encoder = embed.load(name)
     files = tmp_path_factory.mktemp(f"media_{request.param}")
-    makers = {"text": texts, "audio": recordings, "image": pictures, "video": films}
-    inputs = {modality: makers[modality](encoder, files) for modality in sorted(encoder.modalities)}
+    inputs = {modality: MAKERS[modality](encoder, files) for modality in sorted(encoder.modalities)}
     return Tiny(module, folder, name, encoder, inputs)
 
 
@@ -171,6 +173,9 @@ def films(encoder: Encoder, folder: Path) -> dict[str, Media]:
         sound = rng.standard_normal(rate).astype(np.float32) * 0.1 if rate else None
         made[name] = Media("video", array=frames, sound=sound, rate=rate)
     return made
+
+
+MAKERS = {"text": texts, "audio": recordings, "image": pictures, "video": films}
 
 
 def outcomes(encoder: Encoder, media: Sequence[Media], batch_size: int | None = None) -> list[Outcome]:
@@ -384,3 +389,32 @@ def test_a_tokenizer_without_its_vocabulary_is_one_clear_error(tiny: Tiny, tmp_p
     with pytest.raises(EncoderError, match="(?i)tokenizer|vocabulary") as caught:
         embed.encode(embed.load(name), [Media.from_text("a dog barks")])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_lower_precision_gives_nearly_the_same_vectors(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each vector stays near its own in float32, and is farther from those of all other inputs."""
+    monkeypatch.setattr(tiny_models, "WIDTH", 0.35)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    module = importlib.import_module(f"tests.embed.encoders.tiny_{family}")
+    table = resolve(module.build(folder))
+    if "precision" not in REGISTRY.settings(table["family"]):
+        pytest.skip("it runs no network of torch")
+    exact, low = embed.load(table), embed.load(table | {"precision": "bfloat16", "device": "cpu"})
+    if not low.towers:
+        pytest.skip("it runs no network of torch with this checkpoint")
+    assert low.space == exact.space
+    assert (exact.precision, low.precision) == ("float32", "bfloat16")
+    moved = False
+    for modality in sorted(exact.modalities):
+        media = [one for name, one in MAKERS[modality](exact, tmp_path).items() if name not in ALIKE]
+        pairs = zip(outcomes(exact, media), outcomes(low, media), strict=True)
+        rows, lower = np.array([pair for pair in pairs if not isinstance(pair[0], MediaError)]).swapaxes(0, 1)
+        cosines = lower @ rows.T
+        assert cosines.diagonal().min() >= getattr(module, "NEARLY", NEARLY), f"{modality}: {cosines.diagonal()}"
+        moved |= not np.array_equal(rows, lower)
+        assert np.array_equal(cosines.argmax(1), np.arange(len(rows))), modality
+    assert moved, "it runs in float32 all the same"

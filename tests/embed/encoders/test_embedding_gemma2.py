@@ -130,14 +130,19 @@ def test_videos_are_frames_between_the_marks_of_pictures(name: dict[str, Any], m
 def test_text_loads_the_text_model_and_each_tower_comes_when_needed(name: dict[str, Any]) -> None:
     encoder = embed.load(name)
     embed.encode(encoder, [Media.from_text("dog")])
-    roots = {weight.split(".")[0] for weight in encoder.model.state_dict()}
+    model = encoder.towers["all"].module
+    roots = {weight.split(".")[0] for weight in model.state_dict()}
     assert roots == {"language_model"}
     embed.encode(encoder, [Media("audio", array=sounds()[0], rate=RATE)])
-    assert {weight.split(".")[0] for weight in encoder.model.state_dict()} == {*roots, "audio_tower", "embed_audio"}
-    text_model = encoder.model.language_model
+    assert {weight.split(".")[0] for weight in model.state_dict()} == {
+        *roots,
+        "audio_tower",
+        "embed_audio",
+    }
+    text_model = model.language_model
     embed.encode(encoder, [Media("image", array=pictures()[0])])
-    assert encoder.model.vision_tower is not None
-    assert encoder.model.language_model is text_model
+    assert model.vision_tower is not None
+    assert model.language_model is text_model
 
 
 def test_a_towers_order_of_arrival_changes_nothing(name: dict[str, Any]) -> None:

@@ -120,8 +120,8 @@ def test_text_loads_the_text_model_and_one_head(name: dict[str, Any], monkeypatc
     encoder = embed.load(name)
     assert not read
     embed.encode(encoder, [Media.from_text("dog")])
-    tower = encoder.__dict__["text_tower"]
-    assert "media_tower" not in encoder.__dict__
+    assert not encoder.towers["audio"].loaded
+    tower = encoder.towers["text"].module
     assert {weight.split(".")[0] for weight, _ in tower.named_parameters()} == {"text_model", "text_audio_head"}
     assert len(read) == len(list(tower.parameters())), "weights of other parts were read"
 

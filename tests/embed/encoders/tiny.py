@@ -10,6 +10,11 @@ VOCABULARY = """
 """.split()  # noqa: SIM905
 
 
+WIDTH = 1.0
+"""What every draw of ``scatter`` is multiplied with: less than 1 makes models that rounding moves as little as it moves
+trained ones, whose attention is no matter of one position."""
+
+
 def scatter(model: Any, seed: int = 0, gain: float = 1.0) -> Any:
     """Draw every weight of a torch module again, wide enough that different inputs get clearly different vectors.
 
@@ -19,6 +24,7 @@ def scatter(model: Any, seed: int = 0, gain: float = 1.0) -> Any:
     import torch
 
     generator = torch.Generator().manual_seed(seed)
+    gain *= WIDTH
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
             if weight.ndim >= 2:
