@@ -49,8 +49,10 @@ class ClapEncoder(Encoder):
         self.where = where
         self.audio = AudioInput(self.features.rate, longest if window is None else window, hop)
         self.towers = {
-            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds"),
-            "audio": Tower("audio", self._build_audio, where=where, running=running, output="audio_embeds"),
+            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds", exports=True),
+            "audio": Tower(
+                "audio", self._build_audio, where=where, running=running, output="audio_embeds", exports=True
+            ),
         }
         self.space = Space(
             model=f"clap:{model}",

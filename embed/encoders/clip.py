@@ -57,8 +57,10 @@ class ClipEncoder(Encoder):
         self.where = where
         self.templates = templates
         self.towers = {
-            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds"),
-            "image": Tower("image", self._build_image, where=where, running=running, output="image_embeds"),
+            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds", exports=True),
+            "image": Tower(
+                "image", self._build_image, where=where, running=running, output="image_embeds", exports=True
+            ),
         }
         self.space = Space(
             model=f"clip:{model}",

@@ -79,7 +79,9 @@ class SentenceEncoder(Encoder):
         self._document_prompt: str = next((prompts[name] for name in DOCUMENT_PROMPTS if name in prompts), usual)
         self._modes = _pooling_modes(self._pooling)
         self._lock = threading.Lock()
-        self.towers = {"text": Tower("text", self._build, where=where, running=running, output=self._pooled)}
+        self.towers = {
+            "text": Tower("text", self._build, where=where, running=running, output=self._pooled, exports=True)
+        }
         self.space = Space(
             f"sentence:{model}",
             hub.weights_hash(where),
@@ -200,7 +202,7 @@ def _positions(mask: Tensor) -> Tensor:
 def _at(states: Tensor, positions: Tensor) -> Tensor:
     import torch
 
-    return states[torch.arange(len(states), device=states.device), positions]
+    return states[torch.arange(states.shape[0], device=states.device), positions]
 
 
 # Token states (texts, tokens, dim) and a mask (texts, tokens) of those that count, to (texts, dim).

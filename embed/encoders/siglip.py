@@ -50,8 +50,10 @@ class SiglipEncoder(Encoder):
         self.lower = "SiglipTokenizer" not in self._tokenizer_class  # that one has its own rules for case
         self.tokens = min(TEXT_TOKENS, int(text.get("max_position_embeddings", TEXT_TOKENS)))
         self.towers = {
-            "text": Tower("text", self._build_text, where=where, running=running, output="pooler_output"),
-            "image": Tower("image", self._build_image, where=where, running=running, output="pooler_output"),
+            "text": Tower("text", self._build_text, where=where, running=running, output="pooler_output", exports=True),
+            "image": Tower(
+                "image", self._build_image, where=where, running=running, output="pooler_output", exports=True
+            ),
         }
         self.space = Space(
             model=f"siglip:{model}",
