@@ -164,6 +164,8 @@ def trace(tower: Tower, calls: Sequence[_Call], path: Path) -> None:
             return tower.output(self.module, dict(zip(names, tensors, strict=True))).float()
 
     graph = Graph(tower.on_cpu()).eval()
+    if hasattr(torch._C, "_jit_set_onnx_log_enabled"):
+        torch._C._jit_set_onnx_log_enabled(False)  # it would print a graph that cannot be exported on stdout
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # what tracing might get wrong is what the check is for
         torch.onnx.export(
