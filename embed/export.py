@@ -52,8 +52,15 @@ class _Call:
 
 
 def missing(encoder: Encoder, cache: Cache = CACHE) -> list[Tower]:
-    """The encoder's networks that could be in the cache and are not, nor what says why not."""
-    return [tower for tower in encoder.towers.values() if tower.key is not None and cache.find(tower.key) is None]
+    """The encoder's networks that would run as ONNX files here and have none, nor anything that says why not.
+
+    Where a GPU runs them, those of texts alone: a question in a new process is answered sooner without torch.
+    """
+    if cache.runtime() == "eager":
+        return []
+    towers = [one for one in encoder.towers.values() if one.may_run_exported]
+    lacking = [one for one in towers if one.key is not None and cache.find(one.key) is None]
+    return [one for one in lacking if one.name == "text" or not one.on_gpu]
 
 
 def export(

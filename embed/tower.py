@@ -235,12 +235,15 @@ class Tower:
         code = f"{getattr(self.build, '__module__', '')}.{getattr(self.build, '__qualname__', '')}"
         return key_of("network", hub.weights_hash(self.where), code, self.name, OPSET)
 
+    @property
+    def may_run_exported(self) -> bool:
+        """Whether an ONNX file could stand in for the module with the device and precision that are asked for."""
+        return self.exports and self.running.exactly == "float32" and self.running.device in ("auto", "cpu")
+
     @cached_property
     def exported(self) -> Exported | None:
         """Its ONNX file, where there is one and it is to be used; looked for once."""
-        if self.key is None or self.running.exactly != "float32" or self.running.device not in ("auto", "cpu"):
-            return None
-        if CACHE.runtime() == "eager":
+        if not self.may_run_exported or self.key is None or CACHE.runtime() == "eager":
             return None
         entry = CACHE.find(self.key)
         return None if entry is None or entry.failed is not None else Exported(entry)
@@ -271,7 +274,9 @@ class Tower:
             self._note(inputs, rows)
             return rows
         exported = self.exported
-        if exported is None or self._on_gpu(len(next(iter(inputs.values())))):
+        # A few rows are not worth the way to a GPU, or even the import of torch.
+        few = len(next(iter(inputs.values()))) <= FEW and not self.loaded
+        if exported is None or (not few and self.on_gpu):
             return self._eager(inputs)
         try:
             return exported(**inputs)
@@ -286,11 +291,10 @@ class Tower:
                 CACHE.drop(exported.entry)
         return self._eager(inputs)
 
-    def _on_gpu(self, rows: int) -> bool:
-        """Whether a batch goes to a GPU rather than through the ONNX file: a few rows are not worth the way there."""
-        if self.running.device == "cpu" or not _may_have_gpu() or (rows <= FEW and not self.loaded):
-            return False
-        return self.device.type != "cpu"
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU runs the module; imports torch only where there may be one."""
+        return self.running.device != "cpu" and _may_have_gpu() and self.device.type != "cpu"
 
     def _eager(self, inputs: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> npt.NDArray[np.float32]:
         import torch

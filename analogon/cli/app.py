@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analogon.cli import analogy, bridge, evaluate, generate, label, prompts, train, voice
+from analogon.cli import analogy, bridge, evaluate, exporting, generate, label, prompts, train, voice
 from analogon.cli.examples import show_examples
 from analogon.cli.streams import finish, prepare, write_path
 from analogon.cli.terminal import (
@@ -376,6 +376,7 @@ analogy.register(app)
 label.register(app)
 generate.register(app)
 prompts.register(app)
+exporting.register(app)
 show_examples(app)
 
 
