@@ -117,8 +117,10 @@ def benchmark(kind: type[Model], folder: Path, rounds: int, seed: int) -> bool:
         "XDG_CONFIG_HOME": str(folder / "config"),
         "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
         "HF_HUB_OFFLINE": "1",
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),  # which an installed package has beside it
     }
-    environment.pop("ANALOGON_RUNTIME", None)
+    for name in ("ANALOGON_RUNTIME", "PYTHONDONTWRITEBYTECODE"):
+        environment.pop(name, None)
     eager = environment | {"ANALOGON_RUNTIME": "eager"}
     model = f"{kind.family}:{checkpoint}"
 

@@ -49,7 +49,17 @@ __all__ = [
     "runtime",
 ]
 
-KEYS: Final = ("encoder", "collection", "memory", "model_memory", "name_encoder", "device", "precision", "runtime", "onnx_limit")
+KEYS: Final = (
+    "encoder",
+    "collection",
+    "memory",
+    "model_memory",
+    "name_encoder",
+    "device",
+    "precision",
+    "runtime",
+    "onnx_limit",
+)
 BUILT_IN_NAME_ENCODER: Final = "starter"
 """The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
