@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -87,11 +87,11 @@ def export(
             assert tower.key is not None
             entry = cache.find(tower.key)
             if entry is None:
-                calls = _noted(encoder) if calls is None else calls
+                calls = _noted(encoder, wanted) if calls is None else calls
                 entry = _kept(encoder, tower, calls.get(tower.key, []), cache)
                 if entry.failed is not None:
                     listener.remark(f"{entry.what} goes on with torch: {entry.failed}")
-            tower.forget_exported()
+            tower.look_again()
             found.append(entry)
             listener.advance()
     return found
@@ -171,9 +171,7 @@ def trace(tower: Tower, calls: Sequence[_Call], path: Path) -> None:
             return tower.output(self.module, dict(zip(names, tensors, strict=True))).float()
 
     graph = Graph(tower.on_cpu()).eval()
-    if hasattr(torch._C, "_jit_set_onnx_log_enabled"):
-        torch._C._jit_set_onnx_log_enabled(False)  # it would print a graph that cannot be exported on stdout
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _no_log():
         warnings.simplefilter("ignore")  # what tracing might get wrong is what the check is for
         torch.onnx.export(
             graph,
@@ -185,6 +183,22 @@ def trace(tower: Tower, calls: Sequence[_Call], path: Path) -> None:
             dynamic_axes=axes | {"rows": {0: "n"}},
             opset_version=OPSET,
         )
+
+
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """Meanwhile torch does not print a graph that it cannot export on stdout: its own switch for that does nothing."""
+    import torch
+
+    name = "_jit_onnx_log"
+    printing = getattr(torch._C, name, None)
+    if printing is not None:
+        setattr(torch._C, name, lambda *_: None)
+    try:
+        yield
+    finally:
+        if printing is not None:
+            setattr(torch._C, name, printing)
 
 
 def _optimised(source: Path, calls: Sequence[_Call], folder: Path) -> dict[str, Any]:
@@ -239,11 +253,12 @@ def _agreement(rows: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32]) -
     return float(min(1.0, np.where(near & np.isfinite(cosines), cosines, 0.0).min()))
 
 
-def _noted(encoder: Encoder) -> dict[str, list[_Call]]:
-    """What each tower is called with while probes of every modality are encoded, by the tower's key."""
+def _noted(encoder: Encoder, towers: Sequence[Tower]) -> dict[str, list[_Call]]:
+    """What each tower is called with while probes of its modality are encoded, or of all modalities, by its key."""
+    named = {tower.name for tower in towers}
     notes: dict[str, list[_Call]] = {}
     with ExitStack() as stack:
-        for tower in encoder.towers.values():
+        for tower in towers:
             if tower.key is not None:
                 calls = notes.setdefault(tower.key, [])
 
@@ -251,7 +266,7 @@ def _noted(encoder: Encoder) -> dict[str, list[_Call]]:
                     calls.append(_Call({name: np.array(as_numpy(one)) for name, one in inputs.items()}, rows))
 
                 stack.enter_context(tower.watched(note))
-        for batch in _probes(encoder):
+        for batch in _probes(encoder, named if named <= encoder.modalities else encoder.modalities):
             prepared = []
             for media in batch:
                 try:
@@ -263,14 +278,14 @@ def _noted(encoder: Encoder) -> dict[str, list[_Call]]:
     return notes
 
 
-def _probes(encoder: Encoder) -> Iterator[list[Media]]:
-    """Batches of one and of three parts, as if decoded, of each modality; short, long, plain and noisy ones."""
+def _probes(encoder: Encoder, wanted: Set[str]) -> Iterator[list[Media]]:
+    """Batches of one and of three parts, as if decoded, of some modalities; short, long, plain and noisy ones."""
     makers: dict[Modality, Callable[[Encoder], Iterator[list[Media]]]] = {
         "text": _texts,
         "audio": _sounds,
         "image": _pictures,
     }
-    for modality in sorted(encoder.modalities & makers.keys()):
+    for modality in sorted(modality for modality in makers if modality in wanted):
         yield from makers[modality](encoder)
 
 

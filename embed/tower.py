@@ -248,9 +248,11 @@ class Tower:
         entry = CACHE.find(self.key)
         return None if entry is None or entry.failed is not None else Exported(entry)
 
-    def forget_exported(self) -> None:
-        """Look for its ONNX file again at the next call: there may be one now."""
+    def look_again(self) -> None:
+        """Look for its ONNX file at the next call: there may be one now. The module goes where it stands in for it."""
         vars(self).pop("exported", None)
+        if self.exported is not None and not self.on_gpu:
+            vars(self).pop("module", None)
 
     def on_cpu(self) -> Any:
         """The module on the CPU in float32, whatever it runs on; another one where that is another place."""
