@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.encoder import Encoder
-from embed.errors import MediaError, one_line
+from embed.errors import MediaError, MissingPackage, one_line
 from embed.exported import CACHE, NETWORK, OPSET, WEIGHTS, Cache, Entry, Exported, fed, session_options
 from embed.faults import machine_fault
 from embed.listener import Listener
@@ -75,7 +76,7 @@ def export(
     A network that cannot be exported, or whose file does not give torch's rows to within ``AGREE``, gets an entry that
     says so, and stays with torch. ``listener`` hears of each when it is through, and why one is not in. Takes about
     half a minute and three times its weights in memory for a network of a hundred million weights. Raises
-    ``MachineError``, and ``EncoderError`` where the encoder does not work.
+    ``MachineError``, and ``EncoderError`` where the encoder does not work or the package onnx is missing.
     """
     listener = listener or Listener()
     wanted = [tower for tower in (encoder.towers.values() if towers is None else towers) if tower.key is not None]
@@ -107,6 +108,8 @@ def _kept(encoder: Encoder, tower: Tower, calls: Sequence[_Call], cache: Cache) 
             if not calls:
                 raise _Unfit("none of the probes goes through it")
             facts |= _made(tower, calls, folder)
+        except MissingPackage:
+            raise
         except Exception as error:
             if (fault := machine_fault(error, what)) is not None:
                 raise fault from error
@@ -147,6 +150,8 @@ def trace(tower: Tower, calls: Sequence[_Call], path: Path) -> None:
     """Write a network as torch traces it, with the axes open that differ among the calls, and the first of each."""
     import torch
 
+    if find_spec("onnx") is None:  # torch would trace for a while before it said so
+        raise MissingPackage("onnx", "train", "an ONNX file of a network")
     names = list(calls[0].inputs)
     if any(list(call.inputs) != names for call in calls):
         raise _Unfit("it is called now with these inputs, now with those")

@@ -1,4 +1,4 @@
-"""Tokenizers without transformers: the ids are transformers' own, for whatever text, from the files or from the cache."""
+"""Tokenizers without transformers: the ids are transformers' own, for whatever text, read from the cache or not."""
 
 from __future__ import annotations
 
