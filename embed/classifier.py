@@ -197,7 +197,7 @@ class TransformersClassifier(Classifier):
     ) -> None:
         self.side = side
         self.where = hub.folder(model, files=("config.json", "preprocessor_config.json"))
-        self.towers = {side: Tower(side, self._build, where=self.where, running=running, output="logits")}
+        self.towers = {side: Tower(side, self._build, where=self.where, running=running, output="logits", exports=True)}
         config = hub.config(self.where)
         names = {int(key): str(name) for key, name in (config.get("id2label") or {}).items()}
         self.labels = read_labels(labels) if labels else [names[key] for key in sorted(names)]
@@ -248,13 +248,18 @@ class TransformersClassifier(Classifier):
         # Parts of one shape share a forward; padding others to it would let them change each other's scores.
         for shape in {one.shape for one in inputs}:
             at = [i for i, one in enumerate(inputs) if one.shape == shape]
-            logits = tower(**{tower.module.main_input_name: np.stack([inputs[i] for i in at])})
+            logits = tower(**{self._input: np.stack([inputs[i] for i in at])})
             if logits.shape[1] != len(self.labels):
                 raise EncoderError(
                     f"{self.where}: it scores {logits.shape[1]} classes, its labels are {len(self.labels)}"
                 )
             rows[at] = activate(logits, self._function)
         return rows
+
+    @property
+    def _input(self) -> str:
+        """The name of the network's one input."""
+        return "pixel_values" if self.side == "image" else str(self._processor.model_input_names[0])
 
     def _features(self, part: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if self.side == "image":

@@ -7,10 +7,11 @@ float32 rows, wherever and however the network runs. torch is imported when the 
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from embed import hub
 from embed.errors import EncoderError, UsageError, one_line
+from embed.exported import CACHE, FEW, OPSET, Exported, key_of, versions
 from embed.faults import out_of_memory
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ __all__ = ["AUTO", "DEVICES", "PRECISIONS", "Running", "Tower"]
 DEVICES: Final = ("auto", "cpu", "cuda", "cuda:1", "mps", "xpu")
 PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16")
 GPUS: Final = ("cuda", "mps", "xpu")  # what auto tries, in this order
+GPU_FILES: Final = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/dev/dri")
 
 Output = Callable[[Any, dict[str, Any]], "torch.Tensor"]
 
@@ -88,6 +92,16 @@ class Running:
 
 
 AUTO: Final = Running()
+
+
+@cache
+def _may_have_gpu() -> bool:
+    """Whether there may be a GPU that torch could use, as far as can be told without importing it."""
+    if versions("torch")["torch"].endswith("+cpu"):
+        return False
+    return not sys.platform.startswith("linux") or any(Path(path).exists() for path in GPU_FILES)
+
+
 NONE: Final = "none"
 
 
@@ -123,15 +137,27 @@ class Tower:
     the module gives. ``where`` is the folder or file of the weights. Not for two threads at once.
 
     A batch that does not fit into memory is halved until it does, and later ones are no larger.
+
+    ``exports`` says that all it does is in the files under ``where``, the code of ``build``, and its inputs: then
+    ``embed.export`` may keep it as an ONNX file, which is run in float32 on a CPU in place of the module.
     """
 
     def __init__(
-        self, name: str, build: Callable[[], Any], *, where: Path, running: Running, output: str | Output
+        self,
+        name: str,
+        build: Callable[[], Any],
+        *,
+        where: Path,
+        running: Running,
+        output: str | Output,
+        exports: bool = False,
     ) -> None:
         self.name = name
+        self.exports = exports
         self.build = build
         self.where = where
         self.running = running
+        self._note: Callable[[Mapping[str, Any], npt.NDArray[np.float32]], None] | None = None
         self.most: int | None = None
         """The largest batch that fits into memory, once a larger one did not."""
         self.notices: deque[str] = deque()
@@ -201,9 +227,76 @@ class Tower:
                     one.to(low)
         return module
 
+    @cached_property
+    def key(self) -> str | None:
+        """What stands for it in ``embed.exported.CACHE``; None where it is not for that. Hashes its files."""
+        if not self.exports:
+            return None
+        code = f"{getattr(self.build, '__module__', '')}.{getattr(self.build, '__qualname__', '')}"
+        return key_of("network", hub.weights_hash(self.where), code, self.name, OPSET)
+
+    @property
+    def may_run_exported(self) -> bool:
+        """Whether an ONNX file could stand in for the module with the device and precision that are asked for."""
+        return self.exports and self.running.exactly == "float32" and self.running.device in ("auto", "cpu")
+
+    @cached_property
+    def exported(self) -> Exported | None:
+        """Its ONNX file, where there is one and it is to be used; looked for once."""
+        if not self.may_run_exported or self.key is None or CACHE.runtime() == "eager":
+            return None
+        entry = CACHE.find(self.key)
+        return None if entry is None or entry.failed is not None else Exported(entry)
+
+    def look_again(self) -> None:
+        """Look for its ONNX file at the next call: there may be one now. The module goes where it stands in for it."""
+        vars(self).pop("exported", None)
+        if self.exported is not None and not self.on_gpu:
+            vars(self).pop("module", None)
+
+    def on_cpu(self) -> Any:
+        """The module on the CPU in float32, whatever it runs on; another one where that is another place."""
+        if self.device.type == "cpu" and self.running.exactly == "float32":
+            return self.module
+        return self.build()
+
+    @contextmanager
+    def watched(self, note: Callable[[Mapping[str, Any], npt.NDArray[np.float32]], None]) -> Iterator[None]:
+        """Meanwhile batches go through torch, and ``note`` is told of the inputs and rows of each."""
+        self._note = note
+        try:
+            yield
+        finally:
+            self._note = None
+
     def _run(self, inputs: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> npt.NDArray[np.float32]:
         """One batch that is hoped to fit."""
+        if self._note is not None:
+            rows = self._eager(inputs)
+            self._note(inputs, rows)
+            return rows
+        exported = self.exported
+        # A few rows are not worth the way to a GPU, or even the import of torch.
+        few = len(next(iter(inputs.values()))) <= FEW and not self.loaded
+        if exported is None or (not few and self.on_gpu):
+            return self._eager(inputs)
+        try:
+            return exported(**inputs)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            self.notices.append(
+                f"the {self.name} network runs with torch, since its ONNX file cannot be used: {one_line(error)}"
+            )
+            vars(self)["exported"] = None
+            if isinstance(error, EncoderError):
+                CACHE.drop(exported.entry)
         return self._eager(inputs)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU runs the module; imports torch only where there may be one."""
+        return self.running.device != "cpu" and _may_have_gpu() and self.device.type != "cpu"
 
     def _eager(self, inputs: Mapping[str, npt.NDArray[Any] | torch.Tensor]) -> npt.NDArray[np.float32]:
         import torch

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from embed.encoder import Encoder
 from embed.errors import EncoderError, MachineError, MediaError
+from embed.export import export, missing
 from embed.faults import machine_fault
 from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
@@ -60,6 +61,8 @@ def build(
                     collection.catalog.retry(encoder.space.id)
         before = {(failure.path, failure.row) for failure in collection.catalog.failures()}
         scan.scan(frozenset().union(*(encoder.modalities for encoder, _ in encoders)))
+        for encoder in [encoder for encoder, _ in encoders] + ([names[0]] if names is not None else []):
+            encoding.export(encoder)
         for encoder, _ in encoders:
             encoding.encode(encoder)
             encoding.build_indexes(encoder)
@@ -98,6 +101,17 @@ class _Encoding:
         self.plan = run.plan
         self.listener = run.listener
         self.report = run.report
+
+    def export(self, encoder: Encoder) -> None:
+        """Have the encoder's networks as ONNX files, once for all collections: those of queries as well."""
+        towers = missing(encoder)
+        if not towers:
+            return
+        self.listener.phase(f"ONNX files of {encoder.space.model}", len(towers))
+        try:
+            export(encoder, towers, listener=self.listener)
+        except (EncoderError, MachineError) as fault:  # one that does not work at all is told where it is needed
+            self.listener.remark(f"{encoder.space.model} goes on with torch: {fault}")
 
     def encode(self, encoder: Encoder) -> None:
         kinds = encoder.modalities if self.plan.only is None else encoder.modalities & self.plan.only

@@ -10,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
+from analogon.settings import config  # noqa: F401  its settings are in force everywhere, also where nothing else is used
 from embed.models import MODELS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -37,3 +38,4 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     for name in [name for name in os.environ if name.startswith("ANALOGON_") and name != "ANALOGON_HOME"]:
         del os.environ[name]
+    os.environ["ANALOGON_RUNTIME"] = "eager"  # exporting takes seconds; tests of what it makes say so

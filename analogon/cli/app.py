@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import time
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analogon.cli import analogy, bridge, evaluate, generate, label, prompts, train, voice
+from analogon.cli import analogy, bridge, evaluate, exporting, generate, label, prompts, train, voice
 from analogon.cli.examples import show_examples
 from analogon.cli.streams import finish, prepare, write_path
 from analogon.cli.terminal import (
@@ -376,7 +377,18 @@ analogy.register(app)
 label.register(app)
 generate.register(app)
 prompts.register(app)
+exporting.register(app)
 show_examples(app)
+
+
+def _with_command(words: list[str]) -> typer.Typer:
+    """The app with the one command that is called, or whole: to make all of them takes a third of a short command."""
+    called = [one for one in app.registered_commands if words == [one.name or getattr(one.callback, "__name__", "")]]
+    if not called or any(name.endswith("_COMPLETE") for name in os.environ):
+        return app
+    narrow = copy(app)
+    narrow.registered_commands, narrow.registered_groups = called, []
+    return narrow
 
 
 def main() -> None:
@@ -390,7 +402,8 @@ def main() -> None:
         )
     try:
         try:
-            app(prog_name="analogon", standalone_mode=True)  # what is completed, under python -m too
+            # The name is what is completed, under python -m too.
+            _with_command(sys.argv[1:2])(prog_name="analogon", standalone_mode=True)
         finally:
             finish()
     except UsageError as error:

@@ -176,6 +176,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "as": "--as",
     "candidates": "--candidates",
     "case": "--case",
+    "clear": "--clear",
     "collection": "-c",
     "columns": "--columns",
     "encoder": "--encoder",

@@ -9,11 +9,15 @@ The config file is ``$XDG_CONFIG_HOME/analogon/config.toml`` (``~/.config/analog
     name_encoder = "static:./table"
     device = "cuda:1"
     precision = "bfloat16"
+    runtime = "auto"
+    onnx_limit = "8G"
 
 Each key has an environment variable: ``ANALOGON_ENCODER`` (several separated by commas), ``ANALOGON_COLLECTION``,
 ``ANALOGON_MEMORY`` (for search indexes), ``ANALOGON_MODEL_MEMORY`` (for loaded models), ``ANALOGON_NAME_ENCODER``,
 ``ANALOGON_DEVICE`` and ``ANALOGON_PRECISION`` (``embed.tower.Running`` says what they can be; those in the TOML file of
-an encoder, and the precision that a collection was indexed in, go before them).
+an encoder, and the precision that a collection was indexed in, go before them),
+``ANALOGON_RUNTIME`` ("auto", or "eager", which makes and uses no ONNX files of models), ``ANALOGON_ONNX_LIMIT`` (what
+those may take on disk together).
 ``ANALOGON_HOME`` says where collections live (default ``~/.local/share/analogon``).
 """
 
@@ -25,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from embed.errors import UsageError
+from embed.exported import CACHE
 from embed.models import MODELS
 from embed.tower import Running
 from indexes.faiss import parse_memory
@@ -39,10 +44,22 @@ __all__ = [
     "home",
     "model_memory",
     "name_encoder",
+    "onnx_limit",
     "running",
+    "runtime",
 ]
 
-KEYS: Final = ("encoder", "collection", "memory", "model_memory", "name_encoder", "device", "precision")
+KEYS: Final = (
+    "encoder",
+    "collection",
+    "memory",
+    "model_memory",
+    "name_encoder",
+    "device",
+    "precision",
+    "runtime",
+    "onnx_limit",
+)
 BUILT_IN_NAME_ENCODER: Final = "starter"
 """The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
@@ -119,6 +136,18 @@ def running() -> dict[str, str]:
     return found
 
 
+def runtime() -> str | None:
+    """How networks are run, as ``embed.exported.RUNTIMES`` has it; None where nobody has set that."""
+    value = _setting("runtime")
+    return None if value is None else str(value)
+
+
+def onnx_limit() -> int | None:
+    """Bytes that the ONNX files of models may take on disk; None where nobody has set that."""
+    value = _setting("onnx_limit")
+    return None if value is None else parse_memory(str(value))
+
+
 def collection_path(name: str | os.PathLike[str]) -> Path:
     """The folder of a collection: a path where ``name`` looks like one or is one, else a name below ``home()``."""
     text = os.fspath(name)
@@ -138,3 +167,4 @@ def collections() -> list[str]:
 
 MODELS.usual = running
 MODELS.budget = model_memory  # whoever uses analogon has its settings; embed by itself knows none
+CACHE.limit, CACHE.asked = onnx_limit, runtime

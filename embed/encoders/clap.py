@@ -21,11 +21,14 @@ from embed.errors import EncoderError, ModelNotFound, UsageError
 from embed.logmel import LogMel
 from embed.media import Media
 from embed.space import Space
+from embed.tokens import Tokens, tokens
 from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "ClapEncoder", "load"]
 
 DEFAULT_MODEL: Final = "laion/clap-htsat-unfused"
+POSITIONS: Final = 514  # of texts, where a configuration leaves it out
+PADDING: Final = 1  # the number of the padding token, as well
 
 
 class ClapEncoder(Encoder):
@@ -49,8 +52,10 @@ class ClapEncoder(Encoder):
         self.where = where
         self.audio = AudioInput(self.features.rate, longest if window is None else window, hop)
         self.towers = {
-            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds"),
-            "audio": Tower("audio", self._build_audio, where=where, running=running, output="audio_embeds"),
+            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds", exports=True),
+            "audio": Tower(
+                "audio", self._build_audio, where=where, running=running, output="audio_embeds", exports=True
+            ),
         }
         self.space = Space(
             model=f"clap:{model}",
@@ -63,28 +68,33 @@ class ClapEncoder(Encoder):
         return self._texts(batch) if batch[0].modality == "text" else self._sounds(batch)
 
     def _texts(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
-        texts = [media.text for media in batch]
-        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=self._longest, return_tensors="np")
-        return self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        made = self._tokens([media.text or "" for media in batch], longest=self._longest)
+        return self.towers["text"](**made)
 
     def _sounds(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         waves = [media.array for media in batch if media.array is not None]
         mel = self.features(waves, self.towers["audio"].device)[:, None]
-        if not self._config.audio_config.enable_fusion:
+        if not self._settings("audio").get("enable_fusion"):
             return self.towers["audio"](input_features=mel)
         # Four times the same, as the extractor has it for short audio; a window is never "longer" than the model.
         longer = np.zeros((len(batch), 1), dtype=np.bool_)
         return self.towers["audio"](input_features=mel.expand(-1, 4, -1, -1), is_longer=longer)
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        return hub.tokenizer(self.where)
+    def _tokens(self) -> Tokens:
+        return tokens(self.where)
 
     @cached_property
     def _longest(self) -> int:
         """Tokens that fit: positions count from the padding's own number on, as in RoBERTa."""
-        config = self._config.text_config
-        return int(min(self._tokenizer.model_max_length, config.max_position_embeddings - config.pad_token_id - 1))
+        config = self._settings("text")
+        fit = int(config.get("max_position_embeddings", POSITIONS)) - int(config.get("pad_token_id", PADDING)) - 1
+        return min(self._tokens.longest or fit, fit)
+
+    def _settings(self, tower: str) -> dict[str, Any]:
+        """What config.json says of a tower, without what transformers would fill in."""
+        found: dict[str, Any] = hub.config(self.where).get(f"{tower}_config") or {}
+        return found
 
     @cached_property
     def _config(self) -> Any:

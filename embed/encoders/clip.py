@@ -23,11 +23,13 @@ from embed.encoder import Encoder
 from embed.errors import EncoderError, UsageError
 from embed.media import Media
 from embed.space import Space, unit
+from embed.tokens import Tokens, tokens
 from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "TEMPLATES", "ClipEncoder", "load"]
 
 DEFAULT_MODEL: Final = "openai/clip-vit-base-patch32"
+POSITIONS: Final = 77  # of texts, where a configuration leaves it out
 TEMPLATES: Final[dict[str, tuple[str, ...]]] = {
     "photo": ("a photo of a {}.",),
     # The seven that OpenAI's forward selection over ImageNet kept of eighty.
@@ -57,8 +59,10 @@ class ClipEncoder(Encoder):
         self.where = where
         self.templates = templates
         self.towers = {
-            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds"),
-            "image": Tower("image", self._build_image, where=where, running=running, output="image_embeds"),
+            "text": Tower("text", self._build_text, where=where, running=running, output="text_embeds", exports=True),
+            "image": Tower(
+                "image", self._build_image, where=where, running=running, output="image_embeds", exports=True
+            ),
         }
         self.space = Space(
             model=f"clip:{model}",
@@ -89,16 +93,21 @@ class ClipEncoder(Encoder):
     def _texts(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         """The vector of each text, or the mean of the unit vectors of the sentences that a query became."""
         sentences = [[media.text or ""] if media.array is None else media.array.tolist() for media in batch]
-        longest = self._config.text_config.max_position_embeddings
         flat = list(chain.from_iterable(sentences))
-        tokens = self._tokenizer(flat, padding=True, truncation=True, max_length=longest, return_tensors="np")
-        rows = unit(self.towers["text"](input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]))
+        rows = unit(self.towers["text"](**self._tokens(flat, longest=self._longest)))
         ends = np.cumsum([len(one) for one in sentences])
         return np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        return hub.tokenizer(self.where)
+    def _tokens(self) -> Tokens:
+        return tokens(self.where)
+
+    @cached_property
+    def _longest(self) -> int:
+        """Tokens that the text tower has positions for."""
+        config = hub.config(self.where)
+        text = (config.get("text_config") or {}) | (config.get("text_config_dict") or {})  # the latter from of old
+        return int(text.get("max_position_embeddings", POSITIONS))
 
     @cached_property
     def _image_processor(self) -> Any:

@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import inspect
 import json
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from embed.encoder import Encoder
 from embed.errors import EncoderError, MediaError, one_line
 from embed.media import Media
 from embed.space import Space
+from embed.tokens import Tokens, tokens
 from embed.tower import AUTO, Running, Tower
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ class SentenceEncoder(Encoder):
         self._query_prompt: str = prompts.get("query", usual)
         self._document_prompt: str = next((prompts[name] for name in DOCUMENT_PROMPTS if name in prompts), usual)
         self._modes = _pooling_modes(self._pooling)
-        self._lock = threading.Lock()
-        self.towers = {"text": Tower("text", self._build, where=where, running=running, output=self._pooled)}
+        self.towers = {
+            "text": Tower("text", self._build, where=where, running=running, output=self._pooled, exports=True)
+        }
         self.space = Space(
             f"sentence:{model}",
             hub.weights_hash(where),
@@ -100,10 +101,20 @@ class SentenceEncoder(Encoder):
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer of transformers that ``prepare`` cuts texts with."""
+        """The tokenizer of transformers whose tokens ``prepare`` makes of texts."""
+        made = hub.tokenizer(self._transformer.where)
+        self._as_saved(made)
+        return made
+
+    @cached_property
+    def _cutter(self) -> Tokens:
+        """The same without transformers."""
+        return tokens(self._transformer.where, change=self._as_saved)
+
+    def _as_saved(self, tokenizer: Any) -> None:
+        """Change a tokenizer of transformers to what the folder's files say."""
         from tokenizers import normalizers
 
-        tokenizer = hub.tokenizer(self._transformer.where)
         settings = self._transformer.settings
         positions = hub.config(self._transformer.where).get("max_position_embeddings") or tokenizer.model_max_length
         # As in sentence-transformers: what the folder says counts, else what the model has positions for.
@@ -112,7 +123,6 @@ class SentenceEncoder(Encoder):
             backend = tokenizer.backend_tokenizer
             steps = [normalizers.Lowercase(), *([backend.normalizer] if backend.normalizer else [])]
             backend.normalizer = normalizers.Sequence(steps)
-        return tokenizer
 
     def _build(self) -> Any:
         """The transformer, and the heads after the pooling under ``heads``."""
@@ -165,12 +175,11 @@ class SentenceEncoder(Encoder):
 
     def _tokens(self, media: Media, prompt: str) -> npt.NDArray[np.int64]:
         text = (media.text or "").encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no UTF-8
-        with self._lock:  # tokenizers keep their truncation as a state
-            ids = self.tokenizer(prompt + text, truncation=True)["input_ids"]
-            pooled = np.ones(len(ids), dtype=np.int64)
-            if prompt and not self._pooling.settings.get("include_prompt", True):
-                alone = self.tokenizer(prompt, truncation=True)["input_ids"]
-                pooled[: len(alone) - (alone[-1] in self.tokenizer.all_special_ids)] = 0
+        ids = self._cutter.ids(prompt + text)
+        pooled = np.ones(len(ids), dtype=np.int64)
+        if prompt and not self._pooling.settings.get("include_prompt", True):
+            alone = self._cutter.ids(prompt)
+            pooled[: len(alone) - (alone[-1] in self._cutter.special)] = 0
         if not ids:
             raise MediaError(media.name, "it has no token")
         return np.stack([np.asarray(ids, dtype=np.int64), pooled])
@@ -178,7 +187,7 @@ class SentenceEncoder(Encoder):
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         arrays = [array for part in batch if (array := self.prepare(part).array) is not None]
         longest = max(array.shape[1] for array in arrays)
-        ids = np.full((len(arrays), longest), self.tokenizer.pad_token_id or 0, dtype=np.int64)
+        ids = np.full((len(arrays), longest), self._cutter.pad or 0, dtype=np.int64)
         mask, pooled = np.zeros_like(ids), np.zeros_like(ids)
         for row, array in enumerate(arrays):
             ids[row, : array.shape[1]], pooled[row, : array.shape[1]] = array
@@ -200,7 +209,7 @@ def _positions(mask: Tensor) -> Tensor:
 def _at(states: Tensor, positions: Tensor) -> Tensor:
     import torch
 
-    return states[torch.arange(len(states), device=states.device), positions]
+    return states[torch.arange(states.shape[0], device=states.device), positions]
 
 
 # Token states (texts, tokens, dim) and a mask (texts, tokens) of those that count, to (texts, dim).

@@ -22,6 +22,7 @@ from embed.encoder import Encoder
 from embed.errors import EncoderError, MissingPackage
 from embed.media import Media
 from embed.space import Space
+from embed.tokens import Tokens, tokens
 from embed.tower import AUTO, Running, Tower
 
 __all__ = ["DEFAULT_MODEL", "SiglipEncoder", "load"]
@@ -50,8 +51,15 @@ class SiglipEncoder(Encoder):
         self.lower = "SiglipTokenizer" not in self._tokenizer_class  # that one has its own rules for case
         self.tokens = min(TEXT_TOKENS, int(text.get("max_position_embeddings", TEXT_TOKENS)))
         self.towers = {
-            "text": Tower("text", self._build_text, where=where, running=running, output="pooler_output"),
-            "image": Tower("image", self._build_image, where=where, running=running, output="pooler_output"),
+            "text": Tower("text", self._build_text, where=where, running=running, output="pooler_output", exports=True),
+            "image": Tower(
+                "image",
+                self._build_image,
+                where=where,
+                running=running,
+                output="pooler_output",
+                exports=not self.naflex,  # positions are resized to each picture's shape, which no ONNX operator does
+            ),
         }
         self.space = Space(
             model=f"siglip:{model}",
@@ -81,10 +89,8 @@ class SiglipEncoder(Encoder):
         """The tokenizer decides whether there is an attention mask: published checkpoints were trained without."""
         if self.lower:
             texts = [text.lower() for text in texts]
-        tokens = self._tokenizer(
-            texts, padding="max_length", truncation=True, max_length=self.tokens, return_tensors="np"
-        )
-        return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
+        made = self._tokenizer(texts, longest=self.tokens, length=self.tokens)
+        return {name: made[name] for name in self._tokenizer.names if name in made}
 
     def _patches(self, grids: list[npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[Any]]:
         """Grids of patches as rows of one length, with a mask over what is padding."""
@@ -106,10 +112,10 @@ class SiglipEncoder(Encoder):
         return str(hub.config(self.where, "tokenizer_config.json").get("tokenizer_class") or default)
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def _tokenizer(self) -> Tokens:
         if not self.lower and not (find_spec("sentencepiece") and find_spec("google.protobuf")):
             raise MissingPackage("sentencepiece", "siglip", f"the tokenizer of {self.space.model}")
-        return hub.tokenizer(self.where)
+        return tokens(self.where)
 
     @cached_property
     def _image_processor(self) -> Any:

@@ -54,7 +54,9 @@ class XVectorEncoder(Encoder):
         self.audio = AudioInput(extractor.get("sampling_rate", 16000), window, hop)
         normalised = "zero mean, unit variance" if extractor.get("do_normalize", True) else "as it is"
         preprocessing = f"audio {self.audio}; {normalised}; repeated to {self.shortest} samples; no padding"
-        self.towers = {"audio": Tower("audio", self._build, where=where, running=running, output="embeddings")}
+        self.towers = {
+            "audio": Tower("audio", self._build, where=where, running=running, output="embeddings", exports=True)
+        }
         self.space = Space(name, hub.weights_hash(where), preprocessing, config.xvector_output_dim)
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:

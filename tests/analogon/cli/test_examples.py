@@ -23,11 +23,24 @@ STAND_INS = {"clap": "toy:16", "starter": "toy:8", "speaker": "toy:8", "xvector"
 """The toy encoder hears everything, quickly and without a download."""
 NOT_RUN = {
     "demo": "it makes and hears a hundred sounds; its own tests run it",
+    "export-onnx": "the toy encoder has no network; its own tests run it",
     "train static": "its teacher is a download",
     "train student": "it learns for minutes",
 }
 ORDER = (
-    *("index", "search", "info", "export", "import", "rm", "doctor", "tag", "probe", "eval retrieval", "eval audio"),
+    *(
+        "index",
+        "search",
+        "info",
+        "export",
+        "import",
+        "rm",
+        "doctor",
+        "tag",
+        "probe",
+        "eval retrieval",
+        "eval audio",
+    ),
     *("analogy", "relation fit", "relation list", "relation show", "relation apply", "relation rm", "eval analogies"),
     *("bridge fit", "bridge list", "bridge show", "bridge rm", "voice add", "voice list", "voice show"),
     *("voice similar", "voice mix", "voice export", "voice rm", "prompts", "interrogate", "generate"),

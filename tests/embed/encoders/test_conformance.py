@@ -39,6 +39,8 @@ import embed
 from embed import Encoder, Media, Space
 from embed.encoder import REGISTRY, families, resolve
 from embed.errors import EncoderError, MediaError, ModelNotFound
+from embed.export import export
+from embed.exported import CACHE
 from embed.hub import VOCABULARIES, WEIGHTS
 from embed.media import Modality
 from embed.pipeline import Encoded, Finished, encode_stream
@@ -418,3 +420,26 @@ def test_lower_precision_gives_nearly_the_same_vectors(
         moved |= not np.array_equal(rows, lower)
         assert np.array_equal(cosines.argmax(1), np.arange(len(rows))), modality
     assert moved, "it runs in float32 all the same"
+
+
+def test_exported_networks_give_the_same_vectors_alone_and_in_batches(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = embed.load(tiny.name)
+    towers = [tower for tower in encoder.towers.values() if tower.exports]
+    if not towers:
+        pytest.skip("it has no network that is exported")
+    monkeypatch.setattr(CACHE, "asked", lambda: "auto")
+    monkeypatch.setattr(CACHE, "folder", lambda: tmp_path / "onnx")
+    assert [entry.failed for entry in export(encoder)] == [None] * len(towers)
+    second = embed.load(tiny.name)
+    assert second.space == tiny.encoder.space
+    for names, media in each(tiny):
+        eager = outcomes(tiny.encoder, media)
+        for size in (1, 3, 32):
+            for name, one, other in zip(names, eager, outcomes(second, media, size), strict=True):
+                assert_same(tiny.encoder, one, other, f"{name} by torch and exported, in batches of {size}")
+    for tower in second.towers.values():
+        assert tower.exports == (tower.exported is not None), tower.name
+        assert not (tower.exports and tower.loaded), f"{tower.name} went through torch"
+        assert not tower.notices
