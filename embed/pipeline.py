@@ -359,7 +359,7 @@ def _decode_ahead(
 
 def _parts(encoder: Encoder, media: Media, remarks: Remarks) -> Iterator[Media]:
     """The parts of one medium as the encoder wants them, decoded and prepared."""
-    for part in decode.parts(media, audio=encoder.audio, video=encoder.video, remarks=remarks):
+    for part in decode.parts(media, audio=encoder.audio, image=encoder.image, video=encoder.video, remarks=remarks):
         yield _prepared(encoder, part)
 
 

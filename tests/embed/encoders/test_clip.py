@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 import embed
-from embed import Media
+from embed import Media, decode
 from embed.encoders.clip import TEMPLATES
 from embed.errors import EncoderError, UsageError
 from embed.space import unit
 from tests.embed.encoders import tiny_clip
+from tests.embed.test_preparation import jpeg, textured
 
 TEXTS = ["a dog barking", "rain on the tin roof", "siren", "Ünknown words, and " * 40]
 
@@ -67,6 +68,20 @@ def test_images_equal_the_whole_model(folder: Path) -> None:
         < 1e-5
     )
     assert np.abs(embed.encode(encoder, as_media(pictures())).array - expected).max() < 1e-5
+
+
+def test_a_photograph_is_decoded_at_a_fraction_and_keeps_its_vector(folder: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.jpg" for number in range(6)]
+    for number, file in enumerate(files):
+        file.write_bytes(jpeg(textured(*((640, 808) if number % 2 else (960, 720)), seed=number)))
+    encoder = embed.load(f"clip:{folder}")
+    media = [Media.from_path(file) for file in files]
+    assert encoder.image is not None
+    assert all(part.box for one in media for part in decode.parts(one, image=encoder.image))
+    found = embed.encode(encoder, media).array
+    exact = embed.encode(encoder, as_media([Image.open(file) for file in files])).array
+    assert (found * exact).sum(axis=1).min() > 0.9999
+    assert (exact @ exact.T)[np.triu_indices(6, 1)].max() < 0.999  # others do differ
 
 
 def test_a_very_long_picture_is_its_middle(folder: Path) -> None:
