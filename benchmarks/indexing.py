@@ -435,7 +435,7 @@ def benchmark(kind: type[Model], files: Sequence[Path], folder: Path, ways: Sequ
     rows = {process.name: np.load(process.rows) for process in processes}
     counted = f"{rounds} quiet rounds" if quiet else f"{len(taken)} rounds, NOT quiet"
     print(f"\n{kind.__doc__} {len(files)} {kind.modality} files, batches of {BATCH}, {counted}, medians:")
-    print(f"  {'':16} items/s    spread       s  own CPU  others  stolen  memory, at most more")
+    print(f"  {'':16} items/s    spread       s    CPU ms/item  CPUs  others  stolen  memory, at most more")
     for name in ways:
         turns = [round_[name] for round_ in taken]
         speeds = [len(files) / turn.wall for turn in turns]
@@ -443,7 +443,8 @@ def benchmark(kind: type[Model], files: Sequence[Path], folder: Path, ways: Sequ
         print(
             f"  {name:16} {statistics.median(speeds):7.2f} {min(speeds):5.2f}-{max(speeds):5.2f}"
             f" {statistics.median(turn.wall for turn in turns):7.2f}"
-            f" {statistics.median(turn.own for turn in turns):8.2f}"
+            f" {1000 * statistics.median(turn.own * turn.wall for turn in turns) / len(files):14.1f}"
+            f" {statistics.median(turn.own for turn in turns):5.2f}"
             f" {max(turn.others for turn in turns):7.2f} {max(turn.stolen for turn in turns):7.3f}"
             f" {held / 1e6:6.0f} MB {max(0, peak - held) / 1e6:9.0f} MB"
         )
