@@ -556,6 +556,8 @@ def main() -> int:
     if min(arguments.n, arguments.rounds) < 1:
         parser.error("-n and --rounds should be at least 1")
 
+    # Threads that wait busily would take the processors from those that decode; torch reads it when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
     from transformers.utils import logging
 
@@ -567,8 +569,6 @@ def main() -> int:
         files = [Path(file) for file in json.loads(Path(listed).read_text())]
         take_turns(way(name, kinds[family], files, Path(checkpoint)), Path(rows))
         return 0
-    # Threads that wait busily would take the processors from those that decode.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     runtimes = [one for one in ("eager", "onnx") if arguments.runtime in (one, "both")]
     if not has_onnx():
         if arguments.runtime == "onnx":
