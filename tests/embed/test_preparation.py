@@ -216,6 +216,24 @@ def test_of_every_kind_of_jpeg(mode: str, options: dict[str, Any]) -> None:
     assert alike(prepared(preparation, part), prepared(preparation, whole)) > 0.9998
 
 
+def test_the_first_of_several_pictures_in_a_jpeg() -> None:
+    preparation = Preparation.from_config({"size": 70, "crop_size": 70}, "CLIPImageProcessor")
+    assert preparation is not None
+    pixels, file = Image.fromarray(textured(900, 1200)), io.BytesIO()
+    pixels.save(file, "MPO", save_all=True, append_images=[pixels.resize((300, 200))])
+    whole, part = decoded(file.getvalue(), None), decoded(file.getvalue(), 70)
+    assert part.box == (0, 0, 300, 225)
+    assert alike(prepared(preparation, part), prepared(preparation, whole)) > 0.9998
+
+
+def test_what_may_lack_its_end_is_looked_at_as_a_whole() -> None:
+    pixels = textured(450, 600)
+    pixels[-16:, -16:] = 128
+    part = decoded(jpeg(pixels, quality=95), 70)
+    assert part.array is not None
+    assert (part.array.shape, part.box) == ((450, 600, 3), None)
+
+
 def test_what_is_wrong_with_a_jpeg_is_told_as_before() -> None:
     content = jpeg(textured(900, 1200))
     frame = content.find(b"\xff\xc0")
