@@ -147,7 +147,9 @@ def encode_stream(
     workers: int | None = None,
     patience: int = 1,
 ) -> Iterator[Encoded | Finished]:
-    """Encode media one after another, with bounded look-ahead; a medium that is bad never ends the stream.
+    """Encode media one after another; a medium that is bad never ends the stream.
+
+    Threads decode ahead, up to ``BYTES_AHEAD`` of parts that wait, beside the batch that is encoded.
 
     Vectors of one modality come in the order of their media, and each medium's ``Finished`` after its last vector.
     Raises ``EncoderError`` where the encoder itself does not work, which a plain input tells from a bad medium, and
