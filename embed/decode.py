@@ -15,7 +15,7 @@ from embed.media import Media
 from embed.remarks import Remarks
 
 if TYPE_CHECKING:
-    from embed.encoder import AudioInput, VideoInput
+    from embed.encoder import AudioInput, ImageInput, VideoInput
 
 __all__ = ["facts", "parts"]
 
@@ -24,14 +24,16 @@ def parts(
     media: Media,
     *,
     audio: AudioInput | None = None,
+    image: ImageInput | None = None,
     video: VideoInput | None = None,
     remarks: Remarks | None = None,
 ) -> Iterator[Media]:
     """The parts of one medium as an encoder reads them; see ``Media`` for their arrays.
 
     Recordings and videos become windows, long texts become passages of about 1,000 characters; a picture is one
-    part. Each part keeps the path and says its ``span``. ``media.span`` restricts everything to that span. Memory
-    stays bounded by the window, however long the file is.
+    part, whole or, where ``image`` says that fewer pixels are enough, at a fraction of its size. Each part keeps the
+    path and says its ``span``. ``media.span`` restricts everything to that span. Memory stays bounded by the window,
+    however long the file is.
 
     ``remarks`` is told what does not fail the medium but should be known of it.
 
@@ -42,7 +44,7 @@ def parts(
         case "text":
             yield from texts.parts(media, remarks.note)
         case "image":
-            yield from pictures.parts(media, remarks.note)
+            yield from pictures.parts(media, remarks.note, image)
         case "audio":
             if audio is None:
                 raise UnsupportedModality(f"this encoder does not take audio: {media.name}")

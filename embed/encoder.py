@@ -19,7 +19,7 @@ from embed.registry import Registry
 from embed.space import Space
 from embed.tower import Running, Tower
 
-__all__ = ["AudioInput", "Encoder", "VideoInput", "families", "load", "resolve", "run_as"]
+__all__ = ["AudioInput", "Encoder", "ImageInput", "VideoInput", "families", "load", "resolve", "run_as"]
 
 REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
 NAMED: Final = 10  # unknown words that a remark names
@@ -47,6 +47,17 @@ class AudioInput:
         if self.window is None:
             return f"{self.rate} Hz mono, whole"
         return f"{self.rate} Hz mono, window {self.window:g} s, hop {self.hop or self.window:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How many pixels of a picture an encoder needs: it scales the shorter side to at most ``shorter`` of them.
+
+    A photograph with many times as many may be decoded at a fraction of its size, which costs less and changes the
+    encoder's vector by no more than a cosine of 0.9999. That is no part of a space's identity.
+    """
+
+    shorter: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,8 @@ class Encoder(ABC):
     modalities: frozenset[Modality]
     audio: AudioInput | None = None
     """Needed where ``modalities`` holds "audio"."""
+    image: ImageInput | None = None
+    """What it needs of a picture, where less than all; such an encoder minds ``Media.box``."""
     video: VideoInput | None = None
     """Needed where ``modalities`` holds "video"."""
     batch_size: int = 16

@@ -95,6 +95,9 @@ class Media:
     - video: uint8 ``(frames, height, width, 3)``, with its mono sound, if any, in ``sound``;
     - or whatever the encoder's ``prepare`` turned those into.
 
+    ``box`` says of a picture that was decoded at a fraction of its size, as an encoder's ``image`` allows, where in
+    ``array`` it lies: left, top, right and bottom in pixels, of which two need not be whole numbers.
+
     ``rate`` is the sample rate of ``array`` (audio) or ``sound`` (video) in Hz.
 
     A recording may be given as samples: floats in -1..1, or integers of 8 to 32 bits at full scale, as numpy
@@ -110,6 +113,7 @@ class Media:
     rate: int | None = None
     span: Span | None = None
     row: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,7 +27,7 @@ from embed.space import Vectors, unit
 
 __all__ = ["Encoded", "Finished", "encode", "encode_stream"]
 
-PARTS_AHEAD: Final = 8  # decoded windows that one long recording may hold in memory
+BYTES_AHEAD: Final = 64 << 20  # of prepared parts that may wait for the encoder
 MEDIA_AHEAD: Final = 32  # media that may be decoded and waiting
 PLAIN_SECONDS: Final = 10.0  # of the sound that tells a broken encoder from a bad recording, at most
 
@@ -63,6 +62,9 @@ class Finished:
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
+_Item = Media | _Fault | EncoderError | None
+
+
 @dataclass(slots=True, eq=False)
 class _Lane:
     """One medium on its way through a decoding thread: parts, then an error or None.
@@ -72,8 +74,71 @@ class _Lane:
 
     index: int
     media: Media
-    parts: queue.Queue[Media | _Fault | EncoderError | None] = field(default_factory=lambda: queue.Queue(PARTS_AHEAD))
+    items: deque[_Item] = field(default_factory=deque)
     remarks: Remarks = field(default_factory=Remarks)
+
+
+class _Ahead:
+    """Parts that were made and wait: as many bytes as ``limit``, and one part more of the medium that is due.
+
+    Parts are handed out medium by medium, so the medium that is due must get on however much waits of those behind it.
+    They leave it a quarter of the room. A part's size is known only when it is made; one that is being made counts as
+    the largest so far, so that parts of one size never exceed the limit together.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._making = self._largest = 0
+        self._due: _Lane | None = None
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def room(self, lane: _Lane) -> bool:
+        """Wait until a part of the medium may be made; False where none is wanted any more."""
+
+        def ready() -> bool:
+            if self._stopped or (lane is self._due and not lane.items):
+                return True
+            limit = self.limit if lane is self._due else self.limit - self.limit // 4
+            return self.held + (self._making + 1) * self._largest <= limit
+
+        with self._changed:
+            self._changed.wait_for(ready)
+            self._making += 1
+            return not self._stopped
+
+    def put(self, lane: _Lane, item: _Item) -> None:
+        """What was made once there was room."""
+        with self._changed:
+            self._making -= 1
+            self._largest = max(self._largest, _bytes(item))
+            self.held += _bytes(item)
+            lane.items.append(item)
+            self._changed.notify_all()
+
+    def take(self, lane: _Lane) -> _Item:
+        """The next of the medium that is due."""
+        with self._changed:
+            self._due = lane
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: bool(lane.items))
+            item = lane.items.popleft()
+            self.held -= _bytes(item)
+            self._changed.notify_all()
+            return item
+
+    def stop(self) -> None:
+        """Let the threads end."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+
+def _bytes(item: _Item) -> int:
+    if not isinstance(item, Media):
+        return 0
+    return sum(array.nbytes for array in (item.array, item.sound) if array is not None)
 
 
 def encode_stream(
@@ -85,7 +150,9 @@ def encode_stream(
     patience: int = 1,
     noted: Callable[[str], None] | None = None,
 ) -> Iterator[Encoded | Finished]:
-    """Encode media one after another, with bounded look-ahead; a medium that is bad never ends the stream.
+    """Encode media one after another; a medium that is bad never ends the stream.
+
+    Threads decode ahead, up to ``BYTES_AHEAD`` of parts that wait, beside the batch that is encoded.
 
     Vectors of one modality come in the order of their media, and each medium's ``Finished`` after its last vector.
     Raises ``EncoderError`` where the encoder itself does not work, which a plain input tells from a bad medium, and
@@ -312,64 +379,65 @@ def _without_array(part: Media) -> Media:
 def _decode_ahead(
     encoder: Encoder, media: Iterable[Media], workers: int | None
 ) -> Iterator[tuple[_Lane, Media | _Fault | None]]:
-    """Each medium's prepared parts, then its error or None; threads run up to ``MEDIA_AHEAD`` media ahead."""
+    """Each medium's prepared parts, then its error or None.
+
+    Threads run up to ``MEDIA_AHEAD`` media ahead, while ``BYTES_AHEAD`` allows. A text is read when it is due: a thread
+    would cost more than the work.
+    """
     numbered = enumerate(media)
-    lanes: deque[_Lane] = deque()
-    stop = threading.Event()
+    lanes: deque[tuple[_Lane, Iterator[_Item] | None]] = deque()
+    ahead = _Ahead(BYTES_AHEAD)
     pool = ThreadPoolExecutor(workers or max(2, os.cpu_count() or 2), thread_name_prefix="decode")
 
-    def put(lane: _Lane, item: Media | _Fault | EncoderError | None) -> bool:
-        while not stop.is_set():
-            try:
-                lane.parts.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
     def work(lane: _Lane) -> None:
-        error: _Fault | EncoderError | None = None
-        try:
-            for part in _parts(encoder, lane.media, lane.remarks):
-                if not put(lane, part):
-                    return
-        except EncoderError as raised:
-            error = raised
-        except Exception as raised:  # a decoder's own surprise is this file's trouble, not the run's
-            error = machine_fault(raised, lane.media.name)
-            if error is None:
-                told = f"cannot be decoded: {one_line(raised, named=True)}"
-                error = raised if isinstance(raised, MediaError) else MediaError(lane.media.name, told)
-        put(lane, error)
+        items = _items(encoder, lane)
+        item: _Item = lane.media
+        while isinstance(item, Media) and ahead.room(lane):
+            item = next(items)
+            ahead.put(lane, item)
+        items.close()
 
     def start(count: int) -> None:
         for index, item in islice(numbered, count):
             lane = _Lane(index, item)
-            lanes.append(lane)
-            if item.text is not None or item.array is not None:
-                lane.parts = queue.Queue()  # nothing to decode: a thread would cost more than the work
-                work(lane)
-            else:
+            at_once = item.text is not None
+            lanes.append((lane, _items(encoder, lane) if at_once else None))
+            if not at_once:
                 pool.submit(work, lane)
 
     try:
         start(MEDIA_AHEAD)
         while lanes:
-            lane = lanes.popleft()
-            while isinstance(item := lane.parts.get(), Media):
+            lane, items = lanes.popleft()
+            while isinstance(item := ahead.take(lane) if items is None else next(items), Media):
                 yield lane, item
             if isinstance(item, EncoderError):
                 raise item
             start(1)
             yield lane, item
     finally:
-        stop.set()
+        ahead.stop()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _items(encoder: Encoder, lane: _Lane) -> Generator[_Item]:
+    """The parts of one medium as the encoder wants them, decoded and prepared, then what went wrong, or None."""
+    try:
+        yield from _parts(encoder, lane.media, lane.remarks)
+    except EncoderError as error:
+        yield error
+    except MediaError as error:
+        yield machine_fault(error, lane.media.name) or error
+    except (Exception, SystemExit) as error:  # a decoder's own surprise is this file's trouble, not the run's
+        told = f"cannot be decoded: {one_line(error, named=True)}"
+        yield machine_fault(error, lane.media.name) or MediaError(lane.media.name, told)
+    else:
+        yield None
 
 
 def _parts(encoder: Encoder, media: Media, remarks: Remarks) -> Iterator[Media]:
     """The parts of one medium as the encoder wants them, decoded and prepared."""
-    for part in decode.parts(media, audio=encoder.audio, video=encoder.video, remarks=remarks):
+    for part in decode.parts(media, audio=encoder.audio, image=encoder.image, video=encoder.video, remarks=remarks):
         yield _prepared(encoder, part)
 
 

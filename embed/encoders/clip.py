@@ -1,10 +1,10 @@
 """clip: text and images in one space (Radford et al. 2021, "Learning transferable visual models from natural language
 supervision"), with any checkpoint of transformers' ``CLIPModel``.
 
-Pictures go through the checkpoint's own image processor on Pillow, so that torchvision is never needed and never
-changes a vector. ``templates`` fill a query into sentences such as "a photo of a {}." and average their vectors, which
-for class names gains about as much as a larger model does. It acts on queries alone, since captions in a collection
-are sentences already: what is indexed, and so the space, stays the same with any templates.
+Pictures are prepared as by the checkpoint's own image processor on Pillow, so that torchvision is never needed and
+never changes a vector. ``templates`` fill a query into sentences such as "a photo of a {}." and average their vectors,
+which for class names gains about as much as a larger model does. It acts on queries alone, since captions in a
+collection are sentences already: what is indexed, and so the space, stays the same with any templates.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import hub
-from embed.encoder import Encoder
+from embed.encoder import Encoder, ImageInput
 from embed.errors import EncoderError, UsageError
 from embed.media import Media
+from embed.pictures import Preparation
 from embed.space import Space, unit
 from embed.tokens import Tokens, tokens
 from embed.tower import AUTO, Running, Tower
@@ -64,6 +65,8 @@ class ClipEncoder(Encoder):
                 "image", self._build_image, where=where, running=running, output="image_embeds", exports=True
             ),
         }
+        self.preparation = Preparation.of(where, "CLIPImageProcessor")
+        self.image = None if self.preparation is None else ImageInput(self.preparation.shorter)
         self.space = Space(
             model=f"clip:{model}",
             weights=hub.weights_hash(where),
@@ -81,8 +84,11 @@ class ClipEncoder(Encoder):
         """Pictures become float32 ``(3, height, width)``: resized, cropped in the middle and normalised."""
         if media.modality != "image" or media.array is None:
             return media
-        pixels = self._image_processor(_middle(media.array), input_data_format="channels_last", return_tensors="np")
-        return media.but(array=pixels["pixel_values"][0].astype(np.float32, copy=False))
+        if self.preparation is not None and self.preparation.takes(media):
+            pixels = media.array if media.box else _middle(media.array)
+            return media.but(array=self.preparation(pixels, media.box), box=None)
+        made = self._image_processor(_middle(media.array), input_data_format="channels_last", return_tensors="np")
+        return media.but(array=made["pixel_values"][0].astype(np.float32, copy=False))
 
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
         if batch[0].modality == "text":

@@ -318,12 +318,18 @@ def _extractor(where: Path) -> Any:
 
 
 def _resized(processor: Any, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The first step of ``Gemma4ImageProcessorPil``, which leaves a picture small."""
-    resized: npt.NDArray[np.uint8] = processor.aspect_ratio_preserving_resize(
-        image=np.ascontiguousarray(picture.transpose(2, 0, 1)),
+    """The first step of ``Gemma4ImageProcessorPil``, which leaves a picture small, without its copies of the large."""
+    from PIL import Image
+    from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
+
+    height, width = picture.shape[:2]
+    size = get_aspect_ratio_preserving_size(
+        height=height,
+        width=width,
         patch_size=processor.patch_size,
         max_patches=processor.max_soft_tokens * processor.pooling_kernel_size**2,
         pooling_kernel_size=processor.pooling_kernel_size,
-        resample=processor.resample,
     )
-    return np.ascontiguousarray(resized.transpose(1, 2, 0))
+    if size == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], processor.resample))

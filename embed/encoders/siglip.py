@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import hub
-from embed.encoder import Encoder
+from embed.encoder import Encoder, ImageInput
 from embed.errors import EncoderError, MissingPackage
 from embed.media import Media
+from embed.pictures import Preparation
 from embed.space import Space
 from embed.tokens import Tokens, tokens
 from embed.tower import AUTO, Running, Tower
@@ -48,6 +49,8 @@ class SiglipEncoder(Encoder):
             raise EncoderError(f"{where}: its towers ({sizes[0]}-d texts, {sizes[1]}-d images) do not share a space")
         self.where = where
         self.naflex = family == "siglip2"
+        self.preparation = None if self.naflex else Preparation.of(where, "SiglipImageProcessor")
+        self.image = None if self.preparation is None else ImageInput(self.preparation.shorter)
         self.lower = "SiglipTokenizer" not in self._tokenizer_class  # that one has its own rules for case
         self.tokens = min(TEXT_TOKENS, int(text.get("max_position_embeddings", TEXT_TOKENS)))
         self.towers = {
@@ -72,6 +75,8 @@ class SiglipEncoder(Encoder):
         """Pictures become float32 ``(3, height, width)``, or ``(rows, columns, patch values)`` for NaFlex."""
         if media.modality != "image" or media.array is None:
             return media
+        if self.preparation is not None and self.preparation.takes(media):
+            return media.but(array=self.preparation(media.array, media.box), box=None)
         made = self._image_processor(media.array, input_data_format="channels_last", return_tensors="np")
         pixels = made["pixel_values"][0].astype(np.float32, copy=False)
         if self.naflex:

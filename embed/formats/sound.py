@@ -388,6 +388,7 @@ def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
             expected = None
             converter: tuple[tuple[int, int], Any] = (0, 0), None
             gathered: list[npt.NDArray[Any]] = []
+            count = 0
             try:
                 for frame in itertools.chain(ahead, frames if not undone else ()):
                     if kind == "flac" and frame.time is not None:
@@ -403,11 +404,12 @@ def _open_av(media: Media, file: BinaryIO, kind: str | None) -> _Opened:
                         samples = converter[1].resample_chunk(np.ascontiguousarray(samples, dtype=np.float32))
                     if gathered and samples.shape[1] != gathered[0].shape[1]:
                         yield np.concatenate(gathered)
-                        gathered = []
+                        gathered, count = [], 0
                     gathered.append(samples)
-                    if sum(map(len, gathered)) >= BLOCK:
+                    count += len(samples)
+                    if count >= BLOCK:
                         yield np.concatenate(gathered)
-                        gathered = []
+                        gathered, count = [], 0
             except av.EOFError:
                 pass
             except (av.FFmpegError, ValueError) as error:
@@ -434,6 +436,8 @@ def as_floats(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Integer samples, unsigned bytes among them, as float32 in -1..1; floats as they are."""
     if array.dtype == np.uint8:
         array = (array.astype(np.float32) - 128.0) / 128.0
+    elif array.dtype == np.int16:  # of which single precision holds every one
+        array = array.astype(np.float32) * np.float32(2.0**-15)
     elif np.issubdtype(array.dtype, np.integer):
         array = (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
     return array

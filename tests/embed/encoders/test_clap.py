@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,40 @@ def test_log_mel_equals_the_extractor(truncation: str, padding: str) -> None:
     assert expected[:, 0].shape == found.shape
     assert (expected[:, 0] - found).abs().max() < 2e-5  # dB, of values down to -100
     assert (expected - found[:, None]).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("padding", ["repeatpad", "repeat", "pad"])
+@pytest.mark.parametrize(("fft", "hop"), [(1024, 480), (1000, 480), (600, 480)])
+def test_log_mel_of_copies_equals_the_extractor(padding: str, fft: int, hop: int) -> None:
+    """Clips of whole hops and not, of which any number fits, with silence, a part or nothing after the last."""
+    from transformers import ClapFeatureExtractor
+
+    extractor = ClapFeatureExtractor(
+        feature_size=20, fft_window_size=fft, hop_length=hop, truncation="rand_trunc", padding=padding
+    )
+    rng = np.random.default_rng(7)
+    lengths = [240_000, 120_000, 144_000, 192_000, 96_000, 480 * 9, 480 * 4, 480 * 3, 480, 960, 240_001, 239_520, 320]
+    clips = [0.2 * rng.standard_normal(length).astype(np.float32) for length in lengths]
+    expected = extractor(clips, sampling_rate=RATE, return_tensors="pt")["input_features"]
+    assert (expected[:, 0] - LogMel.from_config(extractor.to_dict())(clips)).abs().max() < 2e-5
+
+
+def test_copies_cost_little_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In frames that are transformed, of the 1,001 that there are."""
+    import torch
+
+    transform, frames = torch.stft, list[int]()
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        spectrum = transform(*arguments, **options)
+        frames.append(spectrum.shape[-1])
+        return spectrum
+
+    monkeypatch.setattr(torch, "stft", counted)
+    for seconds, most in ((10.0, 1001), (5.0, 520), (3.0, 450), (1.0, 120), (0.1, 30)):
+        frames.clear()
+        LogMel()([np.ones(round(seconds * RATE), dtype=np.float32)])
+        assert sum(frames) <= most
 
 
 def test_log_mel_takes_no_more_than_its_length() -> None:

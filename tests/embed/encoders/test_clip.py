@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 import embed
-from embed import Media
+from embed import Media, decode
 from embed.encoders.clip import TEMPLATES
 from embed.errors import EncoderError, UsageError
 from embed.space import unit
-from tests.embed.encoders import tiny_clip
+from tests.embed.encoders import tiny, tiny_clip
+from tests.embed.test_preparation import jpeg, textured
 
 TEXTS = ["a dog barking", "rain on the tin roof", "siren", "Ünknown words, and " * 40]
 
@@ -67,6 +68,31 @@ def test_images_equal_the_whole_model(folder: Path) -> None:
         < 1e-5
     )
     assert np.abs(embed.encode(encoder, as_media(pictures())).array - expected).max() < 1e-5
+
+
+def test_a_photograph_is_decoded_at_a_fraction_and_keeps_its_vector(tmp_path: Path) -> None:
+    """With a tower that sees as much as the published ones do, of few and narrow layers."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor
+
+    torch.manual_seed(0)
+    narrow = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3}
+    tokenizer = tiny.clip_bpe()
+    text = narrow | {"vocab_size": len(tokenizer)}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=narrow | {"image_size": 224, "patch_size": 32}))
+    tiny.scatter(model).save_pretrained(tmp_path)
+    CLIPProcessor(CLIPImageProcessorPil(), tokenizer).save_pretrained(tmp_path)
+    encoder = embed.load(f"clip:{tmp_path}")
+    files = [tmp_path / f"{number}.jpg" for number in range(4)]
+    for number, file in enumerate(files):
+        file.write_bytes(jpeg(textured(*((1344, 1500) if number % 2 else (1403, 1361)), seed=number)))
+    media = [Media.from_path(file) for file in files]
+    assert encoder.image is not None
+    assert all(part.box for one in media for part in decode.parts(one, image=encoder.image))
+    found = embed.encode(encoder, media).array
+    exact = embed.encode(encoder, as_media([Image.open(file) for file in files])).array
+    assert (found * exact).sum(axis=1).min() > 0.9999
+    assert (exact @ exact.T)[np.triu_indices(4, 1)].max() < 0.99  # others do differ
 
 
 def test_a_very_long_picture_is_its_middle(folder: Path) -> None:

@@ -208,3 +208,19 @@ def test_frames_with_times_are_refused(name: dict[str, Any], tmp_path: Path) -> 
     encoder = embed.load(name | {"model": str(tmp_path)})
     with pytest.raises(EncoderError, match="each frame's time"):
         encoder.prepare(Media("video", array=np.zeros((1, 8, 8, 3), dtype=np.uint8)))
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (16, 16), (5, 200), (301, 299), (31, 47)])
+def test_pictures_are_resized_to_the_same_bit(name: dict[str, Any], processor: Any, shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    of = processor.image_processor
+    expected = of.aspect_ratio_preserving_resize(
+        image=pixels.transpose(2, 0, 1),
+        patch_size=of.patch_size,
+        max_patches=of.max_soft_tokens * of.pooling_kernel_size**2,
+        pooling_kernel_size=of.pooling_kernel_size,
+        resample=of.resample,
+    )
+    prepared = embed.load(name).prepare(Media("image", array=pixels)).array
+    assert prepared is not None
+    np.testing.assert_array_equal(prepared, expected.transpose(1, 2, 0))
