@@ -283,6 +283,8 @@ def classifier(
 ) -> Classifier:
     """The classifier of one side: ``tflite:PATH``, any path ending in ``.tflite``, or a transformers folder or name.
 
+    ``tflite:FOLDER`` is the one TFLite file in a folder.
+
     ``labels`` is a file, absolute or beside the model: a CSV with a column ``display_name``, or one label a line.
     Without it, a TFLite file takes ``*class_map.csv``, ``labels.txt`` or ``NAME.txt`` beside it, a transformers model
     its own names. ``rate`` and ``pool`` are for TFLite, whose files do not say their rate and hear short frames.
@@ -300,10 +302,23 @@ def classifier(
         file = None if labels is None else _label_file(Path(rest), labels)
         return TransformersClassifier(rest, side, labels=file, activation=activation, running=running)
     path = Path(rest).expanduser()
+    if path.is_dir():
+        path = _only_model(path, side)
     if not path.is_file():
         raise ModelNotFound(f"{path}: no such file; the {side} classifier of the encoder should be there")
     file = _label_file(path.parent, labels, path.stem)
     return TFLiteClassifier(path, side, labels=file, rate=rate, activation=activation, pool=pool)
+
+
+def _only_model(folder: Path, side: Side) -> Path:
+    """The one TFLite file of a folder. Raises ``ModelNotFound`` where there is none, or more than one."""
+    found = sorted(path for path in folder.glob("*.tflite") if path.is_file())
+    if not found:
+        raise ModelNotFound(f"{folder} holds no .tflite file; the {side} classifier of the encoder should be there")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ModelNotFound(f"{folder} holds {len(found)} models ({names}); name one: {side} = 'tflite:{found[0]}'")
+    return found[0]
 
 
 def _label_file(folder: Path, name: str | None, stem: str = "") -> Path:

@@ -151,7 +151,7 @@ def load(
         family = "conse"
         text = "static:potion"              # any encoder of texts
         audio = "tflite:yamnet.tflite"      # a TFLite file, or a folder or name of a transformers classifier
-        image = "tflite:mobilenet.tflite"
+        image = "tflite:mobilenet-v2"       # or a folder with one TFLite file and its labels
         top = 10
 
     ``window`` and ``hop`` are in seconds. ``audio_rate`` is what a TFLite file wants, in Hz; ``audio_pool``, "max" or

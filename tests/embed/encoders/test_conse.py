@@ -171,6 +171,24 @@ def test_tflite_is_an_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ear.scores([np.zeros(10, np.float32)])
 
 
+def test_a_folder_stands_for_the_one_tflite_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("dog\ncat\n")
+    (tmp_path / "inside.tflite").mkdir()  # no file
+    with pytest.raises(ModelNotFound, match=r"holds no \.tflite file") as caught:
+        classifier(f"tflite:{tmp_path}", "image")
+    assert str(tmp_path) in str(caught.value)
+    (tmp_path / "b.tflite").write_bytes(b"nothing")
+    eye = classifier(f"tflite:{tmp_path}", "image")
+    named = classifier(str(tmp_path / "b.tflite"), "image")
+    assert isinstance(eye, TFLiteClassifier)
+    assert (eye.path, eye.labels, eye.weights) == (tmp_path / "b.tflite", ["dog", "cat"], named.weights)
+    (tmp_path / "a.tflite").write_bytes(b"another")
+    with pytest.raises(ModelNotFound) as several:
+        classifier(f"tflite:{tmp_path}", "image")
+    line = f"{tmp_path} holds 2 models (a.tflite, b.tflite); name one: image = 'tflite:{tmp_path / 'a.tflite'}'"
+    assert str(several.value) == line
+
+
 @pytest.fixture(scope="module")
 def models(shared: Path) -> Path:
     pytest.importorskip("ai_edge_litert", reason="TFLite models need ai-edge-litert")
@@ -227,6 +245,8 @@ def test_mobilenet_scores_are_probabilities(models: Path) -> None:
     expected = np.exp(logits) / np.exp(logits).sum()
     assert eye.scores([eye.prepare(pixels)])[0] == pytest.approx(expected, abs=1e-6)
     assert eye.prepare(np.zeros((3, 500, 3), np.uint8)).shape == (224, 224, 3)
+    folder = classifier(f"tflite:{path.parent}", "image")
+    assert np.array_equal(folder.scores([eye.prepare(pixels)]), eye.scores([eye.prepare(pixels)]))
     with pytest.raises(EncoderError, match=r"an audio classifier takes \[n\] samples, this takes \[1, 224, 224, 3\]"):
         classifier(str(path), "audio").scores([noise(1)])
 
