@@ -21,7 +21,9 @@ from embed.tower import Running, Tower
 
 __all__ = ["AudioInput", "Encoder", "ImageInput", "VideoInput", "families", "load", "resolve", "run_as"]
 
-REGISTRY: Final = Registry("embed.encoders", "ANALOGON_ENCODERS", "encoder", UnknownEncoder, EncoderError)
+REGISTRY: Final = Registry(
+    "embed.encoders", "ANALOGON_ENCODERS", "analogon.encoders", "encoder", UnknownEncoder, EncoderError
+)
 NAMED: Final = 10  # unknown words that a remark names
 PATH_KEYS: Final = ("model", "text", "audio", "image")
 
@@ -160,7 +162,8 @@ class Encoder(ABC):
 
 
 def families() -> list[str]:
-    """The names of all families: the files in ``embed/encoders`` and in the folders of ``ANALOGON_ENCODERS``.
+    """The names of all families: the files in ``embed/encoders`` and in the folders of ``ANALOGON_ENCODERS``, and the
+    entry points ``analogon.encoders`` of installed packages.
 
     >>> "toy" in families()
     True

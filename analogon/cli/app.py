@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analogon.cli import analogy, bridge, evaluate, exporting, generate, label, prompts, train, voice
+from analogon.cli import families as listing
 from analogon.cli.examples import show_examples
 from analogon.cli.streams import finish, prepare, write_path
 from analogon.cli.terminal import (
@@ -375,6 +376,7 @@ def _guide(tour: Demo, console: Console) -> list[str]:
 
 analogy.register(app)
 label.register(app)
+listing.register(app)
 generate.register(app)
 prompts.register(app)
 exporting.register(app)

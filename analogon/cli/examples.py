@@ -25,6 +25,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "import": ("analogon import music.parquet -c copy", "analogon import vectors -c theirs --encoder clap"),
     "doctor": ("analogon doctor clap", "analogon doctor -c music -f json"),
     "export-onnx": ("analogon export-onnx clap", "analogon export-onnx --clear"),
+    "families": ("analogon families", "analogon families -f json"),
     "demo": ("analogon demo", "analogon demo --keep first-steps"),
     "analogy": (
         "analogon analogy man king woman --words glove.txt",

@@ -17,12 +17,18 @@ from embed.registry import Registry
 __all__ = ["families", "load", "read_settings", "shared"]
 
 REGISTRY: Final = Registry(
-    "analogon.generate.families", "ANALOGON_GENERATORS", "generator", UnknownGenerator, GeneratorError
+    "analogon.generate.families",
+    "ANALOGON_GENERATORS",
+    "analogon.generators",
+    "generator",
+    UnknownGenerator,
+    GeneratorError,
 )
 
 
 def families() -> list[str]:
-    """All families: the files in ``analogon/generate/families`` and in the folders of ``ANALOGON_GENERATORS``.
+    """All families: the files in ``analogon/generate/families`` and in the folders of ``ANALOGON_GENERATORS``, and the
+    entry points ``analogon.generators`` of installed packages.
 
     >>> isinstance(families(), list)
     True

@@ -28,19 +28,8 @@ NOT_RUN = {
     "train student": "it learns for minutes",
 }
 ORDER = (
-    *(
-        "index",
-        "search",
-        "info",
-        "export",
-        "import",
-        "rm",
-        "doctor",
-        "tag",
-        "probe",
-        "eval retrieval",
-        "eval audio",
-    ),
+    *("families", "index", "search", "info", "export", "import", "rm", "doctor", "tag", "probe"),
+    *("eval retrieval", "eval audio"),
     *("analogy", "relation fit", "relation list", "relation show", "relation apply", "relation rm", "eval analogies"),
     *("bridge fit", "bridge list", "bridge show", "bridge rm", "voice add", "voice list", "voice show"),
     *("voice similar", "voice mix", "voice export", "voice rm", "prompts", "interrogate", "generate"),
