@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A CPU build of torch is enough; pinning it first keeps an unpinned dependency from bringing gigabytes of GPU libraries.
 TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 
-.PHONY: demo test slow lint format rooms clean
+.PHONY: demo test test-numpy1 extras slow lint format rooms clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,25 @@ lint: .venv/ready
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
+# The same tests with NumPy 1.26, the oldest that is supported, and with laion-clap beside it, in an environment of its own.
+# CI leaves it out: it takes as long as `make test` again, and only NumPy differs.
+.venv-numpy1/ready: pyproject.toml constraints.txt constraints-numpy1.txt
+	$(PYTHON) -m venv .venv-numpy1
+	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	grep -vE '^(numpy|ml_dtypes)==' constraints.txt > .venv-numpy1/constraints.txt
+	cat constraints-numpy1.txt >> .venv-numpy1/constraints.txt
+	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --editable '.[test,diffusers,heif,laion-clap,minilm,notebook,siglip,speecht5,tflite,train,vits]'
+	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --no-deps resemblyzer webrtcvad-wheels
+	touch .venv-numpy1/ready
+
+test-numpy1: .venv-numpy1/ready
+	OMP_NUM_THREADS=1 .venv-numpy1/bin/python -m pytest -n auto
+
+# Whether every extra can be installed, alone and with the others: pip resolves each, and installs nothing. A minute each,
+# most of it the registry's, so that CI leaves it out.
+extras: .venv/ready
+	$(BIN)/python tests/resolve_extras.py
+
 # The long forms: thousands of odd files and documents, readers beside writers, kills.
 slow: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow --timeout 1800
@@ -42,4 +61,4 @@ format: .venv/ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-numpy1 build dist *.egg-info

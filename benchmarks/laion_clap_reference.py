@@ -1,23 +1,27 @@
-"""Vectors of the package laion-clap itself, and how far those of ``embed.load("laion_clap:...")`` are from them.
+"""How far the vectors of ``embed.load("laion_clap:...")`` are from those of the package laion-clap itself.
 
-The package needs NumPy below 2, so that the two halves run in two environments:
+    pip install 'analogon[laion-clap]'                      # which brings NumPy 1.26
+    python benchmarks/laion_clap_reference.py FOLDER [--audio tiny|base] [--fused]
 
-    python -m venv laion && laion/bin/pip install torch laion-clap pillow "numpy<2"
-    laion/bin/python benchmarks/laion_clap_reference.py write FOLDER [--audio tiny|base] [--fused]
-    python benchmarks/laion_clap_reference.py compare FOLDER
+``--only write``, a process of its own, builds laion-clap's model (its HTSAT, its hook) with seeded random weights,
+saves them as a LAION checkpoint, and keeps the vectors that ``CLAP_Module`` gives in ``reference.npz``. ``--only
+compare`` loads that checkpoint and prints the largest differences. Without ``--only`` one follows the other. (To write
+alone, set ``HF_HUB_CACHE=FOLDER/cache HF_HUB_OFFLINE=1``.)
 
-``write`` builds laion-clap's own model (its HTSAT, its hook, RoBERTa from transformers) with seeded random weights,
-saves them as a LAION checkpoint, and keeps the vectors that ``CLAP_Module`` gives in ``reference.npz``. ``compare``
-loads that checkpoint here and prints the largest differences. Three things of laion-clap are replaced, for it asks for
-them at import: torchvision (classes that it never makes), the three tokenizers and RoBERTa's weights from the hub
-(files made here, and weights from a seed), and torchaudio's mel spectrogram, which fused models use, by librosa's in
-the form that laion-clap's own source gives as equal.
+laion-clap asks the hub at import for the tokenizers of BERT, RoBERTa and BART, and then for RoBERTa's weights. FOLDER
+gets a hub's cache with such models, made here from a seed, which its own ``from_pretrained`` calls then read offline.
+Two things are replaced: torchvision where it is missing (it has no build beside a CPU's torch), of which laion-clap only
+imports names from it; and torchaudio's mel spectrogram, which fused models use, by librosa's in the form that
+laion-clap's own source gives as equal.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -51,19 +55,7 @@ def write(folder: Path, audio: str, fused: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder)
     tokenizer = transformers.RobertaTokenizer.from_pretrained(folder)
-
-    def local_tokenizer(*_: Any, **__: Any) -> Any:
-        return tokenizer
-
-    def random_roberta(*_: Any, **__: Any) -> Any:
-        config = transformers.RobertaConfig(
-            vocab_size=len(tokenizer), max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
-        )
-        return transformers.RobertaModel(config)
-
-    for tokenizer_class in (transformers.BertTokenizer, transformers.RobertaTokenizer, transformers.BartTokenizer):
-        tokenizer_class.from_pretrained = local_tokenizer
-    transformers.RobertaModel.from_pretrained = random_roberta
+    fill_cache(folder / "cache", tokenizer)
     fake_torchvision()
     sys.argv = sys.argv[:1]
     import laion_clap
@@ -104,8 +96,37 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n", "utf-8")
 
 
+def fill_cache(cache: Path, tokenizer: Any) -> None:
+    """A hub's cache as a download would leave it, with the models that laion-clap names."""
+    import torch
+    import transformers
+
+    torch.manual_seed(2)
+    roberta = transformers.RobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
+    )
+    for name in ("bert-base-uncased", "roberta-base", "facebook/bart-base"):
+        model = cache / f"models--{name.replace('/', '--')}"
+        snapshot = model / "snapshots" / "0"
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (model / "refs").mkdir(exist_ok=True)
+        (model / "refs" / "main").write_text("0")
+        if name == "bert-base-uncased":
+            words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
+            (snapshot / "vocab.txt").write_text("\n".join(words))
+            transformers.BertConfig().save_pretrained(snapshot)
+            continue
+        write_tokenizer(snapshot)
+        if name == "roberta-base":
+            transformers.RobertaModel(roberta).save_pretrained(snapshot)
+        else:
+            transformers.BartConfig().save_pretrained(snapshot)
+
+
 def fake_torchvision() -> None:
-    """laion-clap imports names from torchvision that its inference never calls."""
+    """laion-clap imports names from torchvision that its inference never calls; nothing where torchvision is there."""
+    if importlib.util.find_spec("torchvision") is not None:
+        return
     names = ["Normalize", "Compose", "RandomResizedCrop", "InterpolationMode", "ToTensor", "Resize", "CenterCrop"]
     for name, content in {
         "torchvision": [],
@@ -194,14 +215,22 @@ def compare(folder: Path) -> None:
         )
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=["write", "compare"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", choices=["both", "write", "compare"], default="both")
     parser.add_argument("--audio", choices=["tiny", "base"], default="tiny")
     parser.add_argument("--fused", action="store_true")
     chosen = parser.parse_args()
-    if chosen.mode == "write":
+    if chosen.only == "write":
         write(chosen.folder, chosen.audio, chosen.fused)
-    else:
-        compare(chosen.folder)
+        return
+    if chosen.only == "both":
+        # A process of its own, which finds nothing in the hub's cache but what lies in the folder.
+        cache = {"HF_HUB_CACHE": str((chosen.folder / "cache").absolute()), "HF_HUB_OFFLINE": "1"}
+        subprocess.run([sys.executable, *sys.argv, "--only", "write"], check=True, env={**os.environ, **cache})
+    compare(chosen.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,17 @@
 """laion_clap against a ``ClapModel`` whose weights were saved under LAION's names.
 
-benchmarks/laion_clap_reference.py compares it with the package laion-clap itself, which needs an older NumPy.
+benchmarks/laion_clap_reference.py compares it with the package laion-clap itself; so does the last test, where that
+package is installed, with NumPy 1.26 then.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +171,14 @@ def test_windows_are_at_most_ten_seconds(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at most 10 s"):
         embed.load(table | {"window": 12.0})
     assert embed.load(table | {"window": 5.0}).space != embed.load(name).space
+
+
+@pytest.mark.skipif(importlib.util.find_spec("laion_clap") is None, reason="laion-clap is not installed")
+def test_the_vectors_are_those_of_the_package_laion_clap(tmp_path: Path) -> None:
+    """Of its HTSAT-tiny and RoBERTa at their real sizes, weights from a seed: measured 2.4e-7 and 8.4e-7."""
+    script = Path(__file__).parents[3] / "benchmarks" / "laion_clap_reference.py"
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(\w+) +largest difference ([\d.e-]+)", done.stdout, re.M)
+    assert [name for name, _ in found] == ["text", "audio", "batch"]
+    assert all(float(difference) < 5e-6 for _, difference in found), found
