@@ -10,8 +10,8 @@ alone, set ``HF_HUB_CACHE=FOLDER/cache HF_HUB_OFFLINE=1``.)
 
 laion-clap asks the hub at import for the tokenizers of BERT, RoBERTa and BART, and then for RoBERTa's weights. FOLDER
 gets a hub's cache with such models, made here from a seed, which its own ``from_pretrained`` calls then read offline.
-Two things are replaced: torchvision where it is missing (it has no build beside a CPU's torch), of which laion-clap only
-imports names from it; and torchaudio's mel spectrogram, which fused models use, by librosa's in the form that
+Two things are replaced: torchvision where it is missing (it has no build beside a CPU's torch), since only names are
+imported from it; and torchaudio's mel spectrogram, which fused models use, by librosa's in the form that
 laion-clap's own source gives as equal.
 """
 
