@@ -22,20 +22,16 @@ from embed.encoder import Encoder
 from embed.errors import MediaError, SpaceMismatch, one_line
 from embed.media import Media, Modality
 from embed.space import Space, unit
+from embed.spread import DOUBT, USELESS, mean_cosine
 from indexes.agreement import LEAST, agreement
 from indexes.collection import Collection, KnownSpace
+from indexes.records import Item
 
 __all__ = ["Check", "Diagnosis", "examine"]
 
 SAME: Final = 0.99999  # cosine of one input with itself
 STORED: Final = 0.9999  # cosine of a stored vector with the same part encoded again
 REPEATED: Final = 8  # inputs that are encoded again, alone and in two batches
-# Mean cosines from which a side is doubted, and from which it is useless. Measured on these inputs: texts 0.03
-# (potion), 0.12 (MiniLM), 0.28 (word2vec); sounds 0.44 (GE2E voices), 0.55 (YAMNet through ConSE); pictures 0.22
-# (MobileNet through ConSE). laion/larger_clap_music, whose text side ranks at random, is reported with 0.9993.
-# Synthetic sounds and pictures are less like what models were trained on than phrases, and so may lie closer together.
-DOUBT: Final[dict[Modality, float]] = {"text": 0.9, "audio": 0.95, "image": 0.95, "video": 0.95}
-USELESS: Final[dict[Modality, float]] = {"text": 0.98, "audio": 0.99, "image": 0.99, "video": 0.99}
 SOUND_SECONDS: Final = 4.0
 PLURAL: Final[dict[Modality, str]] = {"text": "texts", "audio": "sounds", "image": "pictures", "video": "videos"}
 
@@ -171,9 +167,8 @@ def _spread(modality: Modality, rows: npt.NDArray[np.float64]) -> Check:
     name, what = f"{modality} spread", PLURAL[modality]
     if len(rows) < 3:
         return Check(name, None, None, f"only {len(rows)} {what} have a vector: too few to tell")
-    units = unit(rows).astype(np.float64)
-    cosine = float((np.square(units.sum(axis=0)).sum() - len(units)) / (len(units) * (len(units) - 1)))
-    shown = f"mean cosine {cosine:.4f} between {len(units)} different {what}"
+    cosine = mean_cosine(rows)
+    shown = f"mean cosine {cosine:.4f} between {len(rows)} different {what}"
     if cosine >= USELESS[modality]:
         message = (
             f"{shown}: it gives nearly the same vector to everything, so searching with it ranks at random; "
