@@ -139,12 +139,16 @@ class ModelNotFound(EncoderError):
 
 
 class MissingPackage(EncoderError):
-    """An optional package is absent. The message names the extra that brings it."""
+    """An optional package is absent. The message names the extra that brings it.
 
-    def __init__(self, package: str, extra: str, why: str) -> None:
+    One that is ``alone`` is not in the extra, since what it depends on cannot be installed everywhere and is not used.
+    """
+
+    def __init__(self, package: str, extra: str, why: str, *, alone: bool = False) -> None:
         self.package = package
         self.extra = extra
-        super().__init__(f"{why} needs the package {package}: pip install 'analogon[{extra}]'")
+        then = f", then pip install --no-deps {package}" if alone else ""
+        super().__init__(f"{why} needs the package {package}: pip install 'analogon[{extra}]'{then}")
 
 
 class GeneratorError(AnalogonError):

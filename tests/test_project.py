@@ -32,6 +32,9 @@ def test_exact_versions_fit_the_ranges() -> None:
     extras = [r for extra in PROJECT["optional-dependencies"].items() if extra[0] != "laion-clap" for r in extra[1]]
     for requirement in map(Requirement, [*PROJECT["dependencies"], *extras]):
         assert pinned[requirement.name.lower().replace("_", "-")] in requirement.specifier, requirement
+    older = dict(line.split("==") for line in (ROOT / "constraints-numpy1.txt").read_text().splitlines()[1:])
+    (numpy,) = (r for r in map(Requirement, PROJECT["dependencies"]) if r.name == "numpy")
+    assert older["numpy"] in numpy.specifier and older["numpy"] in Requirement("numpy<2,>=1.23.5").specifier
 
 
 def test_heavy_packages_are_imported_only_where_they_are_needed() -> None:

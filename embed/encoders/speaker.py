@@ -124,7 +124,7 @@ def load(
     if model == DEFAULT_MODEL:
         found = importlib.util.find_spec("resemblyzer")
         if found is None or not found.submodule_search_locations:
-            raise MissingPackage("resemblyzer", "speaker", "speaker without a file of weights")
+            raise MissingPackage("resemblyzer", "speaker", "speaker without a file of weights", alone=True)
         weights = Path(found.submodule_search_locations[0]) / "pretrained.pt"
     else:
         weights = Path(model).expanduser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,6 +175,14 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
     with pytest.raises(MissingPackage, match=r"webrtcvad-wheels: pip install 'analogon\[speaker\]'"):
         load(name)
+
+
+def test_the_weights_of_resemblyzer_are_installed_without_what_it_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It declares webrtcvad, whose module webrtcvad-wheels brings as well, built, and in a form that imports."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    commands = r"pip install 'analogon\[speaker\]', then pip install --no-deps resemblyzer$"
+    with pytest.raises(MissingPackage, match=commands):
+        load("speaker")
 
 
 def test_resemblyzer_itself_is_not_imported(resemblyzer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
