@@ -25,7 +25,6 @@ from embed.space import Space, unit
 from embed.spread import DOUBT, USELESS, mean_cosine
 from indexes.agreement import LEAST, agreement
 from indexes.collection import Collection, KnownSpace
-from indexes.records import Item
 
 __all__ = ["Check", "Diagnosis", "examine"]
 
