@@ -34,8 +34,7 @@ test: lint
 .venv-numpy1/ready: pyproject.toml constraints.txt constraints-numpy1.txt
 	$(PYTHON) -m venv .venv-numpy1
 	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	grep -vE '^(numpy|ml_dtypes)==' constraints.txt > .venv-numpy1/constraints.txt
-	cat constraints-numpy1.txt >> .venv-numpy1/constraints.txt
+	awk -F== 'NR == FNR { older[$$1] } NR == FNR || !($$1 in older)' constraints-numpy1.txt constraints.txt > .venv-numpy1/constraints.txt
 	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --editable '.[test,diffusers,heif,laion-clap,minilm,notebook,siglip,speecht5,tflite,train,vits]'
 	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --no-deps resemblyzer webrtcvad-wheels
 	touch .venv-numpy1/ready

@@ -22,7 +22,11 @@ from tests.command_line import exit_code
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "import sys; sys.argv[0] = 'analogon'; from analogon.cli.app import main; main()"
-OWN_FLAGS = {"analogon/generate/families/espeak.py": "flags of espeak-ng", "analogon/demo/tour.py": "commands to type"}
+OWN_FLAGS = {
+    "analogon/generate/families/espeak.py": "flags of espeak-ng",
+    "analogon/demo/tour.py": "commands to type",
+    "embed/errors.py": "flags of pip",
+}
 SERVICE = "analogon.service"
 CALL = re.compile(r"`(analogon\.[^`]*\))`")
 FLAG = re.compile(

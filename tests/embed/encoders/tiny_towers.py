@@ -27,8 +27,9 @@ def bert_tokenizer() -> Any:
     return BertTokenizer(vocab={word: i for i, word in enumerate(words)}, model_max_length=48)
 
 
-def save(model: Any, folder: Path, tokenizer: Any, images: Any) -> str:
-    tiny.scatter(model, gain=1.5).save_pretrained(folder)
+def save(model: Any, folder: Path, tokenizer: Any, images: Any, gain: float = 1.5) -> str:
+    """``gain``: towers that normalise after each layer, as BERT's do, tell texts apart only with wide weights."""
+    tiny.scatter(model, gain=gain).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     images.save_pretrained(folder)
     return f"towers:{folder}"
@@ -82,7 +83,7 @@ def align(folder: Path) -> str:
     )
     model = AlignModel(config)
     images = EfficientNetImageProcessorPil(size={"height": 32, "width": 32})
-    return save(model, folder, tokenizer, images)
+    return save(model, folder, tokenizer, images, gain=4.0)
 
 
 def altclip(folder: Path) -> str:
@@ -91,7 +92,7 @@ def altclip(folder: Path) -> str:
     tokenizer = tiny.byte_level_bpe(model_max_length=512)
     text = {"vocab_size": len(tokenizer), "max_position_embeddings": 66, "pad_token_id": 1, "project_dim": 16, **SIZES}
     config = AltCLIPConfig(text_config=text, vision_config={**PIXELS, **SIZES}, projection_dim=24)
-    return save(AltCLIPModel(config), folder, tokenizer, pictures())
+    return save(AltCLIPModel(config), folder, tokenizer, pictures(), gain=4.0)
 
 
 def chinese_clip(folder: Path) -> str:
@@ -102,7 +103,7 @@ def chinese_clip(folder: Path) -> str:
         text_config={"vocab_size": len(tokenizer), **SIZES}, vision_config={**PIXELS, **SIZES}, projection_dim=24
     )
     images = ChineseCLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    return save(ChineseCLIPModel(config), folder, tokenizer, images)
+    return save(ChineseCLIPModel(config), folder, tokenizer, images, gain=4.0)
 
 
 def x_clip(folder: Path) -> str:
