@@ -81,6 +81,13 @@ class OutOfMemoryError(RuntimeError):
     """As torch calls its own."""
 
 
+def too_large() -> MemoryError:
+    """What NumPy raises for an array that no machine has room for."""
+    with pytest.raises(MemoryError) as raised:
+        np.empty(1 << 60, "f4")
+    return raised.value
+
+
 MACHINE = [
     (MemoryError(), "not enough memory"),
     (too_large(), "not enough memory"),
@@ -112,13 +119,6 @@ OTHERS = [
     OSError("image file is truncated"),
     KeyError("a"),
 ]
-
-
-def too_large() -> MemoryError:
-    """What NumPy raises for an array that no machine has room for."""
-    with pytest.raises(MemoryError) as raised:
-        np.empty(1 << 60, "f4")
-    return raised.value
 
 
 @pytest.mark.parametrize(("error", "says"), MACHINE, ids=[f"{type(e).__name__} {e}"[:40] for e, _ in MACHINE])
