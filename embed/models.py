@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from embed.encoder import REGISTRY, Encoder, load, resolve
+from embed.encoder import REGISTRY, WRAPPED, Encoder, load, registered, resolve
 from embed.registry import Registry
 
 __all__ = ["MODELS", "Models", "key_of", "physical_memory", "shared", "size_of", "turn"]
@@ -88,6 +88,14 @@ class Models:
             self._kept.clear()
             self._alive.clear()
 
+    def forked(self) -> None:
+        """In a process that was forked: no thread lives that held a lock or was loading, here or in a model."""
+        self._changed = threading.Condition()
+        self._loading.clear()
+        for model in (self._there(key) for key in list(self._alive)):
+            if model is not None:
+                vars(model).pop("_turn", None)
+
     def _there(self, key: Hashable) -> Any:
         found = self._alive[key]() if key in self._alive else None
         if found is None:
@@ -122,19 +130,23 @@ class Models:
 
 MODELS: Final = Models()
 """The models of this process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=MODELS.forked)
 
 
-def shared(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
+def shared(name: str | os.PathLike[str] | Mapping[str, Any] | Encoder) -> Encoder:
     """The encoder that ``embed.load`` would load, with all others who ask for the same: do not change it.
 
-    The same table gives the same encoder, as long as the files that it names stand as they are. Raises what
-    ``embed.load`` raises.
+    The same table gives the same encoder, as long as the files that it names stand as they are. An encoder that is
+    given is itself the one, if none was loaded before. Raises what ``embed.load`` raises.
 
     >>> shared("toy") is shared({"family": "toy", "model": "8"})
     True
     """
     table = resolve(name)
-    return MODELS.get(key_of(REGISTRY, table), lambda: load(table))
+    if table["family"] == WRAPPED:
+        return registered(table)
+    return MODELS.get(key_of(REGISTRY, table), lambda: name if isinstance(name, Encoder) else load(table))
 
 
 def key_of(registry: Registry, table: Mapping[str, Any]) -> Hashable:
