@@ -89,7 +89,13 @@ class Models:
             self._alive.clear()
 
     def forked(self) -> None:
-        """In a process that was forked: no thread lives that held a lock or was loading, here or in a model."""
+        """In a process that was forked: no thread lives that held a lock, was loading, or worked for torch.
+
+        torch would wait for its threads for ever, so that it works in one from then on, as its own loaders of data do.
+        """
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.get_num_threads() > 1:
+            torch.set_num_threads(1)
         self._changed = threading.Condition()
         self._loading.clear()
         for model in (self._there(key) for key in list(self._alive)):

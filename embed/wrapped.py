@@ -44,7 +44,10 @@ class _Side(ABC):
     modalities: tuple[Modality, ...]
     audio: AudioInput | None = None
     name: str | None = None
-    about = ""
+
+    @abstractmethod
+    def about(self, modality: Modality) -> str:
+        """What happens between an input and the model, as the space's preprocessing has it."""
 
     @abstractmethod
     def rows(self, modality: Modality, batch: Sequence[Media]) -> Any:
@@ -62,11 +65,12 @@ class _Side(ABC):
 class _Function(_Side):
     """A function of a list of texts, of samples or of pixels."""
 
-    about = "a function"
-
     def __init__(self, function: Function) -> None:
         self.function = function
         self.modalities = ()
+
+    def about(self, modality: Modality) -> str:
+        return "a function"
 
     def rows(self, modality: Modality, batch: Sequence[Media]) -> Any:
         return self.function([media.text if modality == "text" else media.array for media in batch])
@@ -129,7 +133,9 @@ class _Module(_Weights):
         super().__init__(module)
         self.modalities = ()
         self.name = type(module).__name__
-        self.about = f"torch {type(module).__name__}"
+
+    def about(self, modality: Modality) -> str:
+        return f"torch {type(self.module).__name__}"
 
     def rows(self, modality: Modality, batch: Sequence[Media]) -> Any:
         if modality == "text":
@@ -154,16 +160,18 @@ class _Sentences(_Weights):
         self.modalities = tuple(one for one in ("text", "image") if one in offered)
         card = getattr(model, "model_card_data", None)
         self.name = getattr(card, "base_model", None) or _path_of(model) or "sentence-transformers"
-        kinds = ", ".join(type(one).__name__ for one in model.children())
-        pooling = [str(found) for one in model.children() if (found := getattr(one, "pooling_mode", None))]
+
+    def about(self, modality: Modality) -> str:
+        model = self.module
         told = {
-            "pooling": pooling,
-            "prompts": dict(getattr(model, "prompts", None) or {}),
+            "modules": [type(one).__name__ for one in model.children()],
+            "pooling": [str(found) for one in model.children() if (found := getattr(one, "pooling_mode", None))],
+            "prompts": {key: text for key, text in (getattr(model, "prompts", None) or {}).items() if text},
             "default prompt": getattr(model, "default_prompt_name", None),
-            "tokens": getattr(model, "max_seq_length", None),
+            "tokens": getattr(model, "max_seq_length", None) if modality == "text" else None,
             "components": getattr(model, "truncate_dim", None),
         }
-        self.about = f"sentence-transformers {kinds}; {json.dumps(told, sort_keys=True, default=str)}"
+        return f"sentence-transformers {_settings(told)}"
 
     def _vocabulary(self) -> str:
         return _vocabulary(getattr(self.module, "tokenizer", None))
@@ -221,15 +229,17 @@ class _Pretrained(_Weights):
                 "the processor that was saved with the model"
             )
         self.name = str(getattr(model, "name_or_path", "") or type(model).__name__)
-        tools = " + ".join(type(parts[one]).__name__ for one in self.modalities)
-        told: dict[str, Any] = {}
-        if "text" in self.modalities:
-            told["tokens"] = self._longest
-        if "image" in self.modalities:
-            told |= {key: getattr(self.images, key, None) for key in RESCALED}
         if "audio" in self.modalities:
             self.audio = AudioInput(int(self.sounds.sampling_rate), _longest_sound(self.sounds))
-        self.about = f"{type(model).__name__} + {tools}; {json.dumps(told, sort_keys=True, default=_plain_json)}"
+
+    def about(self, modality: Modality) -> str:
+        told: dict[str, Any] = {}
+        if modality == "text":
+            told["tokens"] = self._longest
+        elif modality == "image":
+            told = {key: getattr(self.images, key, None) for key in RESCALED}
+            told |= {key: _side_lengths(told[key]) for key in ("size", "crop_size")}
+        return f"{type(self.module).__name__} {_settings(told)}".rstrip()
 
     def _vocabulary(self) -> str:
         return _vocabulary(self.tokenizer) if "text" in self.modalities else ""
@@ -390,7 +400,7 @@ def wrap(
         if width != wanted:
             raise EncoderError(f"{called} gives {width} numbers for {one}; its space wants {wanted}")
     identity = json.dumps([revision, *sorted((one, side.identity()) for one, side in sides.items())])
-    about = "; ".join(f"{one}: {sides[one].about}" for one in sorted(sides))
+    about = "; ".join(f"{one}: {sides[one].about(one)}" for one in sorted(sides))
     heard = f"; audio {sides['audio'].audio}" if "audio" in sides else ""
     weights = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
     space = Space(called, weights, about + heard, wanted)
@@ -468,7 +478,7 @@ def _sides(model: Any, modality: Any, rate: Any, window: Any) -> dict[Modality, 
     chosen = side.modalities or (modality or "text",)
     if modality is not None:
         if modality not in chosen:
-            raise UsageError(f"{side.about.partition(';')[0]} has {' and '.join(chosen)}, not {modality}")
+            raise UsageError(f"it has {' and '.join(chosen)}, not {modality}")
         chosen = (modality,)
     if "audio" in chosen:
         if side.audio is None:
@@ -630,5 +640,14 @@ def _longest_sound(extractor: Any) -> float:
     return WINDOW
 
 
-def _plain_json(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) or hasattr(value, "keys") else str(value)
+def _settings(told: Mapping[str, Any]) -> str:
+    """Settings on one line, but those that are not set."""
+    kept = {key: value for key, value in told.items() if value not in (None, [], {})}
+    return json.dumps(kept, sort_keys=True, default=str) if kept else ""
+
+
+def _side_lengths(size: Any) -> dict[str, int]:
+    """What an image processor says of a size, as a mapping or as an object."""
+    names = ("height", "width", "shortest_edge", "longest_edge")
+    found = {name: size.get(name) if isinstance(size, Mapping) else getattr(size, name, None) for name in names}
+    return {name: int(value) for name, value in found.items() if value is not None}
