@@ -98,9 +98,9 @@ class Models:
             torch.set_num_threads(1)
         self._changed = threading.Condition()
         self._loading.clear()
-        for model in (self._there(key) for key in list(self._alive)):
-            if model is not None:
-                vars(model).pop("_turn", None)
+        for model in list(_TAKING.values()):
+            held = vars(model)
+            held.update({name: make() for name, one in held.items() for kind, make in _LOCKS if isinstance(one, kind)})
 
     def _there(self, key: Hashable) -> Any:
         found = self._alive[key]() if key in self._alive else None
@@ -164,8 +164,14 @@ def key_of(registry: Registry, table: Mapping[str, Any]) -> Hashable:
     return registry.module(whole["family"]), json.dumps(whole, sort_keys=True, default=str), stamps
 
 
+_TAKING: Final[weakref.WeakValueDictionary[int, Any]] = weakref.WeakValueDictionary()  # what has a turn, by its id
+_LOCKS: Final = tuple((type(make()), make) for make in (threading.Lock, threading.RLock))
+
+
 def turn(model: object) -> threading.RLock:
     """The lock of a model that works in one thread at a time: ``with turn(encoder): encoder.encode_batch(...)``."""
+    if "_turn" not in vars(model):
+        _TAKING[id(model)] = model
     lock: threading.RLock = vars(model).setdefault("_turn", threading.RLock())  # one step: no two threads make two
     return lock
 

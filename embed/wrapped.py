@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
+import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
@@ -18,6 +21,7 @@ from embed.encoder import WRAPPED, AudioInput, Encoder
 from embed.errors import AnalogonError, EncoderError, UsageError, one_line
 from embed.faults import machine_fault
 from embed.media import Media, Modality, as_numpy
+from embed.models import turn
 from embed.space import Space
 
 __all__ = ["WrappedEncoder", "known", "wrap"]
@@ -25,6 +29,8 @@ __all__ = ["WrappedEncoder", "known", "wrap"]
 Function = Callable[[Sequence[Any]], Any]
 
 SIDES: Final[tuple[Modality, ...]] = ("text", "audio", "image")
+BATCH: Final = 16
+SORTED: Final = 256  # texts that sentence-transformers is given at a time: it puts those of like lengths together
 WINDOW: Final = 10.0  # seconds, where nothing else is said
 SAME: Final = 0.999  # the least cosine of two vectors of one input, alone and beside another
 QUERY: Final = np.array(["query"])  # marks a text that is asked for
@@ -82,25 +88,29 @@ class _Weights(_Side):
     def __init__(self, module: Any) -> None:
         self.module = module
         self._known: str | None = None
-        self._stamps: list[tuple[str, int, int]] = []
+        self.stamps: list[tuple[str, int, int]] = []
 
     def identity(self) -> str | None:
         if self._known is None:
             self._known = state_hash(self.module, self._vocabulary())
-            self._stamps = _stamps(self.module)
+            self.stamps = _stamps(self.module)
         return self._known
+
+    def recall(self, identity: str | None, stamps: list[tuple[str, int, int]]) -> None:
+        """Take over what is known of the same weights."""
+        self._known, self.stamps = identity, stamps
 
     def changed(self) -> bool:
         stamps = _stamps(self.module)
-        if stamps == self._stamps:
+        if stamps == self.stamps:
             return False
         if state_hash(self.module, self._vocabulary()) != self._known:
             return True
-        self._stamps = stamps  # moved to another device, as like as not
+        self.stamps = stamps  # moved to another device, as like as not
         return False
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_stamps": []}  # of another process, which finds the weights elsewhere
+        return vars(self) | {"stamps": []}  # of another process, which finds the weights elsewhere
 
     def _vocabulary(self) -> str:
         return ""
@@ -177,7 +187,7 @@ class _Sentences(_Weights):
         return _vocabulary(getattr(self.module, "tokenizer", None))
 
     def rows(self, modality: Modality, batch: Sequence[Media]) -> Any:
-        options = {"batch_size": len(batch), "show_progress_bar": False, "convert_to_numpy": True}
+        options = {"batch_size": min(len(batch), 32), "show_progress_bar": False, "convert_to_numpy": True}
         if modality == "image":
             from PIL import Image
 
@@ -350,7 +360,7 @@ def wrap(
     dim: int | None = None,
     rate: int | None = None,
     window: float | None = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
 ) -> WrappedEncoder:
     """Any model as an ``Encoder``, with the checks that all encoders have.
 
@@ -365,7 +375,8 @@ def wrap(
     - a pair of a transformers model and its processor, tokenizer, image processor or feature extractor;
     - a mapping from modalities to functions or modules whose vectors live in one space: ``{"text": f, "image": g}``.
 
-    ``name`` is what spaces are called; models of sentence-transformers and transformers have one. What tells spaces
+    ``batch_size`` is how many are given to it at once, by default 16, of sentence-transformers 256. ``name`` is what
+    spaces are called; models of sentence-transformers and transformers have one. What tells spaces
     apart is a hash of all weights and the vocabulary (about a second for 1 GB, once); of a function nothing can be
     seen from outside, so it needs a ``revision``: a text of yours that you change whenever its vectors change.
 
@@ -389,7 +400,7 @@ def wrap(
             "of a function nobody can see when it changes: give a `revision`, a text that you change whenever its "
             "vectors change, such as revision='1'"
         )
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise UsageError(f"`batch_size` is a whole number above 0, not {batch_size!r}")
     if dim is not None and (not isinstance(dim, int | np.integer) or isinstance(dim, bool) or dim < 1):
         raise UsageError(f"`dim` is a whole number above 0, not {dim!r}")
@@ -400,15 +411,37 @@ def wrap(
         if width != wanted:
             raise EncoderError(f"{called} gives {width} numbers for {one}; its space wants {wanted}")
     identity = json.dumps([revision, *sorted((one, side.identity()) for one, side in sides.items())])
-    about = "; ".join(f"{one}: {sides[one].about(one)}" for one in sorted(sides))
-    heard = f"; audio {sides['audio'].audio}" if "audio" in sides else ""
     weights = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-    space = Space(called, weights, about + heard, wanted)
+    space = Space(called, weights, _about(sides), wanted)
     table = {"family": WRAPPED, "model": name, "identity": space.id} | ({"revision": revision} if revision else {})
-    return WrappedEncoder(sides, space, table, batch_size)
+    return WrappedEncoder(sides, space, table, batch_size or _batch(sides))
 
 
-_KNOWN: weakref.WeakKeyDictionary[Any, tuple[Any, WrappedEncoder]] = weakref.WeakKeyDictionary()
+def _about(sides: Mapping[Modality, _Side]) -> str:
+    """All that happens between an input and a model, as its space's preprocessing."""
+    about = "; ".join(f"{one}: {sides[one].about(one)}" for one in sorted(sides))
+    return about + (f"; audio {sides['audio'].audio}" if "audio" in sides else "")
+
+
+def _batch(sides: Mapping[Modality, _Side]) -> int:
+    return max(SORTED if isinstance(side, _Sentences) else BATCH for side in sides.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What is kept of a model that ``encode`` was given: nothing that holds the model itself."""
+
+    tool: Callable[[], Any]
+    identity: str | None
+    stamps: list[tuple[str, int, int]]
+    space: Space
+    table: Mapping[str, Any]
+    lock: threading.RLock
+
+
+_SEEN: Final[weakref.WeakKeyDictionary[Any, _Seen]] = weakref.WeakKeyDictionary()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_SEEN.clear)  # whose locks may have been held
 
 
 def known(model: Any) -> Encoder | None:
@@ -426,11 +459,25 @@ def known(model: Any) -> Encoder | None:
             what = getattr(model, "__name__", type(model).__name__)
             raise UsageError(f"{what} is wrapped first: analogon.wrap({what}, name=..., revision=..., modality=...)")
         return None
-    tool, encoder = _KNOWN.get(pair[0], (None, None))
-    if encoder is None or tool is not pair[1] or any(side.changed() for side in encoder.sides.values()):
-        encoder = wrap(model)
-        _KNOWN[pair[0]] = (pair[1], encoder)
+    seen = _SEEN.get(pair[0])
+    if seen is not None and seen.tool() is pair[1]:
+        side = next(iter((sides := _sides(model, None, None, None)).values()))
+        assert isinstance(side, _Weights)
+        side.recall(seen.identity, seen.stamps)
+        if not side.changed() and _about(sides) == seen.space.preprocessing:
+            encoder = WrappedEncoder(sides, seen.space, seen.table, _batch(sides))
+            vars(encoder)["_turn"] = seen.lock
+            return encoder
+    encoder = wrap(model)
+    side = next(iter(encoder.sides.values()))
+    assert isinstance(side, _Weights) and encoder.table is not None
+    tool = weakref.ref(pair[1]) if pair[1] is not None else _none
+    _SEEN[pair[0]] = _Seen(tool, side.identity(), side.stamps, encoder.space, encoder.table, turn(encoder))
     return encoder
+
+
+def _none() -> None:
+    return None
 
 
 def _is_module(thing: Any) -> bool:
