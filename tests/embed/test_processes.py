@@ -138,6 +138,32 @@ def test_in_a_forked_process_after_torch_had_threads(encoders: list[Encoder]) ->
         assert np.abs(rows - expect).max() < 1e-6 and space == theirs
 
 
+def heard(encoder: Any) -> npt.NDArray[np.float32]:
+    sounds = [(0.1 * np.sin(np.arange(16000 * seconds) / 7)).astype(np.float32) for seconds in (1, 3)]
+    return encode(encoder, sounds, rate=16000).array
+
+
+def test_in_a_forked_process_after_a_network_had_threads() -> None:
+    """The starter's network runs in threads of its own, which a fork leaves behind."""
+    encoder, expected = embed.load("starter"), heard("starter")
+    assert np.array_equal(heard(encoder), expected) and "_workers" in vars(encoder)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found = pool.map_async(heard, ["starter", "starter"]).get(WAIT)
+    global HELD
+    HELD = encoder
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found += pool.map_async(_heard_by_what_is_held, [0]).get(WAIT)
+    assert all(np.abs(rows - expected).max() < 1e-6 for rows in found)
+    assert "_workers" in vars(encoder), "this process has its threads still"
+
+
+HELD: Any = None
+
+
+def _heard_by_what_is_held(_: int) -> npt.NDArray[np.float32]:
+    return heard(HELD)
+
+
 def _multiplied(size: int) -> float:
     import torch
 
