@@ -42,7 +42,7 @@ TAKEN: Final = (
 NARROW: Final = 8  # columns of what is no picture but a recording with channels
 LONG: Final = 1000
 TOLD: Final = 3  # items that a remark about several names
-STRANGE: Final = 1000  # texts with unknown words that are kept for the remark
+STRANGE: Final = 200  # texts with unknown words that are kept for the remark
 
 
 def encode(

@@ -18,7 +18,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ from embed.space import Space, unit
 
 __all__ = ["WordsEncoder", "load"]
 
+REMEMBERED: Final = 1024  # texts
 PHRASE: Final = 4  # words that one entry such as New_York_Stock_Exchange may join
 CHUNK: Final = 8192  # rows read at a time
 NEAR: Final = 20_000  # words that the search for near spellings looks at
@@ -135,12 +136,12 @@ class WordsEncoder(Encoder):
         return np.asarray(means, dtype=np.float32)
 
     def unknown(self, media: Media) -> list[str]:
-        return [word for word in self._look(media.text or "")[1] if word.lower() not in LITTLE]
+        return [word for word in self._looked(media.text or "")[1] if word.lower() not in LITTLE]
 
     def remark(self, *media: Media) -> str | None:
         """Which words have no part in the vectors; and which ones the model does not know but by their subwords."""
         said = list(filter(None, [super().remark(*media)]))
-        looked = (self._look(one.text or "")[0] for one in media if self._source.subwords)
+        looked = (self._looked(one.text or "")[0] for one in media if self._source.subwords)
         pieced = list(dict.fromkeys(word for rows in looked for word in rows if isinstance(word, str)))
         if pieced:
             more = f" and {len(pieced) - NAMED} more" if len(pieced) > NAMED else ""
@@ -150,10 +151,15 @@ class WordsEncoder(Encoder):
         return "; ".join(said) or None
 
     def _find(self, media: Media) -> list[int | str]:
-        rows, unknown = self._look(media.text or "")
+        rows, unknown = self._looked(media.text or "")
         if not rows:
             raise MediaError(media.name, f"no word of it is in the vocabulary{self._near(unknown)}")
         return rows
+
+    @cached_property
+    def _looked(self) -> Callable[[str], tuple[list[int | str], list[str]]]:
+        """``_look``, remembered: a text is looked up for its vector and for what is said of it."""
+        return lru_cache(REMEMBERED)(self._look)
 
     def _look(self, text: str) -> tuple[list[int | str], list[str]]:
         """The rows of a text's words, or the words that are made of subwords, and those that there is nothing of."""
@@ -457,7 +463,7 @@ class _FastText(_Source):
         return self._means([words[index] for index in indices], np.asarray(indices, dtype=np.int64))
 
     def has_pieces(self, word: str) -> bool:
-        return bool(word) and self.subwords and bool(len(self._pieces([word])[0]))
+        return self.subwords and bool(word) and len(word) + 2 >= self._least  # the marks around it count
 
     def pieced(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
         return self._means(words, None)
