@@ -15,10 +15,27 @@ from importlib.metadata import PackageNotFoundError, version
 from analogon.search.hits import Hit, Hits
 from analogon.search.library import Library
 from analogon.settings.config import collection_path
+from embed.encoder import Encoder, load, register
 from embed.errors import AnalogonError
+from embed.inputs import encode
 from embed.media import Media
+from embed.space import Vectors
+from embed.wrapped import wrap
 
-__all__ = ["AnalogonError", "Hit", "Hits", "Library", "Media", "open"]
+__all__ = [
+    "AnalogonError",
+    "Encoder",
+    "Hit",
+    "Hits",
+    "Library",
+    "Media",
+    "Vectors",
+    "encode",
+    "load",
+    "open",
+    "register",
+    "wrap",
+]
 
 try:
     __version__ = version("analogon")

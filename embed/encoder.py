@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,23 @@ from embed.registry import Registry
 from embed.space import Space
 from embed.tower import Running, Tower
 
-__all__ = ["AudioInput", "Encoder", "ImageInput", "VideoInput", "families", "load", "resolve", "run_as"]
+__all__ = [
+    "AudioInput",
+    "Encoder",
+    "ImageInput",
+    "VideoInput",
+    "families",
+    "load",
+    "register",
+    "registered",
+    "resolve",
+    "run_as",
+]
 
 REGISTRY: Final = Registry(
     "embed.encoders", "ANALOGON_ENCODERS", "analogon.encoders", "encoder", UnknownEncoder, EncoderError
 )
+WRAPPED: Final = "wrapped"  # the family of encoders that no module makes, in tables
 NAMED: Final = 10  # unknown words that a remark names
 PATH_KEYS: Final = ("model", "text", "audio", "image")
 
@@ -99,6 +111,8 @@ class Encoder(ABC):
     batch_size: int = 16
     towers: Mapping[str, Tower] = {}
     """The networks that it runs, by name, loaded or not; empty where it has none that a device could run."""
+    table: Mapping[str, Any] | None = None
+    """What ``load`` made it from, or what ``register`` keeps it under; None where somebody made it by hand."""
     size: int | None = None
     """Bytes of memory that it takes with all its sides loaded, where it knows; None lets ``embed.models`` estimate."""
 
@@ -109,6 +123,15 @@ class Encoder(ABC):
         Work that is quicker on many parts at once belongs into ``encode_batch``.
         """
         return media
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Pickled by name: where it is unpickled it is loaded again, once for all, and must be of the same space."""
+        if self.table is None or self.table["family"] == WRAPPED:
+            raise EncoderError(
+                f"{self.space.model} was made by hand, and is known to this process alone: only encoders that `load` "
+                "made can be pickled, and those that `wrap` made of a function that a module has"
+            )
+        return _loaded_again, (dict(self.table), self.space)
 
     @abstractmethod
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.floating[Any]]:
@@ -171,16 +194,62 @@ def families() -> list[str]:
     return REGISTRY.families()
 
 
-def resolve(name: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
+def _loaded_again(table: Mapping[str, Any], space: Space) -> Encoder:
+    from embed.models import shared  # which knows this module
+
+    encoder = shared(table)
+    encoder.space.check(space)
+    return encoder
+
+
+_REGISTERED: dict[str, Encoder] = {}  # by the id of its space
+
+
+def register(encoder: Encoder) -> Encoder:
+    """Make an encoder that no family loads known by its table to this process, and give it back.
+
+    A collection's manifest keeps of it what it is called and a hash of its identity. Whoever opens the collection in
+    another process registers the same encoder first: ``register(wrap(fn, name=..., revision=...))``.
+    """
+    if encoder.table is None:
+        encoder.table = {"family": WRAPPED, "model": encoder.space.model.removeprefix(f"{WRAPPED}:")}
+    if encoder.table["family"] == WRAPPED:
+        encoder.table = dict(encoder.table) | {"identity": encoder.space.id}
+        _REGISTERED[encoder.space.id] = encoder
+    return encoder
+
+
+def registered(table: Mapping[str, Any]) -> Encoder:
+    """The encoder that ``register`` was given under a table. Raises ``UnknownEncoder`` with the way out."""
+    name, identity, revision = (str(table.get(key) or "") for key in ("model", "identity", "revision"))
+    if identity in _REGISTERED:
+        return _REGISTERED[identity]
+    found = [one for one in _REGISTERED.values() if one.table and one.table["model"] == name]
+    if not identity and len(found) == 1:
+        return found[0]
+    said = f", revision={revision!r}" if revision else ""
+    others = "; the one of that name here is " + " or ".join(str(one.space) for one in found) if found else ""
+    raise UnknownEncoder(
+        f"{WRAPPED}:{name}{f' (revision {revision})' if revision else ''} is an encoder of one's own, which this "
+        f"process does not have{others}: give it first, as "
+        f"`analogon.register(analogon.wrap(FUNCTION, name={name!r}{said}))`"
+    )
+
+
+def resolve(name: str | os.PathLike[str] | Mapping[str, Any] | Encoder) -> dict[str, Any]:
     """Turn what names an encoder into a table with at least ``family``: what a manifest keeps.
 
-    ``name`` is ``family``, ``family:model``, the path of a TOML file that describes a space, or such a table.
-    Relative paths in a TOML file are relative to it; those in a ``family:model`` to the working directory.
+    ``name`` is ``family``, ``family:model``, the path of a TOML file that describes a space, such a table, or an
+    encoder, which is registered where no family loads it. Relative paths in a TOML file are relative to it; those in a
+    ``family:model`` to the working directory.
 
     >>> resolve("clap:laion/clap-htsat-unfused")
     {'family': 'clap', 'model': 'laion/clap-htsat-unfused'}
     """
-    if isinstance(name, Mapping):
+    if isinstance(name, Encoder):
+        known = name.table if name.table and name.table["family"] != WRAPPED else register(name).table
+        table = dict(known or {})
+    elif isinstance(name, Mapping):
         table = dict(name)
     elif os.fspath(name).endswith(".toml"):
         path = Path(name)
@@ -230,8 +299,12 @@ def load(name: str | os.PathLike[str] | Mapping[str, Any]) -> Encoder:
     8
     """
     table = resolve(name)
+    if table["family"] == WRAPPED:
+        return registered(table)
+    whole = dict(table)
     label = table.pop("name", None)
     encoder: Encoder = REGISTRY.make(table)
+    encoder.table = whole
     if label:
         encoder.space = replace(encoder.space, model=label)
     return encoder

@@ -11,13 +11,14 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import is_dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from embed.encoder import REGISTRY, Encoder, load, resolve
+from embed.encoder import REGISTRY, WRAPPED, Encoder, load, registered, resolve
 from embed.registry import Registry
 
 __all__ = ["MODELS", "Models", "key_of", "physical_memory", "placed", "shared", "size_of", "turn"]
@@ -27,6 +28,8 @@ SHARE: Final = 0.5
 """The part of the machine's memory that models may take where nothing else is said."""
 WEIGHTS: Final = (".safetensors", ".onnx", ".onnx.data", ".pt", ".pth", ".ckpt")
 DEEP: Final = 5  # how far down in an object its tensors are looked for
+OURS: Final = ("embed", "indexes", "analogon")
+THREADED: Final = ("ThreadPoolExecutor", "InferenceSession", "Interpreter")
 MANY: Final = 512  # a list or table of more things than this holds no tensors, but a vocabulary
 
 
@@ -94,6 +97,20 @@ class Models:
             self._kept.clear()
             self._alive.clear()
 
+    def forked(self) -> None:
+        """In a process that was forked: no thread lives that held a lock, was loading, or worked for a model.
+
+        torch would wait for its threads for ever, so that it works in one from then on, as its own loaders of data do.
+        What else has threads is made again when it is asked for.
+        """
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.get_num_threads() > 1:
+            torch.set_num_threads(1)
+        self._changed = threading.Condition()
+        self._loading.clear()
+        for model in list(_TAKING.values()):
+            _without_threads(model, DEEP)
+
     def _there(self, key: Hashable) -> Any:
         found = self._alive[key]() if key in self._alive else None
         if found is None:
@@ -128,20 +145,25 @@ class Models:
 
 MODELS: Final = Models()
 """The models of this process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=MODELS.forked)
 
 
-def shared(name: str | os.PathLike[str] | Mapping[str, Any], *, precision: str | None = None) -> Encoder:
+def shared(name: str | os.PathLike[str] | Mapping[str, Any] | Encoder, *, precision: str | None = None) -> Encoder:
     """The encoder that ``embed.load`` would load, with all others who ask for the same: do not change it.
 
-    The same table gives the same encoder, as long as the files that it names stand as they are. Raises what
-    ``embed.load`` raises. ``MODELS`` says on which device it runs and how precisely, where the table does not;
-    ``precision`` goes before the usual one.
+    The same table gives the same encoder, as long as the files that it names stand as they are. An encoder that is
+    given is itself the one, if none was loaded before. Raises what ``embed.load`` raises. ``MODELS`` says on which
+    device it runs and how precisely, where the table does not; ``precision`` goes before the usual one.
 
     >>> shared("toy") is shared({"family": "toy", "model": "8"})
     True
     """
-    table = placed(resolve(name), precision)
-    return MODELS.get(key_of(REGISTRY, table), lambda: load(table))
+    table = resolve(name)
+    if table["family"] == WRAPPED:
+        return registered(table)
+    table = placed(table, precision)
+    return MODELS.get(key_of(REGISTRY, table), lambda: name if isinstance(name, Encoder) else load(table))
 
 
 def placed(table: Mapping[str, Any], precision: str | None = None) -> dict[str, Any]:
@@ -166,8 +188,43 @@ def key_of(registry: Registry, table: Mapping[str, Any]) -> Hashable:
     return registry.module(whole["family"]), json.dumps(whole, sort_keys=True, default=str), stamps
 
 
+_TAKING: Final[weakref.WeakValueDictionary[int, Any]] = weakref.WeakValueDictionary()  # what has a turn, by its id
+_LEFT: Final[list[Any]] = []  # not deleted, which would wait for its threads
+_LOCKS: Final = tuple((type(make()), make) for make in (threading.Lock, threading.RLock))
+
+
+def _without_threads(thing: Any, deep: int) -> bool:
+    """Give what is ours in an object new locks, and take from it what a fork left without its threads.
+
+    What has threads is known by its type's name, and is let go where a ``cached_property`` holds it, which makes it
+    again. Says whether some is left.
+    """
+    if isinstance(thing, list | tuple | Mapping):
+        inside = list(thing.values() if isinstance(thing, Mapping) else thing) if len(thing) <= MANY and deep else []
+        found = [_without_threads(one, deep - 1) for one in inside]  # each of them, whatever is in the first
+        return any(found)
+    if type(thing).__name__ in THREADED:
+        return True
+    if type(thing).__module__.partition(".")[0] not in OURS or not deep or not hasattr(thing, "__dict__"):
+        return False
+    left = False
+    held = vars(thing)
+    for name, value in list(held.items()):
+        lock = next((make for kind, make in _LOCKS if isinstance(value, kind)), None)
+        if lock is not None:
+            held[name] = lock()
+        elif _without_threads(value, deep - 1):
+            if isinstance(getattr(type(thing), name, None), cached_property):
+                _LEFT.append(held.pop(name))
+            else:
+                left = True
+    return left
+
+
 def turn(model: object) -> threading.RLock:
     """The lock of a model that works in one thread at a time: ``with turn(encoder): encoder.encode_batch(...)``."""
+    if "_turn" not in vars(model):
+        _TAKING[id(model)] = model
     lock: threading.RLock = vars(model).setdefault("_turn", threading.RLock())  # one step: no two threads make two
     return lock
 

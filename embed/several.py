@@ -1,4 +1,4 @@
-"""One where several may be given: a text, a path or a table alone counts as a list of one."""
+"""One where several may be given: a text, a path, a table or an encoder alone counts as a list of one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ T = TypeVar("T")
 
 
 def several(given: Iterable[T] | os.PathLike[str]) -> tuple[T, ...]:
-    """What was given, as a tuple; a text, a path or a mapping is one thing and not what it could be taken apart to.
+    """What was given, as a tuple; a text, a path or a mapping is one thing and not what it could be taken apart to,
+    and so is an encoder.
 
     >>> several("starter"), several(["starter", "clip"]), several({"family": "toy"}), several(())
     (('starter',), ('starter', 'clip'), ({'family': 'toy'},), ())
     """
     alone: Any = given
-    if isinstance(given, str | bytes | os.PathLike | Mapping):
+    if isinstance(given, str | bytes | os.PathLike | Mapping) or hasattr(given, "encode_batch"):
         return (alone,)
     return tuple(given)

@@ -342,7 +342,7 @@ class Collection:
         entry = self.manifest.get("names")
         return KnownSpace.of(entry) if entry else None
 
-    def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any]) -> KnownSpace:
+    def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any] | Encoder) -> KnownSpace:
         """Use the encoder of that name, as ``embed.load`` takes it, for its space, instead of the manifest's.
 
         A name that one of the spaces here goes by, whole or without its folders, means that one, and nothing is loaded.

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
 import embed.several
+from embed.encoder import Encoder
 from embed.errors import UsageError
 
 __all__ = ["EncoderName", "several", "superseded", "superseded_attributes", "superseded_keywords"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-EncoderName = str | os.PathLike[str] | Mapping[str, Any]
+EncoderName = str | os.PathLike[str] | Mapping[str, Any] | Encoder
 """What names an encoder, and with it its space, as ``embed.load`` takes it."""
 
 

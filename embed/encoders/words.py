@@ -1,4 +1,8 @@
-"""words: word vectors (text) from word2vec, GloVe and fastText files, or from an .npy with a list of its words."""
+"""words: word vectors (text) from word2vec, GloVe and fastText files, or from an .npy with a list of its words.
+
+fastText's own ``.bin`` makes a vector of any word from the pieces that it consists of (Bojanowski et al. 2017,
+"Enriching word vectors with subword information").
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embed import hub
-from embed.encoder import Encoder
+from embed.encoder import NAMED, Encoder
 from embed.errors import EncoderError, MediaError, ModelNotFound
 from embed.media import Media
 from embed.space import Space, unit
 
 __all__ = ["WordsEncoder", "load"]
 
+REMEMBERED: Final = 1024  # texts
 PHRASE: Final = 4  # words that one entry such as New_York_Stock_Exchange may join
 CHUNK: Final = 8192  # rows read at a time
 NEAR: Final = 20_000  # words that the search for near spellings looks at
@@ -37,7 +42,13 @@ LONGEST: Final = 200  # bytes of a word in a binary file where its end is in dou
 CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # what no word holds, and nearly every vector
 PADDING: Final = b" \t\r\n\x00"
 BASE64: Final = "B64:"  # before each word of Deeplearning4j's files
-FASTTEXT_MAGIC: Final = (793712314).to_bytes(4, "little")
+FASTTEXT_MAGIC: Final = 793712314
+FASTTEXT_VERSIONS: Final = (11, 12)
+SUPERVISED: Final = 3  # fastText's number of the kind of model that learns labels
+SUBWORD_ROWS: Final = 1 << 14  # rows of pieces of words that are summed up at a time
+FNV_OFFSET: Final = np.uint32(2166136261)
+FNV_PRIME: Final = np.uint32(16777619)
+PICKLED: Final = re.compile(rb"gensim\.models\.[\w.]+[^A-Za-z]{1,8}([A-Z]\w+)")  # the class that a pickle begins with
 ARCHIVES: Final = ((b"\x1f\x8b", "gunzip"), (b"PK\x03\x04", "unzip"), (b"BZh", "bunzip2"), (b"\xfd7zXZ\x00", "unxz"))
 # A word is looked up as it stands, in lower case, and with capitals, in this order.
 SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (str, str.lower, str.capitalize)
@@ -47,6 +58,9 @@ QUOTES: Final = "“”„‘’«»…–—"
 
 class WordsEncoder(Encoder):
     """A text is the mean of the unit vectors of its known words; unknown words do not count.
+
+    In a model with subwords (fastText's ``.bin``) the vector of an unknown word is the mean of its pieces, as fastText
+    has it; one without a piece that is long enough does not count.
 
     A text that is an entry is that entry. Else words are what white space parts. Up to four neighbours are first tried
     as one entry joined by ``_`` or a blank ("New York" is ``New_York``), the longest first; then each word alone: as it
@@ -59,10 +73,11 @@ class WordsEncoder(Encoder):
 
     def __init__(self, model: str, source: _Source) -> None:
         self._source = source
+        known = "mean of unit word vectors; phrases joined by _; as it stands, lower case, capitalised"
         self.space = Space(
             f"words:{model}",
             hub.weights_hash(source.files),
-            "mean of unit word vectors; phrases joined by _; as it stands, lower case, capitalised",
+            known + ("; else by its subwords" if source.subwords else ""),
             source.dim,
         )
         self._lock = threading.Lock()
@@ -113,22 +128,41 @@ class WordsEncoder(Encoder):
     def encode_batch(self, batch: Sequence[Media]) -> npt.NDArray[np.float32]:
         with self._lock:
             found = [self._find(media) for media in batch]
-            used = sorted({row for rows in found for row in rows})
-            vectors = dict(zip(used, unit(self._read(used)), strict=True))
+            used = sorted({row for rows in found for row in rows if isinstance(row, int)})
+            vectors: dict[int | str, npt.NDArray[np.float32]] = dict(zip(used, unit(self._read(used)), strict=True))
+            pieced = sorted({word for rows in found for word in rows if isinstance(word, str)})
+            vectors.update(zip(pieced, unit(self._source.pieced(pieced)), strict=True))
         means = [np.mean([vectors[row] for row in rows], axis=0, dtype=np.float64) for rows in found]
         return np.asarray(means, dtype=np.float32)
 
     def unknown(self, media: Media) -> list[str]:
-        return [word for word in self._look(media.text or "")[1] if word.lower() not in LITTLE]
+        return [word for word in self._looked(media.text or "")[1] if word.lower() not in LITTLE]
 
-    def _find(self, media: Media) -> list[int]:
-        rows, unknown = self._look(media.text or "")
+    def remark(self, *media: Media) -> str | None:
+        """Which words have no part in the vectors; and which ones the model does not know but by their subwords."""
+        said = list(filter(None, [super().remark(*media)]))
+        looked = (self._looked(one.text or "")[0] for one in media if self._source.subwords)
+        pieced = list(dict.fromkeys(word for rows in looked for word in rows if isinstance(word, str)))
+        if pieced:
+            more = f" and {len(pieced) - NAMED} more" if len(pieced) > NAMED else ""
+            made = "is {}: its vector is made of its" if len(pieced) == 1 else "are {}: their vectors are made of their"
+            where = f"in no vocabulary of {self.space.model}"
+            said.append(f"{', '.join(pieced[:NAMED])}{more} {made.format(where)} subwords")
+        return "; ".join(said) or None
+
+    def _find(self, media: Media) -> list[int | str]:
+        rows, unknown = self._looked(media.text or "")
         if not rows:
             raise MediaError(media.name, f"no word of it is in the vocabulary{self._near(unknown)}")
         return rows
 
-    def _look(self, text: str) -> tuple[list[int], list[str]]:
-        """The rows of a text's words, and those of its words that there are none of."""
+    @cached_property
+    def _looked(self) -> Callable[[str], tuple[list[int | str], list[str]]]:
+        """``_look``, remembered: a text is looked up for its vector and for what is said of it."""
+        return lru_cache(REMEMBERED)(self._look)
+
+    def _look(self, text: str) -> tuple[list[int | str], list[str]]:
+        """The rows of a text's words, or the words that are made of subwords, and those that there is nothing of."""
         if (row := self._row_of.get(text.strip(string.whitespace))) is not None:
             return [row], []
         # A word may hold a blank that is not ASCII's, such as a no-break space.
@@ -137,7 +171,7 @@ class WordsEncoder(Encoder):
             for piece in re.split(f"[{string.whitespace}]+", text)
             for part in ([piece] if piece in self._row_of else piece.split())
         ]
-        rows: list[int] = []
+        rows: list[int | str] = []
         unknown: list[str] = []
         start = 0
         while start < len(pieces):
@@ -147,6 +181,10 @@ class WordsEncoder(Encoder):
                     break
             else:
                 length = 1
+                if self._source.has_pieces(bare := pieces[start].strip(string.punctuation + QUOTES)):
+                    rows.append(bare)
+                    start += length
+                    continue
                 parts = [part for part in re.split(r"[\W_]+", pieces[start]) if part]
                 known = [self._row([part]) for part in parts]
                 rows += [row for row in known if row is not None]
@@ -181,6 +219,8 @@ class _Source(ABC):
 
     files: tuple[Path, ...]
     dim: int
+    subwords = False
+    """Whether it makes a vector of a word that it does not know."""
 
     @property
     @abstractmethod
@@ -190,6 +230,14 @@ class _Source(ABC):
     @abstractmethod
     def rows(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
         """The vectors of some words as the file has them, ``(len(indices), dim)``."""
+
+    def has_pieces(self, word: str) -> bool:
+        """Whether a word that is not in the vocabulary has a vector all the same."""
+        return False
+
+    def pieced(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The vectors of words that ``has_pieces`` says yes to, ``(len(words), dim)``."""
+        return np.empty((0, self.dim), dtype=np.float32)
 
 
 class _Numpy(_Source):
@@ -331,6 +379,148 @@ class _Binary(_Mapped):
         return rows
 
 
+class _FastText(_Source):
+    """fastText's own ``.bin``: a row for each word, and ``bucket`` rows that the pieces of all words are hashed to.
+
+    The layout is that of ``FastText::saveModel``: settings, dictionary, matrix; the output matrix, which only training
+    and labels need, is not read. The matrix stays on disk and is read row by row through a memory map.
+    """
+
+    def __init__(self, path: Path, old: bool) -> None:
+        """``old`` is the layout before there was a number that begins it, which some published models still have."""
+        self.files = (path,)
+        self._old = old
+        try:
+            with path.open("rb") as file:
+                version = 0 if old else struct.unpack("<2i", file.read(8))[1]
+                settings = struct.unpack("<12id", file.read(56))
+                self._entries, self._count, self._labels, _, self._pruned = struct.unpack(
+                    "<3iq" + ("" if old else "q"), file.read(20 if old else 28)
+                ) + ((-1,) if old else ())
+                self._start = file.tell()
+        except struct.error:
+            raise self._short("its settings") from None
+        if not old and version not in FASTTEXT_VERSIONS:
+            versions = " and ".join(map(str, FASTTEXT_VERSIONS))
+            raise EncoderError(f"{path} is fastText's .bin format in version {version}; {versions} are read here")
+        self.dim, (kind, self._buckets, self._least, self._most) = settings[0], settings[7:11]
+        if (old or version == 11) and kind == SUPERVISED:
+            self._most = 0  # these made no use of pieces, whatever they say
+        if self._pruned > 0:
+            raise self._quantised()
+        if not 0 < self.dim < 1 << 20 or not 0 < self._count <= self._entries or self._buckets < 0:
+            raise EncoderError(f"{path}: damaged: {self.dim} dimensions, {self._count} of {self._entries} words")
+        self.subwords = self._buckets > 0 and 0 < max(self._least, 1) <= self._most
+
+    def _short(self, within: str) -> EncoderError:
+        return EncoderError(f"{self.files[0]}: cut short within {within}")
+
+    def _quantised(self) -> EncoderError:
+        return EncoderError(
+            f"{self.files[0]} is a quantised fastText model (.ftz), whose vectors are only near those that it was made "
+            "from: take the .bin that it was made from"
+        )
+
+    @cached_property
+    def _read(self) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """The words, and the matrix of words and pieces, float32 ``(words + buckets, dim)``, as a memory map."""
+        path = self.files[0]
+        words: list[str] = []
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            at = self._start
+            for number in range(self._entries):
+                end = data.find(b"\0", at)
+                if end < 0 or end + 10 > len(data):
+                    raise self._short(f"word {number + 1} of {self._entries}")
+                if data[end + 9] == 0:  # a word; the labels of a supervised model have rows of the output only
+                    words.append(data[at:end].decode("utf-8", "backslashreplace"))  # as gensim has it
+                at = end + 10
+            head = struct.Struct("<2q" if self._old else "<?2q")
+            if at + head.size > len(data):
+                raise self._short("its matrix")
+            *quantised, rows, dim = head.unpack_from(data, at)
+            size = len(data)
+        if any(quantised):
+            raise self._quantised()
+        enough = (self._count + self._buckets,) if self.subwords else (self._count, self._count + self._buckets)
+        if len(words) != self._count or dim != self.dim or rows not in enough:
+            raise EncoderError(
+                f"{path}: damaged: its settings say {self._count} words, {self._buckets} buckets and {self.dim} "
+                f"dimensions; it holds {len(words)} words and a matrix {rows} x {dim}"
+            )
+        if at + head.size + 4 * rows * dim > size:
+            raise self._short("its matrix")
+        matrix = np.memmap(path, dtype="<f4", mode="r", offset=at + head.size, shape=(rows, dim))
+        return words, matrix
+
+    @property
+    def words(self) -> list[str]:
+        return self._read[0]
+
+    def rows(self, indices: Sequence[int]) -> npt.NDArray[np.float32]:
+        """The mean of each word's own row and those of its pieces."""
+        words = self.words
+        return self._means([words[index] for index in indices], np.asarray(indices, dtype=np.int64))
+
+    def has_pieces(self, word: str) -> bool:
+        return self.subwords and bool(word) and len(word) + 2 >= self._least  # the marks around it count
+
+    def pieced(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
+        return self._means(words, None)
+
+    def _means(self, words: Sequence[str], own: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float32]:
+        matrix = self._read[1]
+        means = np.empty((len(words), self.dim), dtype=np.float32)
+        pieces, counts = self._pieces(words) if self.subwords else (np.empty(0, np.int64), np.zeros(len(words), int))
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        start = 0
+        while start < len(words):  # as many words at a time as have so many pieces, and one at least
+            end = max(start + 1, int(np.searchsorted(ends, ends[start] + SUBWORD_ROWS, side="right")) - 1)
+            sums = np.zeros((end - start, self.dim), dtype=np.float64)
+            if own is not None:
+                sums += matrix[own[start:end]]
+            which = np.repeat(np.arange(end - start), counts[start:end])
+            np.add.at(sums, which, matrix[pieces[ends[start] : ends[end]]])
+            means[start:end] = sums / (counts[start:end] + (own is not None))[:, None]
+            start = end
+        return means
+
+    def _pieces(self, words: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The rows of all words' pieces, one word after another, and how many each word has.
+
+        Pieces are ``minn`` to ``maxn`` characters of ``<word>``, but ``<`` and ``>`` alone. A piece's row is the 32-bit
+        FNV-1a hash of its UTF-8 bytes, each extended with its sign, as fastText's ``Dictionary::hash`` has it.
+        """
+        marked = [f"<{word}>".encode("utf-8", "surrogatepass") for word in words]
+        text = np.frombuffer(b"".join(marked), dtype=np.uint8)
+        starts = np.flatnonzero((text & 0xC0) != 0x80)  # where characters begin
+        word_ends = np.cumsum([len(one) for one in marked])
+        owner = np.searchsorted(word_ends, starts, side="right")
+        inner = (np.append(-1, owner[:-1]) == owner) & (np.append(owner[1:], -1) == owner)
+        bounds = np.append(starts, len(text))
+        begins, ends, owners = [], [], []
+        number = np.arange(len(starts))
+        for length in range(max(self._least, 1), self._most + 1):
+            first = number[: max(0, len(starts) - length + 1)]
+            last = first + length - 1
+            fits = owner[first] == owner[last]
+            if length == 1:  # the marks alone are no pieces
+                fits &= inner[first]
+            begins.append(bounds[first[fits]])
+            ends.append(bounds[last[fits] + 1])
+            owners.append(owner[first[fits]])
+        begin, end, of = np.concatenate(begins), np.concatenate(ends), np.concatenate(owners)
+        hashes = np.full(len(begin), FNV_OFFSET, dtype=np.uint32)
+        signed = text.view(np.int8).astype(np.int32).view(np.uint32)
+        going = np.arange(len(begin))
+        for step in range(int((end - begin).max(initial=0))):
+            going = going[begin[going] + step < end[going]]
+            hashes[going] = (hashes[going] ^ signed[begin[going] + step]) * FNV_PRIME
+        order = np.argsort(of, kind="stable")
+        rows = self._count + (hashes % np.uint32(self._buckets)).astype(np.int64)
+        return rows[order], np.bincount(of, minlength=len(words))
+
+
 class _Text(_Mapped):
     """A line each: the word and ``dim`` numbers. The word may hold spaces, as some of GloVe's do."""
 
@@ -409,8 +599,14 @@ def _file(path: Path) -> _Source:
         first = file.readline(FIRST_LINE)
         following = file.readline(FIRST_LINE)
         rest = following + file.read(1 << 12)
-    if first.startswith(FASTTEXT_MAGIC):
-        raise EncoderError(f"{path} is fastText's own .bin format; take the .vec file that comes with it")
+    with path.open("rb") as file:
+        head = file.read(FIRST_LINE >> 8)
+    if head.startswith(FASTTEXT_MAGIC.to_bytes(4, "little")):
+        return _FastText(path, old=False)
+    if _old_fasttext(head):
+        return _FastText(path, old=True)
+    if head[:1] in (b"\x80", b"c", b"(") and (found := PICKLED.search(head)):
+        raise _pickled(path, found[1].decode())
     for magic, unpack in ARCHIVES:
         if first.startswith(magic):
             raise EncoderError(f"{path} is compressed: {unpack} it first, so that it can be read in place")
@@ -437,6 +633,47 @@ def _file(path: Path) -> _Source:
     )
 
 
+def _old_fasttext(head: bytes) -> bool:
+    """Whether a file begins with the settings of a fastText model from before 2017, whose format had no mark."""
+    if len(head) < 76:
+        return False
+    dim, window, epochs, least, negative, ngrams, loss, kind, buckets, shortest, longest, rate, sample, *counts = (
+        struct.unpack_from("<12id3iq", head)
+    )
+    entries, words, labels, tokens = counts
+    return (
+        0 < dim < 1 << 16
+        and all(0 <= one < 1 << 16 for one in (window, epochs, least, negative, ngrams, shortest, longest))
+        and loss in (1, 2, 3)
+        and kind in (1, 2, 3)
+        and buckets >= 0 < rate
+        and 0.0 <= sample <= 1.0
+        and words >= 0 <= labels
+        and words + labels == entries > 0
+        and tokens >= 0
+    )
+
+
+def _pickled(path: Path, kind: str) -> EncoderError:
+    """What to say of an object that gensim saved: the line of Python that makes of it what is read here."""
+    old, new = repr(str(path)), repr(f"{path}.bin")
+    line = ""
+    if kind == "FastText":
+        line = (
+            "from gensim.models.fasttext import FastText, save_facebook_model; "
+            f"save_facebook_model(FastText.load({old}), {new})"
+        )
+    elif kind in ("Word2Vec", "Doc2Vec") or kind.endswith("KeyedVectors"):
+        owner, vectors = ("KeyedVectors", "") if kind.endswith("KeyedVectors") else (kind, ".wv")
+        line = (
+            f"from gensim.models import {owner}; {owner}.load({old}){vectors}.save_word2vec_format({new}, binary=True)"
+        )
+    way = f": if you trust it, save it with gensim as a file of word vectors: {line}" if line else ""
+    return EncoderError(
+        f"{path} is a pickle of gensim's {kind}, which is not read here, since to read one may run any program{way}"
+    )
+
+
 def _is_number(field: bytes) -> bool:
     try:
         float(field)
@@ -448,9 +685,10 @@ def _is_number(field: bytes) -> bool:
 def load(model: str) -> WordsEncoder:
     """``model`` is a file of word vectors, or a folder with ``words.txt`` and one ``vectors*.npy``.
 
-    Files: word2vec's binary and text formats, GloVe's (no first line), fastText's ``.vec``, and an ``.npy`` of floats
-    ``(words, dim)`` beside its ``words.txt``. Raises ``ModelNotFound``, or ``EncoderError`` where a file is of another
-    kind; where it is damaged, the first encoding does.
+    Files: word2vec's binary and text formats, GloVe's (no first line), fastText's ``.vec`` and, with its subwords, its
+    ``.bin``; and an ``.npy`` of floats ``(words, dim)`` beside its ``words.txt``. However large a file is, its numbers
+    stay on disk until they are asked for; once, it is read whole for its hash. Raises ``ModelNotFound``, or
+    ``EncoderError`` where a file is of another kind; where it is damaged, the first encoding does.
     """
     path = Path(model).expanduser()
     if path.is_dir():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from embed.encoder import ImageInput
 
-__all__ = ["facts", "parts"]
+__all__ = ["PIXELS", "facts", "parts", "upright_rgb"]
 
 Box = tuple[float, float, float, float]
 
@@ -312,6 +312,17 @@ def _turned(picture: Image) -> bool:
         return False
     # The size of a TIFF is that of the upright picture already, where its own tag says so.
     return getattr(picture, "tag_v2", {}).get(ORIENTATION) not in SIDEWAYS
+
+
+def upright_rgb(picture: Image) -> npt.NDArray[np.uint8]:
+    """uint8 (height, width, 3) of a picture that somebody else opened, as ``parts`` gives it; it stays as it is."""
+    from PIL import ImageOps
+
+    turned = None
+    with contextlib.suppress(Exception):  # an EXIF block that cannot be read says nothing
+        if picture.getexif().get(ORIENTATION, 1) != 1:
+            turned = ImageOps.exif_transpose(picture)
+    return np.array(_to_rgb(turned or picture))
 
 
 def _upright(picture: Image) -> Image:
