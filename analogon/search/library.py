@@ -48,7 +48,7 @@ WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough
 
 def _question(asked: ResolvedQuery) -> str:
     """What to compare names with: the words that were typed, or those of a file's name."""
-    if asked.given is not None:
+    if asked.given:
         raise UsageError("names can be compared with words, not with a vector: a vector searches by='content'")
     if not asked.plain:
         raise UsageError(f"names can be compared with plain words or a file's name, not with arithmetic: {asked.query}")
@@ -285,7 +285,7 @@ class Library:
         if not (_number(variety) and 0 <= variety <= 1):
             raise UsageError(f"variety is a share from 0 to 1, not {variety!r}")
         asked = self.resolve(query, bridge=bridge)
-        by = by or ("both" if isinstance(asked.query, Text) and asked.given is None else "content")
+        by = by or ("both" if isinstance(asked.query, Text) else "content")
         expression = self.collection.filter(where) if where else None
         without = frozenset() if include_self else asked.own_contents
         depth = k + offset if by == "content" else max(k + offset, DEPTH)
@@ -390,7 +390,7 @@ class Library:
         self, asked: ResolvedQuery, known: KnownSpace, modality: Modality, best: float, background: Background | None
     ) -> str | None:
         """Why not to trust the answers to a text or a file: by the encoder's own measure, else by the background's."""
-        if asked.given is not None:
+        if asked.given:
             return None
         encoder = self.collection.encoder(known)
         media = next(iter(asked.media.values()))
@@ -407,7 +407,7 @@ class Library:
 
         None where neither is like the query. Phrases that have no vectors yet get some only where they are ``needed``.
         """
-        if asked.given is not None:
+        if asked.given:
             return None
         media = [asked.media[leaf] for leaf in leaves(without_excludes(asked.query))]
         kinds = {one.modality for one in media}
@@ -515,8 +515,7 @@ class Library:
                 f"{collection.name} is empty: "
                 f"`analogon.open({collection.name!r}, create=True).index(FOLDER, encoders=NAME)`"
             )
-        if asked.given is not None:
-            spaces = [asked.space_among(spaces)]
+        spaces = asked.spaces_among(spaces)
         sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
         sides = [(known, have) for known, have in sides if have]
         direct = [(known, have) for known, have in sides if not asked.missing_leaves(known)]
