@@ -401,6 +401,10 @@ class Catalog(Reading):
         sql = "SELECT id FROM content WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.content = content.id)"
         return self._sweep([content for (content,) in self._db.execute(sql)])
 
+    def sweep_contents(self, contents: Sequence[int]) -> int:
+        """Forget those of some contents that no source holds, with their items and vectors; gives how many items."""
+        return self._sweep(sorted(set(contents)))
+
     def _sweep(self, contents: Sequence[int]) -> int:
         """Forget those of some contents that no source holds."""
         alone = "SELECT 1 FROM source WHERE content = ?"

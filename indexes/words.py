@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from embed.media import modalities_of
+from indexes.records import added
 
 __all__ = ["Words", "content_words", "file_name", "folded", "key_of", "split", "texts_of", "words_of"]
 
@@ -73,7 +74,8 @@ def words_of(path: str, row: int | None, metadata: Mapping[str, Any]) -> Words:
         return Words("", "", captions)
     pure = PurePath(path)
     stem = pure.stem if modalities_of(path) else pure.name
-    folders = (" ".join(split(part)) for part in pure.parent.parts[-FOLDERS:])
+    parents = pure.parent.parts[1:] if added(path) else pure.parent.parts  # an id has no folder of ours
+    folders = (" ".join(split(part)) for part in parents[-FOLDERS:])
     return Words(" ".join(split(stem)), " ".join(filter(None, folders)), captions)
 
 

@@ -18,7 +18,7 @@ from analogon.transforms import bridge as bridges
 from analogon.transforms.bridge import Bridge
 from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
-from embed.errors import AnalogonError, SpaceMismatch, UsageError
+from embed.errors import AnalogonError, MediaError, SpaceMismatch, UsageError
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
 from embed.space import Space, Vectors
@@ -180,6 +180,35 @@ class ResolvedQuery:
             return Relation.load(name).within(known.space)
 
         return q.fold(self.query if query is None else query, rows.__getitem__, relation)
+
+    @staticmethod
+    def encode_together(asked: Sequence[ResolvedQuery], known: KnownSpace) -> None:
+        """See to the vectors of several queries in a space at once: each text or file is encoded one time.
+
+        What a space does not take, or what cannot be encoded, is left for whoever asks.
+        """
+        waiting: dict[Leaf, Media] = {}
+        for one in asked:
+            if not one.given or all(len(v.array) == known.space.dim for v in one.given):
+                waiting |= {
+                    leaf: media
+                    for leaf, media in one.media.items()
+                    if not one._held(known.space, leaf) and one._takes(known, leaf)
+                }
+        if len(waiting) < 2:
+            return
+        noted: list[str] = []
+        try:
+            rows = encode(
+                asked[0].collection.encoder(known), list(waiting.values()), query=True, noted=noted.append
+            ).array
+        except MediaError:
+            return
+        if noted:
+            return  # whose words these are is known where each is encoded alone
+        found = dict(zip(waiting, rows, strict=True))
+        for one in asked:
+            one._found.update({(known.space.id, leaf): found[leaf] for leaf in one.media if leaf in found})
 
     def _encode(self, known: KnownSpace, leaves: Sequence[Leaf]) -> None:
         """See to the vectors of leaves in a space that takes or holds them, each encoded once."""
