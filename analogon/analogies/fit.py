@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analogon.analogies.candidates import Source
+from analogon.analogies.candidates import CollectionSource, EncoderSource, Source
 from analogon.query import vector
+from analogon.search.library import Library
 from analogon.transforms.relation import FEWEST, NOTHING, Pair, Relation
+from embed.encoder import Encoder
 from embed.errors import MediaError, UsageError
 from embed.tables import BadRow, texts
 from embed.tables import columns as columns_of
+from embed.wrapped import encoder_of
 
-__all__ = ["Fitted", "fit_pairs", "fit_relation"]
+__all__ = ["Fitted", "fit_pairs", "fit_relation", "relation"]
 
 Rows = npt.NDArray[np.float32]
 
@@ -76,6 +80,27 @@ def fit_pairs(name: str, source: Source, pairs: Iterable[Sequence[Any]]) -> Fitt
         else:
             gathering.add(where, Pair(*(os.fspath(one) if isinstance(one, os.PathLike) else str(one) for one in pair)))
     return gathering.fitted(name)
+
+
+def relation(name: str, pairs: Iterable[Sequence[Any]], model: Any, *, to: str | None = None) -> Relation:
+    """A relation of pairs, by ``fit_pairs``, encoded by a model, as ``analogon.encode`` takes one, or in a library.
+
+    ``to`` chooses the modality of a library's items. What is left out, and why, is warned of. ``save`` keeps the
+    relation, so that ``apply(NAME, ...)`` finds it.
+
+    >>> pairs = [("king", "queen"), ("man", "woman"), ("father", "mother")]
+    >>> relation("female", pairs, "starter").pairs[1]
+    Pair(a='man', b='woman')
+    """
+    source = CollectionSource(model, to) if isinstance(model, Library) else EncoderSource(_named(model))
+    fitted = fit_pairs(name, source, pairs)
+    for note in fitted.notes:
+        warnings.warn(note, stacklevel=2)
+    return fitted.relation
+
+
+def _named(model: Any) -> Any:
+    return model if isinstance(model, str | os.PathLike | Mapping | Encoder) else encoder_of(model)
 
 
 class _Gathering:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon.transforms.relation import Pair
+from analogon.transforms.relation import Pair, Relation
 from analogon.vectors.geometry import direction, unit
 from embed.errors import MissingPackage, UsageError, one_line
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PROJECTIONS", "Flat", "check_plot", "draw", "flatten", "picture"]
+__all__ = ["PROJECTIONS", "Flat", "check_plot", "draw", "flatten", "picture", "plot"]
 
 Rows = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -157,6 +157,18 @@ def picture(
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
     _fill(figure, figure.add_subplot(), pairs, flat, title, note, frozenset(answered), own=True)
     return figure
+
+
+def plot(
+    relation: Relation, *, axes: Axes | None = None, title: str | None = None, note: str = "", projection: str = "pca"
+) -> Figure:
+    """The pairs of a relation as a matplotlib figure, or on ``axes`` of one; as ``picture``, titled by its name.
+
+    "pca" shows what the two components of largest variance show, "relation" how far each pair goes along the mean.
+    """
+    shown = relation.name if title is None else title
+    pairs, starts, ends = relation.pairs, relation.starts, relation.ends
+    return picture(pairs, starts, ends, title=shown, note=note, projection=projection, axes=axes)
 
 
 def _fill(

@@ -29,6 +29,9 @@ from indexes.writer import Writer, writing
 __all__ = ["Holdings", "is_number"]
 
 
+_INHERITED: list[Collection] = []
+
+
 def is_number(value: Any, above: float = -math.inf) -> bool:
     """Whether a value is a number, and above another."""
     return isinstance(value, Real) and not isinstance(value, bool) and float(value) > above
@@ -70,7 +73,20 @@ class Holdings:
     """An open collection: what it holds, and how that is changed. ``Library`` asks it as well."""
 
     def __init__(self, collection: Collection) -> None:
-        self.collection = collection
+        self._collection = collection
+        self._process = os.getpid()
+
+    @property
+    def collection(self) -> Collection:
+        """The open collection. In a process that was forked it is opened anew: SQLite must not be shared with it."""
+        if self._process != os.getpid():
+            _INHERITED.append(self._collection)  # whose connections may not even be closed there
+            self._collection, self._process = Collection.open(self._collection.path), os.getpid()
+        return self._collection
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A library pickles as its path: another process opens it."""
+        return type(self).open, (self._collection.path,)
 
     @classmethod
     def open(cls, path: Path) -> Self:
