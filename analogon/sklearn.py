@@ -28,7 +28,7 @@ from analogon.settings.config import collection_path
 from analogon.vectors.geometry import unit
 from embed.encoder import Encoder, resolve
 from embed.errors import UsageError
-from embed.inputs import encode
+from embed.inputs import encode, encoder_of
 from embed.models import shared
 from embed.space import Space
 from indexes.index import ExactIndex
@@ -63,7 +63,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None) -> Embedder:
         """Load the encoder; ``X`` is not looked at."""
-        encoder = _encoder(self.model)
+        encoder = encoder_of(self.model)
         self.space_: Space = encoder.space
         self.n_features_out_: int = encoder.space.dim
         return self
@@ -75,7 +75,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> Rows:
         """The vector of each item, float32 ``(n, dim)``. Raises ``UsageError`` and ``MediaError``."""
         check_is_fitted(self)
-        encoder = _encoder(self.model)
+        encoder = encoder_of(self.model)
         self.space_.check(encoder.space)
         return encode(
             encoder, _items(X, self.column), rate=self.rate, query=self.query, batch_size=self.batch_size
@@ -172,14 +172,6 @@ def _without_self(indices: npt.NDArray[np.int64], scores: Rows) -> tuple[npt.NDA
     itself[~itself.any(axis=1), -1] = True
     shape = (len(indices), indices.shape[1] - 1)
     return indices[~itself].reshape(shape), scores[~itself].reshape(shape)
-
-
-def _encoder(model: Any) -> Encoder:
-    if isinstance(model, str | os.PathLike | Mapping):
-        return shared(resolve(model))
-    from embed.wrapped import encoder_of
-
-    return encoder_of(model)
 
 
 def _items(X: Any, column: str | None) -> Any:

@@ -157,11 +157,8 @@ class EncoderSource(Source):
 
     def __init__(self, name: str | os.PathLike[str] | Mapping[str, Any] | Encoder, answers: Path | None = None) -> None:
         """``answers`` is a file with a text a line, or a table with a text column."""
-        if isinstance(name, Encoder):
-            self._encoder, self.encoder = name, dict(getattr(name, "table", {}))
-        else:
-            self.encoder = resolve(name)
-            self._encoder = shared(self.encoder)
+        self.encoder = resolve(name)
+        self._encoder = shared(self.encoder)
         self._answers = answers
         self.space = self._encoder.space
 

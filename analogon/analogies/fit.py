@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,10 @@ from analogon.analogies.candidates import CollectionSource, EncoderSource, Sourc
 from analogon.query import vector
 from analogon.search.library import Library
 from analogon.transforms.relation import FEWEST, NOTHING, Pair, Relation
-from embed.encoder import Encoder
 from embed.errors import MediaError, UsageError
 from embed.tables import BadRow, texts
 from embed.tables import columns as columns_of
-from embed.wrapped import encoder_of
+from embed.inputs import encoder_of
 
 __all__ = ["Fitted", "fit_pairs", "fit_relation", "relation"]
 
@@ -92,15 +91,11 @@ def relation(name: str, pairs: Iterable[Sequence[Any]], model: Any, *, to: str |
     >>> relation("female", pairs, "starter").pairs[1]
     Pair(a='man', b='woman')
     """
-    source = CollectionSource(model, to) if isinstance(model, Library) else EncoderSource(_named(model))
+    source = CollectionSource(model, to) if isinstance(model, Library) else EncoderSource(encoder_of(model))
     fitted = fit_pairs(name, source, pairs)
     for note in fitted.notes:
         warnings.warn(note, stacklevel=2)
     return fitted.relation
-
-
-def _named(model: Any) -> Any:
-    return model if isinstance(model, str | os.PathLike | Mapping | Encoder) else encoder_of(model)
 
 
 class _Gathering:

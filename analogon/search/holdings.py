@@ -51,14 +51,6 @@ def _modality(named: str | None) -> Modality | None:
     return next((known for known in MODALITIES if known == named), None)
 
 
-def _encoder_of(named: EncoderName | Encoder) -> tuple[Encoder, dict[str, Any]]:
-    """An encoder and the table that it can be loaded by."""
-    if isinstance(named, Encoder):
-        return named, dict(getattr(named, "table", {"family": named.space.model}))
-    table = resolve(named)
-    return shared(table), table
-
-
 def _named_paths(paths: Sequence[Any]) -> tuple[str, ...]:
     """Paths as texts. An empty one is a variable that was never set: whoever means the folder itself says "."."""
     for path in paths:
@@ -307,8 +299,8 @@ class Holdings:
     def _encoders(
         self, named: EncoderName | Encoder | Sequence[EncoderName | Encoder]
     ) -> list[tuple[Encoder, dict[str, Any]]]:
-        several_named: Sequence[EncoderName | Encoder] = (named,) if isinstance(named, Encoder) else several(named)  # type: ignore[arg-type]
-        chosen = [_encoder_of(one) for one in several_named]
+        tables = [resolve(one) for one in ([named] if isinstance(named, Encoder) else several(named))]
+        chosen = [(shared(table), table) for table in tables]
         chosen = chosen or [(self.collection.encoder(known), dict(known.encoder)) for known in self.collection.spaces]
         if not chosen:
             raise UsageError(
