@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from analogon.progress import Progress
 from analogon.query import file, item, text, vector
 from analogon.search.hits import Hit, Hits
 from analogon.search.library import Library
@@ -47,6 +48,7 @@ __all__ = [
     "Hits",
     "Library",
     "Media",
+    "Progress",
     "Record",
     "Relation",
     "Space",

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,8 @@ from analogon.search.library import Library
 from analogon.search.records import SpaceView, known_space
 from analogon.settings.config import collection_path
 from analogon.vectors.geometry import unit
-from embed.encoder import Encoder, resolve
 from embed.errors import UsageError
 from embed.inputs import encode, encoder_of
-from embed.models import shared
 from embed.space import Space
 from indexes.index import ExactIndex
 

@@ -1,4 +1,4 @@
-"""docs/python.md: thirty tasks in the public code that it shows, run from top to bottom; and mypy on a user's script."""
+"""docs/python.md: thirty tasks in the public code that it shows, run in order; and mypy on it as a user's script."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from analogon.query import vector
 from analogon.search.library import Library
 from analogon.transforms.relation import FEWEST, NOTHING, Pair, Relation
 from embed.errors import MediaError, UsageError
+from embed.inputs import encoder_of
 from embed.tables import BadRow, texts
 from embed.tables import columns as columns_of
-from embed.inputs import encoder_of
 
 __all__ = ["Fitted", "fit_pairs", "fit_relation", "relation"]
 

@@ -287,3 +287,32 @@ if __name__ == "__main__":
     run = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=250, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "['added:/rain', 'added:/dog', 'added:/thunder']"
+
+
+def test_progress_counts_what_is_through(library: analogon.Library, capsys: pytest.CaptureFixture[str]) -> None:
+    counted: list[tuple[str, int | None]] = []
+
+    class Counting(analogon.Progress):
+        def phase(self, name: str, total: int | None, seconds: float = 0.0) -> None:
+            super().phase(name, total, seconds)
+            counted.append((name, total))
+
+    with Counting() as bars:
+        library.add([*TEXTS, None], encoders="toy", listener=bars)
+    assert counted[0] == ("adding", 4)
+    assert bars.lines == ["skipped item 3: there is nothing in it"]
+    assert capsys.readouterr().out == ""  # no terminal, no notebook: nothing is drawn
+
+
+def test_data_sets(library: analogon.Library) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"id": IDS, "text": TEXTS, "loud": [1, 2, 3]})
+    library.add(rows, encoders="toy")
+    assert [(r.id, r.text, dict(r.metadata)) for r in library] == [
+        (name, text, {"loud": n}) for n, (name, text) in enumerate(zip(IDS, TEXTS, strict=True), 1)
+    ]
+    samples = np.linspace(-0.5, 0.5, 8000, dtype=np.float32)
+    sound = [{"id": "tone", "audio": {"array": samples, "sampling_rate": 16000}}]
+    library.add(sound)
+    expected = encode(load("toy"), [Media("audio", array=samples, rate=16000)]).array
+    np.testing.assert_allclose(library.get("tone").vectors().array, expected, atol=1e-6)
