@@ -44,12 +44,13 @@ def _room(module: str) -> str:
     parts = module.split(".")
     if parts[0] != "analogon":
         return parts[0]
-    return parts[1] if len(parts) > 1 and (ROOT / "analogon" / parts[1]).is_dir() else "analogon"
+    rooms = {room for floor in floors() for room in floor}
+    return parts[1] if len(parts) > 1 and parts[1] in rooms else "analogon"
 
 
 def lines(room: str) -> tuple[int, int]:
-    """Files and lines of code of a room."""
-    files = list((ROOT / "analogon" / room).rglob("*.py"))
+    """Files and lines of code of a room, which may be a single file."""
+    files = list((ROOT / "analogon" / room).rglob("*.py")) or [ROOT / "analogon" / f"{room}.py"]
     return len(files), sum(len(path.read_text("utf-8").splitlines()) for path in files)
 
 
@@ -59,7 +60,9 @@ def table() -> str:
     rows = ["| room | what is in it | knows, within `analogon` |", "|---|---|---|"]
     for floor in floors():
         for room in floor:
-            about = (ROOT / "analogon" / room / "__init__.py").read_text("utf-8").split('"""')[1].split("\n\n")[0]
+            folder = ROOT / "analogon" / room
+            opening = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+            about = opening.read_text("utf-8").split('"""')[1].split("\n\n")[0]
             below = sorted(to for start, to in known if start == room and to not in ("embed", "indexes"))
             rows.append(f"| `{room}` | {' '.join(about.split())} | {', '.join(below)} |")
     return "\n".join(rows)

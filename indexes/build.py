@@ -15,13 +15,13 @@ from embed.media import Media, Modality, check_readable
 from embed.pipeline import Encoded, encode, encode_stream
 from indexes.agreement import held, mixture
 from indexes.collection import Collection
-from indexes.manifest import recorded
+from indexes.manifest import KnownSpace, recorded
 from indexes.records import Failure, Pending
 from indexes.run import PATIENCE, Confirm, Kept, Listener, Plan, Report, Run, SideTable
 from indexes.scan import Scan
 from indexes.writer import Done, Entry, Writer, writing
 
-__all__ = ["Confirm", "Kept", "Listener", "Plan", "Report", "SideTable", "build"]
+__all__ = ["Confirm", "Kept", "Listener", "Plan", "Report", "SideTable", "add_space", "build"]
 
 COMMIT_VECTORS: Final = 256
 COMMIT_SECONDS: Final = 2.0
@@ -55,7 +55,7 @@ def build(
         run = Run(collection, writer, plan, listener or Listener(), report, confirm)
         scan, encoding = Scan(run), _Encoding(run)
         for encoder, table in encoders:
-            _add_space(writer, encoder, recorded(encoder, table))
+            add_space(writer, encoder, table)
             if plan.retry:
                 with collection.catalog.transaction():
                     collection.catalog.retry(encoder.space.id)
@@ -76,18 +76,20 @@ def build(
     return report
 
 
-def _add_space(writer: Writer, encoder: Encoder, table: dict[str, Any]) -> None:
-    """Make an encoder's space known, with all precisions that its vectors have; refused where they do not agree."""
-    collection = writer.collection
+def add_space(writer: Writer, encoder: Encoder, table: Mapping[str, Any]) -> KnownSpace:
+    """Make an encoder's space known, with all precisions that its vectors have; refused where they do not agree.
+
+    Raises ``SpaceMismatch`` then.
+    """
+    collection, table = writer.collection, recorded(encoder, table)
     known = next((one for one in collection.spaces if one.space == encoder.space), None)
     if known is None or not held(collection, known):
-        writer.add_space(encoder.space, table)
-        return
+        return writer.add_space(encoder.space, table)
     cosine = mixture(collection, encoder, known)
     mixed = known.mixed | ({encoder.precision: cosine} if cosine is not None else {})
     kept = {key: value for key, value in table.items() if key != "precision"}
     first = {"precision": known.precision} if known.precision != "float32" else {}
-    writer.add_space(encoder.space, kept | first, mixed)
+    return writer.add_space(encoder.space, kept | first, mixed)
 
 
 class _Encoding:

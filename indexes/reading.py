@@ -111,6 +111,26 @@ class Reading(Database):
         """How many files there are: a table is one, however many rows it has."""
         return int(self.query("SELECT count(DISTINCT path) FROM source")[0][0])
 
+    def sources_after(self, last: int, limit: int) -> list[Source]:
+        """The next sources in order of their ids."""
+        ids = self._numbers("SELECT id FROM source WHERE id > ? ORDER BY id LIMIT ?", (last, limit)).tolist()
+        found = {source.id: source for source in self._sources(f"id IN ({','.join('?' * len(ids))})", ids)}
+        return [found[i] for i in ids]
+
+    def items_of_contents(self, contents: Sequence[int]) -> dict[int, list[int]]:
+        """Content id -> ids of its items, in order."""
+        found: dict[int, list[int]] = {}
+        for start in range(0, len(contents), 500):
+            some = list(contents[start : start + 500])
+            sql = f"SELECT content, id FROM item WHERE content IN ({','.join('?' * len(some))}) ORDER BY id"
+            for content, item in self.query(sql, some):
+                found.setdefault(content, []).append(item)
+        return found
+
+    def item_ids(self, space: str, modality: Modality) -> npt.NDArray[np.int64]:
+        """The item of each row that counts, in order of the rows, int64 ``(n,)``."""
+        return self._numbers("SELECT item FROM vector WHERE space = ? AND modality = ? ORDER BY row", (space, modality))
+
     def _sources(self, condition: str, parameters: Sequence[Any]) -> list[Source]:
         rows = self.query(
             "SELECT id, path, row, content, size, mtime, modalities, metadata, ctime, device FROM source "
@@ -459,6 +479,11 @@ class Reading(Database):
             ):
                 found.setdefault(row[0], []).append(Named(*row))
         return found
+
+    def is_done(self, content: int, space: str, modality: Modality) -> bool:
+        """Whether a space is through with a content, whatever came of it."""
+        sql = "SELECT 1 FROM done WHERE content = ? AND space = ? AND modality = ?"
+        return bool(self.query(sql, (content, space, modality)))
 
     def has_vectors(self, content: int) -> bool:
         """Whether any space holds a vector of a content."""

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from embed.errors import escaped
 from embed.media import Media, Modality, Span
 
-__all__ = ["Failure", "Item", "Named", "Note", "Pending", "Source", "Store"]
+__all__ = ["ADDED", "Failure", "Item", "Named", "Note", "Pending", "Source", "Store", "added"]
+
+ADDED: Final = "added:/"
+"""What stands before the id of a thing that was added from memory, where others have the path of their file."""
+
+
+def added(path: str) -> bool:
+    """Whether this is the id of a thing that was added from memory, and no file's path.
+
+    >>> added("added:/clip-17"), added("/added/clip.wav")
+    (True, False)
+    """
+    return path.startswith(ADDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from embed.errors import MachineError, MediaError, UsageError, spelled_out
 from embed.faults import machine_fault
 from embed.media import Media, Modality, check_readable, content_hash, modalities_of
 from indexes.absence import GONE, Absence, Kept, Sight, changed_at, folded, respelled, stands
-from indexes.records import Source
+from indexes.records import Source, added
 from indexes.run import Matches, Run, SideTable
 from indexes.walk import files_under, is_table, modalities_of_named
 
@@ -340,7 +340,7 @@ class Scan:
         return None
 
     def _look_elsewhere(self, content: int) -> _Elsewhere | None:
-        sources = [source for source in self.catalog.sources_of_content(content) if source.row is None]
+        sources = [s for s in self.catalog.sources_of_content(content) if s.row is None and not added(s.path)]
         if not sources:
             return None
         found = _Elsewhere(deque(), {})

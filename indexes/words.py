@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from embed.media import SUFFIXES, modalities_of
+from indexes.records import ADDED, added
 
 __all__ = ["Words", "content_words", "file_name", "folded", "key_of", "split", "texts_of", "words_of"]
 
@@ -75,6 +76,7 @@ def words_of(path: str, row: int | None, metadata: Mapping[str, Any]) -> Words:
     if row is not None:
         return Words("", "", captions)
     folder, stem, suffix = _parted(path)
+    folder = folder[len(ADDED) :] if added(path) else folder  # an id has no folder of ours
     return Words(" ".join(split(stem if suffix.lower() in SUFFIXES else stem + suffix)), _folders(folder), captions)
 
 

@@ -22,7 +22,7 @@ from analogon.search.contents import choose_space
 from analogon.search.hits import describe_span
 from analogon.search.library import Library
 from analogon.settings.arguments import EncoderName, superseded_keywords
-from embed.encoder import resolve
+from embed.encoder import Encoder, resolve
 from embed.encoders.words import WordsEncoder
 from embed.errors import MediaError, UsageError
 from embed.media import TABLE_SUFFIXES, Media, modalities_of
@@ -155,7 +155,7 @@ def _file(name: str, folder: Path | None) -> str | None:
 class EncoderSource(Source):
     """An encoder's own space: its vocabulary answers, or the texts of a list."""
 
-    def __init__(self, name: str | os.PathLike[str] | Mapping[str, Any], answers: Path | None = None) -> None:
+    def __init__(self, name: str | os.PathLike[str] | Mapping[str, Any] | Encoder, answers: Path | None = None) -> None:
         """``answers`` is a file with a text a line, or a table with a text column."""
         self.encoder = resolve(name)
         self._encoder = shared(self.encoder)

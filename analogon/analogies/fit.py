@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analogon.analogies.candidates import Source
+from analogon.analogies.candidates import CollectionSource, EncoderSource, Source
+from analogon.query import vector
+from analogon.search.library import Library
 from analogon.transforms.relation import FEWEST, NOTHING, Pair, Relation
 from embed.errors import MediaError, UsageError
+from embed.inputs import encoder_of
 from embed.tables import BadRow, texts
 from embed.tables import columns as columns_of
 
-__all__ = ["Fitted", "fit_relation"]
+__all__ = ["Fitted", "fit_pairs", "fit_relation", "relation"]
 
 Rows = npt.NDArray[np.float32]
 
@@ -41,40 +46,98 @@ def fit_relation(name: str, source: Source, table: Path, columns: Sequence[str] 
     Raises ``UsageError`` where no pair is left.
     """
     notes: list[str] = []
-    pairs: dict[Pair, tuple[Rows, Rows]] = {}
-    vectors: dict[str, Rows] = {}
     named, note = _columns(table, columns)
     if note:
         notes.append(note)
+    gathering = _Gathering(source, str(table), table.parent, notes)
     for number, row in enumerate(texts(table, named)):
         where = f"{table}, row {number + 1}"
         cells = () if isinstance(row, BadRow) else tuple(cell.strip() for cell in row[:2])
         if isinstance(row, BadRow) or len(cells) < 2 or not all(cells):
             notes.append(f"left out {where}: {row.reason if isinstance(row, BadRow) else 'it has no two cells'}")
-            continue
-        pair = Pair(*cells)
-        if pair in pairs:
-            continue
-        try:
-            for cell in cells:
-                if cell not in vectors:
-                    term = source.term(cell, table.parent)
-                    vectors[cell] = term.vector
-                    notes += [f"{where}: {remark}" for remark in term.remarks]
-        except (MediaError, UsageError) as error:
-            notes.append(f"left out {where}, {pair}: {error}")
-            continue
-        start, end = vectors[pair.a], vectors[pair.b]
-        if float(np.linalg.norm(end - start)) < NOTHING:
-            notes.append(f"left out {where}, {pair}: both have the same vector")
         else:
-            pairs[pair] = (start, end)
-    if not pairs:
-        raise UsageError(f"{table} has no usable pair: " + (notes[-1] if notes else "it has no rows"))
-    if len(pairs) < FEWEST:
-        notes.append(f"{_count(len(pairs))}: OCS and PCS are not defined for fewer than {FEWEST}")
-    starts, stops = (np.stack(rows).astype(np.float32) for rows in zip(*pairs.values(), strict=True))
-    return Fitted(Relation(name, source.space, tuple(pairs), starts, stops, source.encoder), tuple(notes))
+            gathering.add(where, Pair(*cells))
+    return gathering.fitted(name)
+
+
+def fit_pairs(name: str, source: Source, pairs: Iterable[Sequence[Any]]) -> Fitted:
+    """A relation of pairs as they stand in Python, as ``fit_relation`` makes one of a table.
+
+    A pair is two texts, paths (``pathlib.Path``), or queries of ``analogon.query``; or two vectors ``(dim,)``, numpy
+    arrays of the source's space, which are scaled to length 1. Raises ``UsageError`` for what is no pair, and where no
+    pair is left.
+    """
+    gathering = _Gathering(source, "the list", None, [])
+    for number, pair in enumerate(pairs):
+        where = f"pair {number + 1}"
+        if isinstance(pair, str) or not isinstance(pair, Sequence | np.ndarray) or len(pair) != 2:
+            raise UsageError(f"{where} is {type(pair).__name__} {str(pair)[:40]!r}; a pair has two terms, a and b")
+        rows = [one for one in pair if isinstance(one, np.ndarray)]
+        if len(rows) == 2:
+            given = [vector(one, source.space).array for one in rows]
+            gathering.put(where, Pair(f"a{number + 1}", f"b{number + 1}"), given[0], given[1])
+        else:
+            gathering.add(where, Pair(*(os.fspath(one) if isinstance(one, os.PathLike) else str(one) for one in pair)))
+    return gathering.fitted(name)
+
+
+def relation(name: str, pairs: Iterable[Sequence[Any]], model: Any, *, to: str | None = None) -> Relation:
+    """A relation of pairs, by ``fit_pairs``, encoded by a model, as ``analogon.encode`` takes one, or in a library.
+
+    ``to`` chooses the modality of a library's items. What is left out, and why, is warned of. ``save`` keeps the
+    relation, so that ``apply(NAME, ...)`` finds it.
+
+    >>> pairs = [("king", "queen"), ("man", "woman"), ("father", "mother")]
+    >>> relation("female", pairs, "starter").pairs[1]
+    Pair(a='man', b='woman')
+    """
+    source = CollectionSource(model, to) if isinstance(model, Library) else EncoderSource(encoder_of(model))
+    fitted = fit_pairs(name, source, pairs)
+    for note in fitted.notes:
+        warnings.warn(note, stacklevel=2)
+    return fitted.relation
+
+
+class _Gathering:
+    """The pairs of a relation as they come, each term encoded once; ``notes`` get a line of what is left out."""
+
+    def __init__(self, source: Source, named: str, folder: Path | None, notes: list[str]) -> None:
+        self.source, self.named, self.folder, self.notes = source, named, folder, notes
+        self.pairs: dict[Pair, tuple[Rows, Rows]] = {}
+        self._vectors: dict[str, Rows] = {}
+
+    def add(self, where: str, pair: Pair) -> None:
+        """Encode both sides."""
+        if pair in self.pairs:
+            return
+        try:
+            for cell in (pair.a, pair.b):
+                if cell not in self._vectors:
+                    term = self.source.term(cell, self.folder)
+                    self._vectors[cell] = term.vector
+                    self.notes += [f"{where}: {remark}" for remark in term.remarks]
+        except (MediaError, UsageError) as error:
+            self.notes.append(f"left out {where}, {pair}: {error}")
+        else:
+            self.put(where, pair, self._vectors[pair.a], self._vectors[pair.b])
+
+    def put(self, where: str, pair: Pair, start: Rows, end: Rows) -> None:
+        """A pair that is encoded."""
+        if float(np.linalg.norm(end - start)) < NOTHING:
+            self.notes.append(f"left out {where}, {pair}: both have the same vector")
+        else:
+            self.pairs[pair] = (start, end)
+
+    def fitted(self, name: str) -> Fitted:
+        """The relation. Raises ``UsageError`` where no pair is left."""
+        pairs, notes = self.pairs, self.notes
+        if not pairs:
+            raise UsageError(f"{self.named} has no usable pair: " + (notes[-1] if notes else "it has no rows"))
+        if len(pairs) < FEWEST:
+            notes.append(f"{_count(len(pairs))}: OCS and PCS are not defined for fewer than {FEWEST}")
+        starts, stops = (np.stack(rows).astype(np.float32) for rows in zip(*pairs.values(), strict=True))
+        source = self.source
+        return Fitted(Relation(name, source.space, tuple(pairs), starts, stops, source.encoder), tuple(notes))
 
 
 def _columns(table: Path, named: Sequence[str]) -> tuple[Sequence[str], str | None]:

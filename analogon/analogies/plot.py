@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analogon.transforms.relation import Pair
+from analogon.transforms.relation import Pair, Relation
 from analogon.vectors.geometry import direction, unit
 from embed.errors import MissingPackage, UsageError, one_line
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PROJECTIONS", "Flat", "check_plot", "draw", "flatten"]
+__all__ = ["PROJECTIONS", "Flat", "check_plot", "draw", "flatten", "picture", "plot"]
 
 Rows = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -109,7 +109,7 @@ def draw(
     be written.
     """
     check_plot(path, projection)
-    figure = _figure(pairs, flatten(starts, ends, projection), title, note, frozenset(answered))
+    figure = picture(pairs, starts, ends, title=title, note=note, projection=projection, answered=answered)
     import matplotlib
 
     try:
@@ -125,16 +125,66 @@ def _without_date(path: Path) -> dict[str, Any]:
     return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
 
 
-def _figure(pairs: Sequence[Pair], flat: Flat, title: str, note: str, answered: frozenset[int]) -> Figure:
+def picture(
+    pairs: Sequence[Pair],
+    starts: Rows,
+    ends: Rows,
+    *,
+    title: str = "",
+    note: str = "",
+    projection: str = "pca",
+    answered: Sequence[int] = (),
+    axes: Axes | None = None,
+) -> Figure:
+    """Pairs of unit rows ``(n, dim)`` as a matplotlib figure, which notebooks show: of its own, or drawn on ``axes``.
+
+    As ``draw``, which writes it to a file. Raises ``MissingPackage`` without matplotlib, ``UsageError`` for another
+    projection.
+    """
+    if projection not in PROJECTIONS:
+        raise UsageError(f"there is no projection {projection!r}; there are: {', '.join(PROJECTIONS)}")
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackage("matplotlib", "notebook", "a picture") from None
-    size = float(np.interp(len(pairs), [4, 12, 30], [7.0, 6.2, 5.0]))
+    flat = flatten(starts, ends, projection)
+    if axes is not None:
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        _fill(figure, axes, pairs, flat, title, note, frozenset(answered))
+        return figure
     height = float(np.interp(len(pairs), [3, 12, 30], [2.6, 3.3, 4.4]))
-    thin = float(np.interp(len(pairs), [15, 60, 200], [1.0, 0.6, 0.3]))
     figure = Figure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
-    axes = figure.add_subplot()
+    _fill(figure, figure.add_subplot(), pairs, flat, title, note, frozenset(answered), own=True)
+    return figure
+
+
+def plot(
+    relation: Relation, *, axes: Axes | None = None, title: str | None = None, note: str = "", projection: str = "pca"
+) -> Figure:
+    """The pairs of a relation as a matplotlib figure, or on ``axes`` of one; as ``picture``, titled by its name.
+
+    "pca" shows what the two components of largest variance show, "relation" how far each pair goes along the mean.
+    """
+    shown = relation.name if title is None else title
+    pairs, starts, ends = relation.pairs, relation.starts, relation.ends
+    return picture(pairs, starts, ends, title=shown, note=note, projection=projection, axes=axes)
+
+
+def _fill(
+    figure: Figure,
+    axes: Axes,
+    pairs: Sequence[Pair],
+    flat: Flat,
+    title: str,
+    note: str,
+    answered: frozenset[int],
+    *,
+    own: bool = False,
+) -> None:
+    """Draw on axes; a figure of our ``own`` has its note below, and is laid out once and for all."""
+    size = float(np.interp(len(pairs), [4, 12, 30], [7.0, 6.2, 5.0]))
+    thin = float(np.interp(len(pairs), [15, 60, 200], [1.0, 0.6, 0.3]))
     for number, (start, end) in enumerate(zip(flat.starts, flat.ends, strict=True)):
         style = (0, (3, 2)) if number in answered else "-"
         arrow = {"arrowstyle": "-|>", "color": ARROW, "linewidth": 0.7 * thin, "shrinkA": 2.5, "shrinkB": 2.5}
@@ -162,13 +212,15 @@ def _figure(pairs: Sequence[Pair], flat: Flat, title: str, note: str, answered: 
     axes.set_title(textwrap.fill(title, 58), fontsize=7.5, loc="left")
     if len(pairs) > NAMED:
         note = f"the first {NAMED} of {len(pairs)} pairs are named" + (f"; {note}" if note else "")
-    if note:
+    if note and own:
         figure.supxlabel(note, fontsize=5.5, color="#444444", x=0.02, ha="left")
+    elif note:
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{note}", fontsize=6, color="#444444")
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # what follows counts on things staying where they are
+    if own:
+        figure.set_layout_engine("none")  # what follows counts on things staying where they are
     order = sorted(range(len(pairs)), key=lambda number: number not in answered)
     _label(figure, axes, pairs, flat, order, size)
-    return figure
 
 
 # -- labels that do not overlap --------------------------------------------------------------------------------------

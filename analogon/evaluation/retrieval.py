@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from embed.pipeline import Encoded, encode_stream
 from embed.tables import BadRow, columns, texts
 from indexes.collection import Collection, KnownSpace
 
-__all__ = ["Direction", "PairTable", "evaluate_retrieval"]
+__all__ = ["Direction", "PairTable", "evaluate_retrieval", "measure_retrieval"]
 
 Rows = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -155,6 +155,62 @@ def evaluate_retrieval(
             modality, asked_with, known.space.model, measured(targets, back, numbers, np.concatenate(spread), starts)
         ),
     ]
+
+
+def measure_retrieval(
+    questions: npt.ArrayLike,
+    candidates: npt.ArrayLike,
+    relevant: npt.ArrayLike | Sequence[Iterable[int]],
+    *,
+    own: Sequence[int | None] | None = None,
+    cuts: Sequence[int] = CUTS,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Retrieval:
+    """Recall, precision, reciprocal rank and the rest for arrays: which of the candidates each question finds.
+
+    ``questions`` ``(q, dim)`` and ``candidates`` ``(n, dim)`` are rows of any length but zero, compared by cosine.
+    ``relevant`` says what is right: a mask bool ``(q, n)``, the number of the one candidate of each question, int
+    ``(q,)``, or for each question the numbers of its candidates. ``own`` is the candidate that a question itself is,
+    which it does not find, or None. Every figure has an interval by bootstrap over questions and its level by chance.
+    It costs one product of all with all, in blocks. Raises ``UsageError`` where shapes do not fit or a question has
+    nothing relevant.
+    """
+    asked, there = (_matrix(rows, name) for rows, name in ((questions, "questions"), (candidates, "candidates")))
+    if asked.shape[1] != there.shape[1]:
+        raise UsageError(
+            f"questions have {asked.shape[1]} components, candidates {there.shape[1]}: one space is needed"
+        )
+    wanted = _wanted(relevant, len(asked), len(there))
+    alone = [None] * len(asked) if own is None else [None if one is None else int(one) for one in own]
+    if len(alone) != len(asked):
+        raise UsageError(f"`own` has {len(alone)} entries for {len(asked)} questions")
+    return _measure(asked, wanted, alone, there, np.arange(len(there)), cuts, resamples, seed)
+
+
+def _matrix(rows: npt.ArrayLike, name: str) -> Rows:
+    array = np.asarray(rows)
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
+        raise UsageError(f"{name} are rows of numbers, (n, dim), not {array.dtype} {array.shape}")
+    if not np.isfinite(array).all() or not array.any(axis=1).all():
+        raise UsageError(f"{name} have rows that are not finite, or zeros throughout: those have no direction")
+    return unit(array)
+
+
+def _wanted(relevant: Any, questions: int, candidates: int) -> list[set[int]]:
+    if isinstance(relevant, np.ndarray) and relevant.dtype == bool:
+        if relevant.shape != (questions, candidates):
+            raise UsageError(f"the mask of what is relevant is {relevant.shape}, not {(questions, candidates)}")
+        wanted = [set(np.flatnonzero(row).tolist()) for row in relevant]
+    else:
+        wanted = [{int(one)} if np.ndim(one) == 0 else {int(i) for i in one} for one in relevant]
+    if len(wanted) != questions:
+        raise UsageError(f"what is relevant is said of {len(wanted)} questions, and there are {questions}")
+    for number, one in enumerate(wanted):
+        if not one or min(one) < 0 or max(one) >= candidates:
+            said = f"candidates {sorted(one)}" if one else "nothing"
+            raise UsageError(f"question {number} has {said} relevant; candidates are 0 to {candidates - 1}")
+    return wanted
 
 
 def _measure(

@@ -63,6 +63,10 @@ class Judge:
             rows[leaf] = encode(encoder, [media], query=True).array[0]
             asked.append(media)
 
+        for given in q.vectors(query):
+            if len(given.array) != encoder.space.dim or given.space not in (None, encoder.space):
+                raise UsageError(f"{encoder.space} cannot judge by {given!r}, which is of another space")
+
         def relation(name: str) -> Relation:
             return Relation.load(name).within(encoder.space)
 

@@ -44,12 +44,15 @@ True
 >>> print(apply("male-female", toward(text("king"), item(5), 0.3), 0.5).exclude(text("chess, cards"), 0.25))
 apply(male-female, toward(king, id:5, 0.3), 0.5) exclude("chess, cards", 0.25)
 
+In Python an array is a part too: ``text("king") - vector(man) + vector(woman)``, each scaled to length 1.
+
 Python's operators are linear: ``2 * (a + b) - c`` is ``2:a + 2:b - c``. ``Sum`` and ``Term`` build groups.
 
 As JSON, a query is
 
 - a string: a file where it starts like a path or names an existing one, ``"id:5"``, else a text, whatever it holds;
 - ``{"text": string}`` or ``{"file": string}``, to say which;
+- ``{"vector": [numbers]}``, with the ``"space"`` that it is of, as ``Space.to_json`` has it, where that is known;
 - an object of weights, ``{"rain": 2, "traffic": -1}``: wherever all values are numbers;
 - a list, the sum of its elements: queries, objects of weights, whose terms join the sum, and
   ``{"of": query, "weight": number}``;
@@ -79,6 +82,7 @@ from analogon.query.tree import (
     Term,
     Text,
     Toward,
+    Vector,
     Without,
     apply,
     excludes,
@@ -89,6 +93,8 @@ from analogon.query.tree import (
     relations,
     text,
     toward,
+    vector,
+    vectors,
     without_excludes,
 )
 
@@ -103,6 +109,7 @@ __all__ = [
     "Term",
     "Text",
     "Toward",
+    "Vector",
     "Without",
     "apply",
     "excludes",
@@ -121,5 +128,7 @@ __all__ = [
     "text",
     "to_json",
     "toward",
+    "vector",
+    "vectors",
     "without_excludes",
 ]

@@ -22,6 +22,7 @@ from analogon.query.tree import (
     Term,
     Text,
     Toward,
+    Vector,
     Without,
     finite,
     number_text,
@@ -64,6 +65,8 @@ def expression_of(query: Query, argument: bool = False) -> str:
             return next(shown, f"file:{_quoted(path)}")
         case Item(id):
             return f"id:{id}"
+        case Vector():
+            return f"vector({len(query.array)} numbers)"  # which nothing reads back: it would be a page long
         case Sum(terms):
             return "".join(_term_text(term, argument, first=not number) for number, term in enumerate(terms))
         case Without(inner, away):

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from analogon.query.tree import Apply, Exclude, File, Item, Leaf, Query, Sum, Text, Toward, Without
+from analogon.query.tree import Apply, Exclude, File, Item, Leaf, Query, Sum, Text, Toward, Vector, Without
 from analogon.vectors import geometry
 from embed.errors import UsageError, printable
 
@@ -64,6 +64,8 @@ def fold(query: Query, encode: Callable[[Leaf], geometry.Floats], relation: Call
                 ) from None
         case Apply(name, inner, strength):
             return _directed(relation(name).apply(folded(inner), strength), query)
+        case Vector():
+            return query.array
         case Text() | File() | Item():
             return _directed(encode(query), query)
 

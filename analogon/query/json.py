@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
+import numpy as np
+
 from analogon.query.expression import ID, PATH_MARKS, names_file
 from analogon.query.tree import (
     DEEPEST,
@@ -21,12 +23,14 @@ from analogon.query.tree import (
     Term,
     Text,
     Toward,
+    Vector,
     Without,
     finite,
     summed,
 )
 from embed.errors import UsageError
 from embed.media import modalities_of
+from embed.space import Space
 
 __all__ = ["from_json", "read_json", "to_json"]
 
@@ -35,6 +39,7 @@ FORMS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     for name, needed, optional in [
         ("text", (), ()),
         ("file", (), ()),
+        ("vector", (), ("space",)),
         ("weight", ("of",), ()),
         ("without", ("of",), ()),
         ("exclude", ("of", "radius"), ()),
@@ -70,6 +75,8 @@ def to_json(query: Query) -> Any:
             return f"id:{id}"
         case File(path):
             return path if path.startswith(PATH_MARKS) else {"file": path}
+        case Vector():
+            return {"vector": query.array.tolist()} | ({"space": query.space.to_json()} if query.space else {})
         case Text(words):
             bare = _leaf(words, lambda name: bool(modalities_of(name))) == query
             return words if bare else {"text": words}
@@ -224,6 +231,8 @@ class _FromJson:
                 return Text(string("text"))
             case "file":
                 return File(string("file"))
+            case "vector":
+                return self._vector(value, place)
             case "weight":
                 return summed([self._weighted(value, place, depth)])
             case "without":
@@ -234,6 +243,16 @@ class _FromJson:
                 return Toward(part("from"), part("toward"), number("t"))
             case _:
                 return Apply(string("apply"), part("of"), number("strength") if "strength" in value else 1.0)
+
+    def _vector(self, value: Mapping[Any, Any], place: str) -> Vector:
+        numbers, space = value["vector"], value.get("space")
+        if not isinstance(numbers, list | tuple) or not numbers or not all(map(_is_number, numbers)):
+            self._fail(f"a list of numbers should stand here, not {_shortly(numbers)}", f"{place}.vector")
+        try:
+            known = None if space is None else Space.from_json(space)
+        except (KeyError, TypeError):
+            self._fail("a space is an object with model, weights, preprocessing and dim", f"{place}.space")
+        return Vector(np.array(numbers, np.float64), known)
 
     def _keys(self, kind: str, value: Mapping[Any, Any], place: str) -> None:
         needed, optional = FORMS[kind]

@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from operator import index
-from typing import ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
+from analogon.vectors.geometry import unit
 from embed.errors import UsageError
+from embed.space import Space, Vectors
 
 DEEPEST: Final = 50  # parts within parts: far from where Python's stack ends
 LARGEST_ID: Final = 2**63 - 1  # what SQLite holds
@@ -29,6 +34,10 @@ class Operators:
 
     def __add__(self, other: Query) -> Query:
         return summed(terms_of(self._self) + terms_of(other)) if isinstance(other, Operators) else NotImplemented
+
+    def __radd__(self, start: int) -> Query:
+        """``sum([...])`` begins with 0."""
+        return self._self if type(start) is int and start == 0 else NotImplemented
 
     def __sub__(self, other: Query) -> Query:
         return self + -other if isinstance(other, Operators) else NotImplemented
@@ -59,7 +68,7 @@ class Operators:
 
     @property
     def _self(self) -> Query:
-        assert isinstance(self, Text | File | Item | Sum | Without | Toward | Apply | Exclude)
+        assert isinstance(self, Text | File | Item | Vector | Sum | Without | Toward | Apply | Exclude)
         return self
 
     def _check(self) -> None:
@@ -109,6 +118,50 @@ class Item(Operators):
     def of_digits(cls, digits: str) -> Item:
         """The item of any run of digits; Python refuses to read very long ones."""
         return cls(int(digits.lstrip("0")[:20] or "0"))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Vector(Operators):
+    """A direction that is given: ``array`` is a unit vector, float32 ``(dim,)``, of ``space`` where that is known."""
+
+    array: npt.NDArray[np.float32]
+    space: Space | None = None
+
+    def __post_init__(self) -> None:
+        space = self.array.space if isinstance(self.array, Vectors) else self.space
+        row = _direction(self.array)
+        row.flags.writeable = False
+        if space is not None and space.dim != len(row):
+            raise UsageError(f"the vector has {len(row)} components; its space is {space}")
+        object.__setattr__(self, "array", row)
+        object.__setattr__(self, "space", space)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vector):
+            return NotImplemented
+        return self.space == other.space and np.array_equal(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash((self.space, self.array.tobytes()))
+
+    def __repr__(self) -> str:
+        return f"Vector({len(self.array)} numbers{f' of {self.space.model}' if self.space else ''})"
+
+
+def _direction(given: Any) -> npt.NDArray[np.float32]:
+    """A vector to search with as a unit row, float32 ``(dim,)``. Raises ``UsageError`` for what is no one direction."""
+    try:
+        array = np.asarray(given.array if isinstance(given, Vectors) else given)
+    except (TypeError, ValueError):
+        raise UsageError(f"a vector is an array of numbers, not {type(given).__name__}") from None
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"a query vector holds real numbers, not {array.dtype}")
+    if array.ndim == 0 or array.size != array.shape[-1] or array.ndim > 2:
+        raise UsageError(f"a query vector is of shape (dim,) or (1, dim), not {array.shape}: search for each by itself")
+    row = array.reshape(-1).astype(np.float64)
+    if not np.isfinite(row).all() or not row.any():
+        raise UsageError("a query vector is finite and not all zeros")
+    return unit(row / np.abs(row).max())  # the squares of very large and very small numbers are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +245,7 @@ class Exclude(Operators):
 
 
 Leaf: TypeAlias = Text | File | Item
-Query: TypeAlias = Text | File | Item | Sum | Without | Toward | Apply | Exclude
+Query: TypeAlias = Text | File | Item | Vector | Sum | Without | Toward | Apply | Exclude
 
 
 def text(words: str) -> Text:
@@ -208,6 +261,14 @@ def file(path: str | os.PathLike[str]) -> File:
 def item(id: int) -> Item:
     """An item of the collection as a query."""
     return Item(id)
+
+
+def vector(array: npt.ArrayLike | Vectors, space: Space | None = None) -> Vector:
+    """A vector ``(dim,)`` or ``(1, dim)``, scaled to length 1, as a query; of a ``space`` where one is named.
+
+    Raises ``UsageError`` for what is no one direction, or of another dimension than the space.
+    """
+    return Vector(array, space)  # type: ignore[arg-type]
 
 
 def toward(start: Query, end: Query, t: float) -> Toward:
@@ -230,14 +291,19 @@ def leaves(query: Query) -> tuple[Leaf, ...]:
     return tuple(dict.fromkeys(part for part in _walk(query) if isinstance(part, Text | File | Item)))
 
 
+def vectors(query: Query) -> tuple[Vector, ...]:
+    """The vectors that a query is given, also those that it excludes, each once, in order."""
+    return tuple(dict.fromkeys(part for part in _walk(query) if isinstance(part, Vector)))
+
+
 def relations(query: Query) -> tuple[str, ...]:
     """The names of the relations that a query applies, each once, in order."""
     return tuple(dict.fromkeys(part.relation for part in _walk(query) if isinstance(part, Apply)))
 
 
 def is_plain(query: Query) -> bool:
-    """Whether a query is a single text, file or item."""
-    return isinstance(query, Text | File | Item)
+    """Whether a query is a single text, file, item or vector."""
+    return isinstance(query, Text | File | Item | Vector)
 
 
 def excludes(query: Query) -> tuple[Exclude, ...]:

@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from analogon import query as q
-from analogon.query import File, Item, Leaf, Query, Text
+from analogon.query import File, Item, Leaf, Query, Text, Vector
 from analogon.transforms import bridge as bridges
 from analogon.transforms.bridge import Bridge
 from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
-from embed.errors import AnalogonError, SpaceMismatch, UsageError
+from embed.errors import AnalogonError, MediaError, SpaceMismatch, UsageError
 from embed.media import Media, Modality, content_hash
 from embed.pipeline import encode
-from embed.space import Space, Vectors, unit
+from embed.space import Space, Vectors
 from indexes import records
 from indexes.collection import Collection, KnownSpace, at_one_moment
 
-__all__ = ["QueryLike", "ResolvedQuery", "as_query", "media_of", "query_vector"]
+__all__ = ["QueryLike", "ResolvedQuery", "as_query", "media_of"]
 
 Row = npt.NDArray[np.float32]
 MEAN_OF: Final = 30  # rows below which their mean says more of them than of their modality
@@ -43,24 +43,13 @@ def as_query(asked: QueryLike) -> Query:
         if asked.text is not None and asked.path is None:
             return Text(asked.text)
         return File(asked.path or f"./{asked.name}")
+    if isinstance(asked, np.ndarray | Vectors):
+        return q.vector(asked)
     if isinstance(asked, Mapping | Sequence):
         return q.from_json(asked)
     if isinstance(asked, q.Query):
         return asked
     raise UsageError(f"a query is a text, a path, a medium, an expression or JSON of one, not {type(asked).__name__}")
-
-
-def query_vector(asked: npt.NDArray[Any] | Vectors) -> Row:
-    """A vector to search with as a unit row, float32 ``(dim,)``. Raises ``UsageError`` for what is no one direction."""
-    array = asked.array if isinstance(asked, Vectors) else asked
-    if array.ndim == 0 or array.size != array.shape[-1] or array.ndim > 2:
-        raise UsageError(f"a query vector is of shape (dim,) or (1, dim), not {array.shape}: search for each by itself")
-    if array.dtype.kind not in "fiu":
-        raise UsageError(f"a query vector holds real numbers, not {array.dtype}")
-    row = array.reshape(-1).astype(np.float64)
-    if not np.isfinite(row).all() or not row.any():
-        raise UsageError("a query vector is finite and not all zeros")
-    return unit(row / np.abs(row).max())  # the squares of very large and very small numbers are none
 
 
 def media_of(leaf: Text | File) -> Media:
@@ -89,17 +78,11 @@ class ResolvedQuery:
     know, and how to ask for what a text may mean."""
     bridges_taken: dict[str, Bridge] = field(default_factory=dict)
     """The bridges that were taken, by the id of the space that they lead to."""
-    given: Vectors | Row | None = None
-    """The one unit vector that is asked with in place of a query, which then has no leaves."""
     _found: dict[tuple[str, Leaf], Row] = field(default_factory=dict)
 
     @classmethod
     def of(cls, collection: Collection, asked: QueryLike, bridge: str | None = None) -> ResolvedQuery:
         """Read a query's files and look its items up. Raises ``UsageError`` and ``MediaError``."""
-        if isinstance(asked, np.ndarray | Vectors):
-            row = query_vector(asked)
-            given = Vectors(asked.space, row[None]) if isinstance(asked, Vectors) else row
-            return cls(collection, Text(f"a vector of {len(row)} numbers"), {}, {}, given=given)
         query = as_query(asked)
         named = None if bridge is None else bridges.load(bridge)  # a wrong name is told even where none is needed
         media: dict[Leaf, Media] = {}
@@ -124,7 +107,14 @@ class ResolvedQuery:
     @property
     def name(self) -> str:
         """The query as it prints itself; of a medium or a text alone its name."""
+        if isinstance(self.query, Vector):
+            return f"a vector of {len(self.query.array)} numbers"
         return next(iter(self.media.values())).name if self.plain and self.media else str(self.query)
+
+    @cached_property
+    def given(self) -> tuple[Vector, ...]:
+        """The vectors that were given as such."""
+        return q.vectors(self.query)
 
     @property
     def plain(self) -> bool:
@@ -140,21 +130,23 @@ class ResolvedQuery:
                 found.add(self.collection.catalog.content_of_hash(content_hash(media)) or 0)
         return frozenset(found - {0})
 
-    def space_among(self, spaces: Sequence[KnownSpace]) -> KnownSpace:
-        """The space that the vector is of. Raises ``SpaceMismatch``, and ``UsageError`` where not exactly one fits."""
-        if isinstance(self.given, Vectors):
-            here = self.collection.space(self.given.space)
-            if here in spaces:
-                return here
-        assert self.given is not None
-        dim = len(self.given.array[0] if isinstance(self.given, Vectors) else self.given)
-        fitting = [known for known in spaces if known.space.dim == dim and not isinstance(self.given, Vectors)]
-        if len(fitting) == 1:
-            return fitting[0]
+    def spaces_among(self, spaces: Sequence[KnownSpace]) -> list[KnownSpace]:
+        """The spaces that the given vectors may be of; all where none is given.
+
+        Raises ``SpaceMismatch``, and ``UsageError`` where none fits, or several do and a vector does not say which.
+        """
+        fitting = list(spaces)
+        for one in self.given:
+            if one.space is not None:
+                self.collection.space(one.space)
+            fitting = [k for k in fitting if k.space.dim == len(one.array) and one.space in (None, k.space)]
+        if not self.given or len(fitting) == 1:
+            return fitting
         have = ", ".join(f"{known.space.model} ({known.space.dim})" for known in spaces)
+        dims = " and ".join(dict.fromkeys(str(len(one.array)) for one in self.given))
         if fitting:
-            raise UsageError(f"a vector of {dim} numbers may be of several spaces: choose one with spaces=, of {have}")
-        raise UsageError(f"a vector of {dim} numbers is of none of the spaces that are searched: {have}")
+            raise UsageError(f"a vector of {dims} numbers may be of several spaces: choose one with spaces=, of {have}")
+        raise UsageError(f"a vector of {dims} numbers is of none of the spaces that are searched: {have}")
 
     @at_one_moment
     def missing_leaves(self, known: KnownSpace) -> list[Leaf]:
@@ -179,8 +171,6 @@ class ResolvedQuery:
 
         Raises ``UsageError`` where it leaves no direction, and ``SpaceMismatch`` for a relation of another space.
         """
-        if self.given is not None:
-            return self.given.array[0] if isinstance(self.given, Vectors) else self.given
         crossing = self.missing_leaves(known)
         self._encode(known, [leaf for leaf in self.media if leaf not in crossing])
         rows = {leaf: self._found[known.space.id, leaf] for leaf in self.media if leaf not in crossing}
@@ -190,6 +180,35 @@ class ResolvedQuery:
             return Relation.load(name).within(known.space)
 
         return q.fold(self.query if query is None else query, rows.__getitem__, relation)
+
+    @staticmethod
+    def encode_together(asked: Sequence[ResolvedQuery], known: KnownSpace) -> None:
+        """See to the vectors of several queries in a space at once: each text or file is encoded one time.
+
+        What a space does not take, or what cannot be encoded, is left for whoever asks.
+        """
+        waiting: dict[Leaf, Media] = {}
+        for one in asked:
+            if not one.given or all(len(v.array) == known.space.dim for v in one.given):
+                waiting |= {
+                    leaf: media
+                    for leaf, media in one.media.items()
+                    if not one._held(known.space, leaf) and one._takes(known, leaf)
+                }
+        if len(waiting) < 2:
+            return
+        noted: list[str] = []
+        try:
+            rows = encode(
+                asked[0].collection.encoder(known), list(waiting.values()), query=True, noted=noted.append
+            ).array
+        except MediaError:
+            return
+        if noted:
+            return  # whose words these are is known where each is encoded alone
+        found = dict(zip(waiting, rows, strict=True))
+        for one in asked:
+            one._found.update({(known.space.id, leaf): found[leaf] for leaf in one.media if leaf in found})
 
     def _encode(self, known: KnownSpace, leaves: Sequence[Leaf]) -> None:
         """See to the vectors of leaves in a space that takes or holds them, each encoded once."""

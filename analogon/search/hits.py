@@ -6,16 +6,20 @@ import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, overload
 
 from analogon.phrases.pieces import short
 from analogon.search.previews import preview
+from analogon.search.tables import table_of
 from analogon.settings.arguments import superseded_attributes
+from embed.errors import printable
 from embed.media import Media, Span
+from indexes.records import added
 
 __all__ = ["Hit", "Hits", "Reason", "clock", "describe_span", "place"]
 
 Reason = Literal["content", "name"]
+SHOWN: Final = 100  # characters of a text in a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,16 @@ class Hit:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Those of its paths where there is no file any more; looked up on the disk each time."""
-        return tuple(path for path in self.paths if not os.path.exists(path))
+        """Those of its paths where there is no file any more; looked up on the disk each time.
+
+        What was added under an id of its own never lay in a file.
+        """
+        return tuple(path for path in self.paths if not added(path) and not os.path.exists(path))
+
+    @property
+    def text(self) -> str | None:
+        """The text that it is, None where it is none."""
+        return self.media.text
 
     @property
     def span(self) -> Span | None:
@@ -91,6 +103,7 @@ class Hits(Sequence[Hit]):
     """Hits, best first, and notes on what could not be asked. In a notebook they show players and thumbnails.
 
     ``query`` is what was asked, as it prints itself; ``arithmetic`` says whether it is more than a text or a file.
+    A slice of them is ``Hits`` too; ``to_pandas``, ``to_polars`` and ``to_arrow`` give them as a table.
     """
 
     def __init__(self, query: str, hits: Sequence[Hit], notes: Sequence[str] = (), *, arithmetic: bool = False) -> None:
@@ -102,7 +115,13 @@ class Hits(Sequence[Hit]):
     def __len__(self) -> int:
         return len(self._hits)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Hits: ...
+    def __getitem__(self, index: int | slice) -> Hit | Hits:
+        if isinstance(index, slice):
+            return Hits(self.query, self._hits[index], self.notes, arithmetic=self.arithmetic)
         return self._hits[index]
 
     def __iter__(self) -> Iterator[Hit]:
@@ -110,13 +129,35 @@ class Hits(Sequence[Hit]):
 
     def __repr__(self) -> str:
         lines = [
-            f"{hit.rank:3} {hit.score:6.3f}  {hit.path}{_gone(hit)}  {hit.span_text}".rstrip() for hit in self._hits
+            f"{hit.rank:3} {hit.score:6.3f}  {hit.path}{_row(hit)}{_gone(hit)}  {hit.span_text}".rstrip() + _said(hit)
+            for hit in self._hits
         ]
         return "\n".join([f"{len(self)} hits for {self.query}", *lines])
 
     def to_json(self) -> dict[str, Any]:
         """What was asked, as it prints itself, the hits, and what is to be said of them."""
         return {"query": self.query, "hits": [hit.to_json() for hit in self], "notes": list(self.notes)}
+
+    def records(self) -> list[dict[str, Any]]:
+        """A flat record for each hit: what ``to_json`` has, and the columns of its metadata where no name is taken."""
+        flat = []
+        for hit in self._hits:
+            fields = hit.to_json()
+            metadata = fields.pop("metadata")
+            flat.append({**fields, **{name: value for name, value in metadata.items() if name not in fields}})
+        return flat
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with a row for each hit, columns as ``records`` has them."""
+        return table_of(self.records(), "pandas")
+
+    def to_polars(self) -> Any:
+        """A ``polars.DataFrame`` with a row for each hit, columns as ``records`` has them."""
+        return table_of(self.records(), "polars")
+
+    def to_arrow(self) -> Any:
+        """A ``pyarrow.Table`` with a row for each hit, columns as ``records`` has them."""
+        return table_of(self.records(), "arrow")
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -130,8 +171,16 @@ class Hits(Sequence[Hit]):
 
 def place(hit: Hit) -> str:
     """Where a hit lies: its path as seen from here, the row of a table, and whether the file is gone."""
-    row = f", row {hit.media.row + 1}" if hit.media.row is not None else ""
-    return short(hit.path) + row + _gone(hit)
+    return short(hit.path) + _row(hit) + _gone(hit)
+
+
+def _row(hit: Hit) -> str:
+    return f", row {hit.media.row + 1}" if hit.media.row is not None else ""
+
+
+def _said(hit: Hit) -> str:
+    """The beginning of a text, as a line of a list ends with it."""
+    return f"  {printable(hit.text[:SHOWN])!s}{'...' * (len(hit.text) > SHOWN)}" if hit.text else ""
 
 
 def _gone(hit: Hit) -> str:

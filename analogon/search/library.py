@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from analogon.phrases import PROBES
 from analogon.query import Text, excludes, leaves, without_excludes
 from analogon.search.ask import QueryLike, ResolvedQuery
 from analogon.search.background import Background
 from analogon.search.background import rescore as rescored
-from analogon.search.description import Description
 from analogon.search.hits import Hits
+from analogon.search.holdings import Holdings, is_number
 from analogon.search.hubness import METHODS, mmr, relative_to_best
 from analogon.search.joining import Candidate, CandidateList, joined
-from analogon.settings import config
 from analogon.settings.arguments import EncoderName, several, superseded, superseded_keywords
 from analogon.settings.defaults import LOOKS_AT
-from embed.encoder import Encoder, resolve
-from embed.errors import CollectionNotFound, EncoderError, MediaError, UnsupportedModality, UsageError
-from embed.media import MODALITIES, Modality
-from embed.models import shared
-from indexes.build import Confirm, Listener, Plan, Report, SideTable, build
-from indexes.collection import Collection, KnownSpace, Namesakes, Neighbour, Rescore, at_one_moment
+from embed.encoder import Encoder
+from embed.errors import MediaError, UnsupportedModality, UsageError
+from embed.media import MODALITIES, Media, Modality
+from embed.space import Vectors
+from indexes.collection import KnownSpace, Namesakes, Neighbour, Rescore, at_one_moment
 from indexes.narrowed import Far
-from indexes.records import Source
 from indexes.where import Expression
 from indexes.words import split
-from indexes.writer import writing
 
 __all__ = ["Library"]
 
@@ -48,22 +42,12 @@ WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough
 
 def _question(asked: ResolvedQuery) -> str:
     """What to compare names with: the words that were typed, or those of a file's name."""
-    if asked.given is not None:
+    if asked.given:
         raise UsageError("names can be compared with words, not with a vector: a vector searches by='content'")
     if not asked.plain:
         raise UsageError(f"names can be compared with plain words or a file's name, not with arithmetic: {asked.query}")
     media = next(iter(asked.media.values()))
     return media.text or " ".join(split(Path(media.path or "").stem))
-
-
-def _side_table(
-    metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None, key: str
-) -> SideTable | None:
-    if metadata is None:
-        return None
-    if isinstance(metadata, Mapping):
-        return SideTable("metadata", key, {os.path.abspath(path): dict(columns) for path, columns in metadata.items()})
-    return SideTable.read(os.fspath(metadata), key)
 
 
 def _dropped(what: str, far: Far, modality: Modality) -> str:
@@ -72,176 +56,17 @@ def _dropped(what: str, far: Far, modality: Modality) -> str:
     return f"{what} dropped {far.dropped} of {among} {modality} items"
 
 
-def _number(value: Any, above: float = -math.inf) -> bool:
-    """Whether a value is a number, and above another."""
-    return isinstance(value, Real) and not isinstance(value, bool) and float(value) > above
-
-
-def _named_paths(paths: Sequence[Any]) -> tuple[str, ...]:
-    """Paths as texts. An empty one is a variable that was never set: whoever means the folder itself says "."."""
-    for path in paths:
-        if not isinstance(path, str | os.PathLike):
-            raise UsageError(f"files and folders are named one by one, by texts or paths, not by {type(path).__name__}")
-        if isinstance(path, str) and not path.strip():
-            raise UsageError("a path is empty; the folder one is in is called .")
-    return tuple(os.fspath(path) for path in paths)
-
-
-class Library:
+class Library(Holdings):
     """An open collection that can be asked and added to: the one door of the Python interface.
 
     ``analogon.open("drums")`` gives one.
     """
 
-    def __init__(self, collection: Collection) -> None:
-        self.collection = collection
-
-    @classmethod
-    def open(cls, path: Path) -> Library:
-        """Open the collection in a folder. Raises ``CollectionNotFound``."""
-        return cls(Collection.open(path))
-
-    @classmethod
-    def open_or_create(cls, path: Path) -> Library:
-        """Open the collection in a folder, or make an empty one."""
-        try:
-            return cls.open(path)
-        except CollectionNotFound:
-            return cls(Collection.create(path))
-
-    def __enter__(self) -> Library:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the collection; what is asked of it afterwards raises ``CollectionError``."""
-        self.collection.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self.collection.closed
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return f"<analogon collection {self.collection.name}: closed>"
-        counts = self.collection.catalog.counts()
-        spaces = ", ".join(known.space.model for known in self.collection.spaces) or "no encoder yet"
-        return (
-            f"<analogon collection {self.collection.name}: {counts['source']} files, {counts['item']} items, {spaces}>"
-        )
-
-    def index(
-        self,
-        *paths: str | os.PathLike[str],
-        encoders: EncoderName | Sequence[EncoderName] = (),
-        metadata: str | os.PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
-        key: str = "file",
-        text_column: str | None = None,
-        only: str | Sequence[str] = (),
-        prune: bool = False,
-        force: bool = False,
-        reread: bool = False,
-        retry: bool = False,
-        memory: int | None = None,
-        name_encoder: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-        listener: Listener | None = None,
-        confirm: Confirm | None = None,
-    ) -> Report:
-        """Index files and folders; what is known already is not encoded again.
-
-        ``encoders`` are one or several names as ``embed.load`` takes them; without any, those that the collection has.
-        ``metadata`` is a table whose column ``key`` names the files, or columns by file. ``text_column`` makes the rows
-        of tables into texts. ``memory`` is the budget of each search index in bytes. ``name_encoder`` compares names
-        and captions; without it the one that is set, that the collection has, or the starter's. ``prune`` removes the
-        files that were deleted; what may lie on a drive that is not mounted, all of a folder, or more than a third of
-        the collection only with ``force``, or where ``confirm`` says so. ``reread`` hashes files whose size and times
-        are as they were too.
-        """
-        named = _named_paths(paths)
-        if metadata is None and key != "file":
-            raise UsageError(f"`key={key}` names a column of a side table, and none is given")
-        if memory is not None and not _number(memory, above=0):
-            raise UsageError(f"`memory` is a number of bytes above 0, not {memory!r}")
-        modalities = several(only)
-        if unknown := [name for name in modalities if name not in MODALITIES]:
-            raise UsageError(f"there is no modality {unknown[0]!r}; there are: {', '.join(MODALITIES)}")
-        plan = Plan(
-            paths=named,
-            text_column=text_column,
-            side_table=_side_table(metadata, key),
-            only=frozenset(m for m in MODALITIES if m in modalities) if modalities else None,
-            prune=prune,
-            force=force,
-            reread=reread,
-            retry=retry,
-            memory=memory,
-            probes=PROBES,
-        )
-        pairs = [(self._to_index(table), table) for table in map(resolve, several(encoders))] or [
-            (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
-        ]
-        if not pairs:
-            raise UsageError(
-                f"{self.collection.name} has no encoder yet: name one with `encoders`, such as clap or clip"
-            )
-        report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder), confirm=confirm)
-        self._prepare(listener)
-        return report
-
-    def _to_index(self, table: Mapping[str, Any]) -> Encoder:
-        """An encoder by its table, in the precision of the vectors that there are of it, unless one is named."""
-        encoder = shared(table)
-        known = next((one for one in self.collection.spaces if one.space == encoder.space), None)
-        return encoder if known is None else shared(table, precision=known.precision)
-
-    def _prepare(self, listener: Listener | None) -> None:
-        """See to it that the scores of searches can be seen against those of other queries."""
-        collection = self.collection
-        sides = [
-            (known, modality)
-            for known in collection.spaces
-            if "text" in collection.encoder(known).modalities
-            for modality in collection.modalities(known.space)
-        ]
-        missing = {(known.space.id, text) for known, m in sides for text in Background.missing(collection, known, m)}
-        listener = listener or Listener()
-
-        def told() -> None:
-            listener.advance()
-            listener.check()
-
-        listener.phase("background queries", len(missing) + len(sides))
-        for known, modality in sides:
-            Background.open(collection, known, modality, told=told)
-            told()
-        for known, modality in sides:
-            Background.make(collection, known, modality, listener=listener)
-
-    def _name_encoder(
-        self, named: str | os.PathLike[str] | Mapping[str, Any] | None
-    ) -> tuple[Encoder, dict[str, Any]] | None:
-        """The encoder of names and its table; None where nobody named one and the usual one is not at hand."""
-        chosen = named or config.name_encoder()
-        known = self.collection.names
-        table = resolve(chosen or (known.encoder if known else config.BUILT_IN_NAME_ENCODER))
-        try:
-            encoder = shared(table)
-        except EncoderError:
-            if chosen:
-                raise
-            return None
-        if "text" not in encoder.modalities:
-            raise UnsupportedModality(f"{encoder.space.model} cannot compare names: it takes no text")
-        return encoder, table
-
     @superseded_keywords(encoders="spaces")
     @at_one_moment
     def search(
         self,
-        query: QueryLike,
+        query: QueryLike | ResolvedQuery,
         *,
         to: str | None = None,
         k: int = 10,
@@ -296,10 +121,10 @@ class Library:
             )
         if rerank not in METHODS:
             raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
-        if not (_number(variety) and 0 <= variety <= 1):
+        if not (is_number(variety) and 0 <= variety <= 1):
             raise UsageError(f"variety is a share from 0 to 1, not {variety!r}")
-        asked = self.resolve(query, bridge=bridge)
-        by = by or ("both" if isinstance(asked.query, Text) and asked.given is None else "content")
+        asked = query if isinstance(query, ResolvedQuery) else self.resolve(query, bridge=bridge)
+        by = by or ("both" if isinstance(asked.query, Text) else "content")
         expression = self.collection.filter(where) if where else None
         without = frozenset() if include_self else asked.own_contents
         depth = k + offset if by == "content" else max(k + offset, DEPTH)
@@ -351,6 +176,28 @@ class Library:
                 notes.append(f"found by name alone: {unasked}")
         hits = joined(lists, parts, slice(offset, offset + k))
         return Hits(asked.name, hits, notes, arithmetic=not asked.plain)
+
+    @at_one_moment
+    def search_many(self, queries: Iterable[QueryLike], /, *, bridge: str | None = None, **options: Any) -> list[Hits]:
+        """``search`` for each of some queries, all of one moment; what they are made of is encoded in batches.
+
+        ``options`` are those of ``search``. A two-dimensional array, or ``Vectors``, asks with each of its rows.
+        Raises as ``search`` does, for the first that cannot be asked.
+        """
+        if isinstance(queries, str | os.PathLike | Mapping | Media):
+            raise UsageError("search_many takes a list of queries; search takes one")
+        if isinstance(queries, Vectors):
+            queries = [Vectors(queries.space, queries.array[i : i + 1]) for i in range(len(queries))]
+        asked = [self.resolve(query, bridge=bridge) for query in queries]
+        if options.get("by") != "name":
+            names = options.get("spaces", ())
+            spaces = [self.collection.adopt(name) for name in several(names)] or self.collection.spaces
+            to = options.get("to")
+            for known in spaces:
+                held = self.collection.modalities(known.space)
+                if (to in held) if to else held:
+                    ResolvedQuery.encode_together(asked, known)
+        return [self.search(one, bridge=bridge, **options) for one in asked]
 
     def _near(
         self,
@@ -413,7 +260,7 @@ class Library:
         self, asked: ResolvedQuery, known: KnownSpace, modality: Modality, best: float, background: Background | None
     ) -> str | None:
         """Why not to trust the answers to a text or a file: by the encoder's own measure, else by the background's."""
-        if asked.given is not None:
+        if asked.given:
             return None
         encoder = self.collection.encoder(known)
         media = next(iter(asked.media.values()))
@@ -430,7 +277,7 @@ class Library:
 
         None where neither is like the query. Phrases that have no vectors yet get some only where they are ``needed``.
         """
-        if asked.given is not None:
+        if asked.given:
             return None
         media = [asked.media[leaf] for leaf in leaves(without_excludes(asked.query))]
         kinds = {one.modality for one in media}
@@ -502,25 +349,6 @@ class Library:
         """
         return Background.open(self.collection, known, modality, phrases)
 
-    def remove(self, *paths: str | os.PathLike[str]) -> int:
-        """Forget files, or all files below folders; the files themselves stay. Gives how many were known."""
-        named = _named_paths(paths)
-        with writing(self.collection) as writer:
-            sources = {source.id: source for path in named for source in self._sources_under(path)}
-            writer.remove(list(sources.values()))
-        return len({source.path for source in sources.values()})
-
-    def holds(self, path: str | os.PathLike[str]) -> bool:
-        """Whether a file, or any file below a folder, is known here."""
-        return bool(self._sources_under(*_named_paths([path])))
-
-    def _sources_under(self, path: str | os.PathLike[str]) -> list[Source]:
-        return self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))
-
-    def describe(self) -> Description:
-        """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk, names."""
-        return Description.of(self.collection)
-
     def _targets(
         self, asked: ResolvedQuery, to: str | None, names: Sequence[EncoderName]
     ) -> list[tuple[KnownSpace, Modality]]:
@@ -532,8 +360,7 @@ class Library:
                 f"{collection.name} is empty: "
                 f"`analogon.open({collection.name!r}, create=True).index(FOLDER, encoders=NAME)`"
             )
-        if asked.given is not None:
-            spaces = [asked.space_among(spaces)]
+        spaces = asked.spaces_among(spaces)
         sides = [(known, [m for m in collection.modalities(known.space) if to in (None, m)]) for known in spaces]
         sides = [(known, have) for known, have in sides if have]
         direct = [(known, have) for known, have in sides if not asked.missing_leaves(known)]

@@ -25,7 +25,7 @@ from indexes.reading import NO_SPAN
 from indexes.records import Failure, Source
 from indexes.writer import Writer, writing
 
-__all__ = ["Imported", "Place", "Row", "take_in"]
+__all__ = ["Imported", "Intake", "Place", "Row", "take_in"]
 
 UNIT: Final = 1e-6  # a row whose length differs less from 1 is kept bit for bit
 SAME: Final = 0.999  # cosine from which two vectors of one item are the same but for rounding
@@ -75,7 +75,7 @@ def take_in(collection_path: Path, known: KnownSpace, rows: Iterator[Row | Failu
         # Of a space that is here the table stays: the folders in an export's may be another machine's.
         if known.space not in [one.space for one in collection.spaces]:
             writer.add_space(known.space, known.encoder)
-        intake = _Intake(collection, writer, known.space)
+        intake = Intake(collection, writer, known.space)
         for block in blocks(rows, rows_at_once(known.space.dim)):
             intake.add(block)
         writer.build_columns()
@@ -110,7 +110,9 @@ class _Block:
     named: dict[tuple[_At, Modality], str] = field(default_factory=dict)  # hashes of paths alone
 
 
-class _Intake:
+class Intake:
+    """Takes rows of one space into a collection whose lock is held, batch by batch; ``report`` says what came of it."""
+
     def __init__(self, collection: Collection, writer: Writer, space: Space) -> None:
         self.collection = collection
         self.catalog = collection.catalog
