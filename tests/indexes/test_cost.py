@@ -32,7 +32,8 @@ Work = Callable[[], Any]
 class Steps:
     """Counts the steps of a connection's machine, and its statements, from now on."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, of: Collection | sqlite3.Connection) -> None:
+        connection = of.catalog._db if isinstance(of, Collection) else of
         self.steps = self.statements = 0
         connection.set_progress_handler(self._stepped, EVERY)
         connection.set_trace_callback(self._stated)
@@ -153,7 +154,7 @@ def test_twice_the_files_take_about_twice_the_steps(
         at.mkdir()
         with Collection.create(at / "collection") as collection:
             work = make(collection, at, count)
-            steps = Steps(collection.catalog._db)
+            steps = Steps(collection)
             work()
             taken.append((steps.steps, steps.statements))
         shutil.rmtree(at)
@@ -290,7 +291,7 @@ class Counted:
 def steps_of(collection: Collection, make: Callable[[Collection, Path, int], Work], at: Path, count: int) -> int:
     at.mkdir()
     work = make(collection, at, count)
-    steps = Steps(collection.catalog._db)
+    steps = Steps(collection)
     work()
     collection.catalog._db.set_progress_handler(None, 0)
     return steps.steps
