@@ -79,7 +79,7 @@ def build(
 def add_space(writer: Writer, encoder: Encoder, table: Mapping[str, Any]) -> KnownSpace:
     """Make an encoder's space known, with all precisions that its vectors have; refused where they do not agree.
 
-    Raises ``SpaceMismatch`` then.
+    Raises ``UsageError`` then.
     """
     collection, table = writer.collection, recorded(encoder, table)
     known = next((one for one in collection.spaces if one.space == encoder.space), None)
