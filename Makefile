@@ -10,7 +10,7 @@ TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,diffusers,heif,minilm,notebook,siglip,speecht5,tflite,train,vits]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,datasets,diffusers,frames,heif,minilm,notebook,siglip,speecht5,tflite,train,vits]'
 	# resemblyzer declares the package webrtcvad, which webrtcvad-wheels replaces: without its dependencies, then.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps resemblyzer webrtcvad-wheels
 	touch .venv/ready
@@ -35,7 +35,7 @@ test: lint
 	$(PYTHON) -m venv .venv-numpy1
 	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check $(TORCH)
 	awk -F== 'NR == FNR { older[$$1] } NR == FNR || !($$1 in older)' constraints-numpy1.txt constraints.txt > .venv-numpy1/constraints.txt
-	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --editable '.[test,diffusers,heif,laion-clap,minilm,notebook,siglip,speecht5,tflite,train,vits]'
+	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --editable '.[test,datasets,diffusers,frames,heif,laion-clap,minilm,notebook,siglip,speecht5,tflite,train,vits]'
 	.venv-numpy1/bin/pip install --quiet --disable-pip-version-check --constraint .venv-numpy1/constraints.txt --no-deps resemblyzer webrtcvad-wheels
 	touch .venv-numpy1/ready
 
