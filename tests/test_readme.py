@@ -12,8 +12,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from embed.space import unit
 from tests import sounds
 from tests.conftest import SHARED
 
@@ -66,11 +68,14 @@ def test_python_examples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.redirect_stdout(printed):
         for example in ran:
             exec(example.body, namespace)
-    assert len(ran) == 3
+    assert len(ran) == 4
     hits, alike = namespace["hits"], namespace["alike"]
     assert len(hits) == 3 and len(alike) == 3  # type: ignore[arg-type]
     assert alike[0].space_name == "spectrum:32"  # type: ignore[index]
     assert "004.wav" not in alike[0].path  # type: ignore[index]
+    texts = ["a dog barks", "a god", "the wide sea"]
+    counts = np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz "] for text in texts], float)
+    assert np.abs(np.asarray(namespace["vectors"]) - unit(counts)).max() < 1e-6
 
 
 def shown(body: str) -> list[tuple[str, list[str]]]:
