@@ -18,6 +18,7 @@ from analogon.settings import config
 from analogon.settings.arguments import EncoderName, several
 from embed.encoder import Encoder, resolve
 from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, UsageError
+from embed.inputs import encoder_of
 from embed.media import MODALITIES, Modality
 from embed.models import shared
 from embed.space import Space
@@ -164,7 +165,7 @@ class Holdings:
             memory=memory,
             probes=PROBES,
         )
-        pairs = [(self._to_index(table), table) for table in map(resolve, several(encoders))] or [
+        pairs = [self._to_index(one) for one in several(encoders)] or [
             (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
         ]
         if not pairs:
@@ -175,11 +176,14 @@ class Holdings:
         self._prepare(listener)
         return report
 
-    def _to_index(self, table: Mapping[str, Any]) -> Encoder:
-        """An encoder by its table, in the precision of the vectors that there are of it, unless one is named."""
-        encoder = shared(table)
+    def _to_index(self, named: Any) -> tuple[Encoder, dict[str, Any]]:
+        """An encoder and its table, in the precision of the vectors that there are of it, unless one is named."""
+        encoder = encoder_of(named)
+        table = resolve(encoder if isinstance(named, Encoder) or encoder.table is None else named)
         known = next((one for one in self.collection.spaces if one.space == encoder.space), None)
-        return encoder if known is None else shared(table, precision=known.precision)
+        if known is None or isinstance(named, Encoder):
+            return encoder, table
+        return shared(table, precision=known.precision), table
 
     def _prepare(self, listener: Listener | None) -> None:
         """See to it that the scores of searches can be seen against those of other queries."""
@@ -308,8 +312,7 @@ class Holdings:
     def _encoders(
         self, named: EncoderName | Encoder | Sequence[EncoderName | Encoder]
     ) -> list[tuple[Encoder, dict[str, Any]]]:
-        tables = [resolve(one) for one in ([named] if isinstance(named, Encoder) else several(named))]
-        chosen = [(self._to_index(table), table) for table in tables]
+        chosen = [self._to_index(one) for one in several(named)]
         chosen = chosen or [(self.collection.encoder(known), dict(known.encoder)) for known in self.collection.spaces]
         if not chosen:
             raise UsageError(

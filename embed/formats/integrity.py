@@ -125,6 +125,8 @@ def kind_of(head: bytes) -> str | None:
             return {b"crx ": "raw", b"jxl ": "jxl", b"jp2 ": "jp2"}[brand]
         heif = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
         return ("avif" if b"avif" in head[16:64] else "heic") if brand in heif else "mp4"
+    if head[:1] < b"\xf8" and _is_text(head):  # "BMW engine" is no picture, and "the wide sea" no film
+        return _text_kind(head)
     for start, kind in (
         (b"fLaC", "flac"),
         (b"FRM8", "dsdiff"),
@@ -153,7 +155,6 @@ def kind_of(head: bytes) -> str | None:
         (b"8BPS", "psd"),
         (b"\0\0\1\0", "ico" if head[9:10] == b"\0" and 0 < int.from_bytes(head[4:6], "little") < 256 else None),
         (b"\x76\x2f\x31\x01", "exr"),
-        (b"#?RADIANCE", "hdr"),
         (b"DDS ", "dds"),
         (b"AT&TFORM", "djvu"),
         (b"#!AMR", "amr"),
@@ -175,7 +176,6 @@ def kind_of(head: bytes) -> str | None:
         (b"II+\0", "tiff"),
         (b"MM\0+", "tiff"),
         (b"BM", "bmp"),
-        (b"%PDF", "pdf"),
         (b"PK\x03\x04", "zip"),
         (b"\x1f\x8b", "gzip"),
         (b"7z\xbc\xaf\x27\x1c", "7z"),
@@ -187,14 +187,24 @@ def kind_of(head: bytes) -> str | None:
             return kind
     if four in (b"moov", b"mdat", b"free", b"wide") or head[4:8] in (b"moov", b"mdat", b"wide", b"free"):
         return "mp4"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and any(
-        mark in head.lower() for mark in (b"<!doctype", b"<html", b"<?xml", b"<svg")
-    ):
-        return "html"
+    if (kind := _text_kind(head)) is not None:
+        return kind
     if id3_length(head):
         return "mp3"
     if _mpeg_frame(head) or _adts_frame(head):
         return "mp3" if _mpeg_frame(head) else "aac"
+    return None
+
+
+def _text_kind(head: bytes) -> str | None:
+    """What a file is whose header is text."""
+    for start, kind in ((b"%PDF", "pdf"), (b"#?RADIANCE", "hdr"), (b"#!AMR\n", "amr"), (b"#!AMR-WB\n", "amr")):
+        if head.startswith(start):
+            return kind
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and any(
+        mark in head.lower() for mark in (b"<!doctype", b"<html", b"<?xml", b"<svg")
+    ):
+        return "html"
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from embed import decode
@@ -52,3 +54,22 @@ def test_what_is_not_read_is_named(content: bytes, reason: str) -> None:
 def test_words_that_begin_as_another_kind_does(start: str) -> None:
     (part,) = decode.parts(Media("text", data=f"{start} rain on a roof".encode()))
     assert part.text == f"{start} rain on a roof"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "BMW engine idle",
+        "free drums",
+        "the wide sea",
+        "a cat; moov on",
+        "GIF89a, said she",
+        "Rar! it roared",
+        "Ogg" + "S",
+    ],
+)
+def test_a_text_may_begin_with_the_letters_of_any_header(tmp_path: Path, words: str) -> None:
+    """Headers of sound and pictures hold bytes that no text has: letters alone are a text."""
+    (tmp_path / "said.txt").write_text(words, "utf-8")
+    media = Media.from_path(tmp_path / "said.txt")
+    assert [part.text for part in decode.parts(media)] == [words]

@@ -316,3 +316,15 @@ def test_data_sets(library: analogon.Library) -> None:
     library.add(sound)
     expected = encode(load("toy"), [Media("audio", array=samples, rate=16000)]).array
     np.testing.assert_allclose(library.get("tone").vectors().array, expected, atol=1e-6)
+
+
+def test_an_encoder_of_ones_own(library: analogon.Library, tmp_path: Path) -> None:
+    def letters(texts: list[str]) -> np.ndarray:
+        return np.array([[text.count(letter) + 0.1 for letter in "aeiou"] for text in texts])
+
+    mine = analogon.wrap(letters, name="letters", revision="1")
+    library.add(TEXTS, ids=IDS, encoders=[mine])
+    np.testing.assert_allclose(library.get("dog").vectors().array, unit(letters([TEXTS[1]])), atol=1e-6)
+    (tmp_path / "note.txt").write_text("an owl")
+    assert library.index(tmp_path / "note.txt", encoders=mine).vectors == 1
+    assert library.search("a dog barks", by="content", k=1)[0].path == "added:/dog"
