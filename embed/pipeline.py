@@ -29,6 +29,7 @@ __all__ = ["Encoded", "Finished", "encode", "encode_stream"]
 
 BYTES_AHEAD: Final = 64 << 20  # of prepared parts that may wait for the encoder
 MEDIA_AHEAD: Final = 32  # media that may be decoded and waiting
+TEXTS_AHEAD: Final = 4  # batches of texts that are put in order of length
 PLAIN_SECONDS: Final = 10.0  # of the sound that tells a broken encoder from a bad recording, at most
 
 
@@ -169,10 +170,14 @@ def encode_stream(
 
     def flush(modality: Modality) -> Iterator[Encoded | Finished]:
         batch = waiting.pop(modality, [])
-        started = time.perf_counter()
-        rows = _encode_checked(encoder, [part for _, part in batch])
-        held = sum(part.array.nbytes for _, part in batch if part.array is not None)
-        sizes[modality].took(len(batch), held, time.perf_counter() - started)
+        rows: list[npt.NDArray[np.float32] | _Fault] = [MediaError("", "was not encoded")] * len(batch)
+        for some in _alike([part for _, part in batch], sizes[modality].size):
+            started = time.perf_counter()
+            parts = [batch[at][1] for at in some]
+            for at, row in zip(some, _encode_checked(encoder, parts), strict=True):
+                rows[at] = row
+            held = sum(part.array.nbytes for part in parts if part.array is not None)
+            sizes[modality].took(len(parts), held, time.perf_counter() - started)
         if noted is not None:
             for line in encoder.notices():
                 noted(line)
@@ -209,13 +214,21 @@ def encode_stream(
             batch = waiting.setdefault(item.modality, [])
             batch.append((lane.index, item))
             pending[lane.index] = pending.get(lane.index, 0) + 1
-            if len(batch) >= sizes.setdefault(item.modality, Batches(encoder, batch_size)).size:
+            size = sizes.setdefault(item.modality, Batches(encoder, batch_size)).size
+            if len(batch) >= size * (TEXTS_AHEAD if item.modality == "text" else 1):
                 yield from flush(item.modality)
         else:
             ended[lane.index] = (lane, item)
             yield from finish(lane.index)
     for modality in list(waiting):
         yield from flush(modality)
+
+
+def _alike(parts: Sequence[Media], size: int) -> Iterator[list[int]]:
+    """Which parts go through the encoder together: texts of like length, since a batch is as long as its longest."""
+    order = sorted(range(len(parts)), key=lambda at: len(parts[at].text or ""))
+    for start in range(0, len(parts), size):
+        yield order[start : start + size]
 
 
 def encode(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from embed import Media, encode, load
 from embed.batches import Batches
+from embed.space import unit
 
 
 def encoder(device: str, most: int | None = None) -> Any:
@@ -51,3 +55,22 @@ def test_what_is_left_over_at_the_end_tells_nothing() -> None:
     for _ in range(5):
         batches.took(3, 3000, 0.001)
     assert batches.size == 16
+
+
+def test_texts_of_like_length_go_through_together_and_come_back_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = load("toy")
+    asked: list[list[int]] = []
+    real = toy.encode_batch
+
+    def counting(batch: Sequence[Media]) -> Any:
+        asked.append([len(media.text or "") for media in batch])
+        return real(batch)
+
+    monkeypatch.setattr(toy, "encode_batch", counting)
+    texts = [f"text{'x' * (37 * number % 100)} {number}" for number in range(100)]
+    found = encode(toy, [Media.from_text(text) for text in texts], batch_size=10).array
+    expected = unit(np.concatenate([real([Media.from_text(text)]) for text in texts]))
+    np.testing.assert_array_equal(found, expected)
+    padded, needed = sum(len(batch) * max(batch) for batch in asked), sum(map(len, texts))
+    unsorted = sum(10 * max(map(len, texts[start : start + 10])) for start in range(0, 100, 10))
+    assert all(len(batch) <= 10 for batch in asked) and needed <= padded < 0.7 * unsorted
