@@ -10,9 +10,8 @@ True
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analogon.progress import Progress
 from analogon.query import file, item, text, vector
@@ -20,25 +19,38 @@ from analogon.search.hits import Hit, Hits
 from analogon.search.library import Library
 from analogon.search.records import Record
 from analogon.settings.config import collection_path
-from analogon.transforms.bridge import Bridge
-from analogon.transforms.relation import Relation
+from analogon.transforms.bridge import Bridge, bridge
+from analogon.transforms.relation import Pair, Relation
 from embed.encoder import Encoder, load, register
 from embed.errors import AnalogonError
 from embed.inputs import encode
+from embed.later import later
 from embed.media import Media
 from embed.space import Space, Vectors
 from embed.wrapped import wrap
 
 if TYPE_CHECKING:
+    from analogon import analogies, demo, evaluation, generate, labels, prompts, speech, vectors, voices
     from analogon.analogies.analogy import analogy
     from analogon.analogies.fit import relation
     from analogon.analogies.plot import plot
-
-_LATER = {
-    "analogy": "analogon.analogies.analogy",
-    "relation": "analogon.analogies.fit",
-    "plot": "analogon.analogies.plot",
-}
+else:
+    # What few need is loaded where it is asked for.
+    __getattr__, __dir__ = later(
+        __name__,
+        {
+            "analogon.analogies.analogy": ["analogy"],
+            "analogon.analogies.fit": ["relation"],
+            "analogon.analogies.plot": ["plot"],
+            **{
+                f"analogon.{room}": []
+                for room in (
+                    *("analogies", "demo", "evaluation", "generate", "labels"),
+                    *("prompts", "speech", "vectors", "voices"),
+                )
+            },
+        },
+    )
 
 __all__ = [
     "AnalogonError",
@@ -48,22 +60,33 @@ __all__ = [
     "Hits",
     "Library",
     "Media",
+    "Pair",
     "Progress",
     "Record",
     "Relation",
     "Space",
     "Vectors",
+    "analogies",
     "analogy",
+    "bridge",
+    "demo",
     "encode",
+    "evaluation",
     "file",
+    "generate",
     "item",
+    "labels",
     "load",
     "open",
     "plot",
+    "prompts",
     "register",
     "relation",
+    "speech",
     "text",
     "vector",
+    "vectors",
+    "voices",
     "wrap",
 ]
 
@@ -71,13 +94,6 @@ try:
     __version__ = version("analogon")
 except PackageNotFoundError:  # run from a folder that was not installed
     __version__ = "0"
-
-
-def __getattr__(name: str) -> Any:
-    """What few need is loaded where it is asked for."""
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module 'analogon' has no attribute {name!r}")
 
 
 def open(name: str | os.PathLike[str], *, create: bool = False) -> Library:

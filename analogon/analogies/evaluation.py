@@ -9,19 +9,23 @@ that is not there is skipped; "inputs excluded" leaves out a, b, c in every spel
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from analogon.analogies.methods import BY_PAIRS, BY_QUESTION, batch_scores, check_methods, of_cosines
-from analogon.analogies.questions import Questions, Section
+from analogon.analogies.questions import Questions, Section, read_questions
 from analogon.vectors.measure import RESAMPLES, Interval, bootstrap_crossed, wilson
 from embed.encoders.words import WordsEncoder
+from embed.errors import UsageError
+from embed.inputs import Model, encoder_of
 
-__all__ = ["Result", "Share", "Vocabulary", "evaluate_analogies"]
+__all__ = ["Result", "Share", "Vocabulary", "evaluate", "evaluate_analogies"]
 
 Rows = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -215,6 +219,41 @@ def evaluate_analogies(
     ]
     together = {name: np.concatenate([one[name] for one in held_out]) for name in held_out[0]}
     return [*results, _result(TOTAL, sections, list(found), np.concatenate(right), together, resamples, seed)]
+
+
+def evaluate(
+    questions: Questions | str | os.PathLike[str],
+    model: Model,
+    *,
+    sections: str | Sequence[str] = (),
+    methods: str | Sequence[str] = ("3cosadd", "3cosmul"),
+    restrict: int = RESTRICT,
+    any_case: bool = True,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> list[Result]:
+    """How often word vectors answer analogy questions: ``evaluate_analogies`` of a file and a model, in one call.
+
+    ``questions`` are read by ``read_questions`` where they are a path; ``sections`` names those that are asked, all
+    without any. ``model`` is word vectors as ``analogon.encode`` takes them, of which the first ``restrict`` words
+    answer, by ``any_case`` whatever their case is. Raises ``UsageError`` for a section that is not there, and for a
+    model without a vocabulary.
+    """
+    asked = questions if isinstance(questions, Questions) else read_questions(Path(questions))
+    wanted = [sections] if isinstance(sections, str) else list(sections)
+    names = [one.name for one in asked.sections]
+    for name in wanted:
+        if name not in names:
+            raise UsageError(f"there is no section {name!r} among the questions; there are: {', '.join(names)}")
+    if wanted:
+        asked = Questions(tuple(one for one in asked.sections if one.name in wanted), asked.left_out)
+    encoder = encoder_of(model)
+    if not isinstance(encoder, WordsEncoder):
+        raise UsageError(
+            f"{encoder.space.model} has no vocabulary that could answer: analogy questions want word vectors"
+        )
+    vocabulary = Vocabulary.first(encoder, restrict, any_case=any_case)
+    return evaluate_analogies(asked, vocabulary, methods, seed=seed, resamples=resamples)
 
 
 def _result(

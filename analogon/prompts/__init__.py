@@ -5,12 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from analogon.search.hits import Hit
 from embed.errors import UsageError
+from embed.later import later
 
-__all__ = ["Prompt", "Source", "read_prompts"]
+if TYPE_CHECKING:
+    from analogon.prompts import dialects
+    from analogon.prompts.interrogation import Appended, Bank, Interrogation, interrogate, read_bank
+    from analogon.prompts.selection import Chosen, Selection, select
+else:
+    __getattr__, __dir__ = later(
+        __name__,
+        {
+            "analogon.prompts.dialects": [],
+            "analogon.prompts.interrogation": ["Appended", "Bank", "Interrogation", "interrogate", "read_bank"],
+            "analogon.prompts.selection": ["Chosen", "Selection", "select"],
+        },
+    )
+
+__all__ = [
+    "Appended",
+    "Bank",
+    "Chosen",
+    "Interrogation",
+    "Prompt",
+    "Selection",
+    "Source",
+    "dialects",
+    "interrogate",
+    "read_bank",
+    "read_prompts",
+    "select",
+]
 
 # What requests read prompts as: a line of a selection has its rank and score beside the prompt.
 LENIENT: Final[Mapping[str, Any]] = {"extra": "ignore"}

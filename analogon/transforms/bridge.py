@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -28,8 +29,9 @@ import numpy.typing as npt
 from analogon.settings.shelf import Damaged, Shelf
 from analogon.vectors.geometry import unit
 from analogon.vectors.measure import Interval, ranks, wilson
-from embed.encoder import Encoder
+from embed.encoder import Encoder, resolve
 from embed.errors import AnalogonError, UsageError
+from embed.inputs import Model, encoder_of
 from embed.listener import Listener
 from embed.media import Media, Modality
 from embed.pipeline import Encoded, encode_stream
@@ -40,6 +42,7 @@ __all__ = [
     "Bridge",
     "HeldOut",
     "asif_scores",
+    "bridge",
     "fit",
     "leading_to",
     "load",
@@ -265,6 +268,14 @@ class Bridge:
         means = {f"mean {side} {modality}": mean for (side, modality), mean in self.means.items()}
         SHELF.put(self.name, record, {**self.arrays, **means})
 
+    @classmethod
+    def load(cls, name: str) -> Bridge:
+        """The bridge kept under a name.
+
+        Raises ``UsageError``, saying which there are, and ``AnalogonError`` where its file contradicts itself.
+        """
+        return load(name)
+
 
 def load(name: str) -> Bridge:
     """The bridge kept under a name.
@@ -411,6 +422,48 @@ def fit(
         penalty,
     )
     return _measured(bridge, here[len(learnt) :][rest], there[len(learnt) :][rest])
+
+
+def bridge(
+    name: str,
+    source: Model,
+    target: Model,
+    texts: Iterable[str],
+    *,
+    method: str = "ridge",
+    held_out: float = 0.1,
+    means: Mapping[tuple[str, str], npt.ArrayLike] | None = None,
+) -> Bridge:
+    """A bridge from the space of one encoder of texts to that of another, as ``fit`` makes it.
+
+    ``source`` and ``target`` are encoders as ``analogon.encode`` takes them; some thousand ``texts`` do well, 20 are
+    the fewest. ``method`` is one of "ridge", "procrustes", "two-hops" and "asif". ``means`` are the unlabelled means
+    ``(dim,)`` of what is no text, such as ``{("source", "image"): ..., ("target", "audio"): ...}``; without them those
+    of the texts stand in. ``save`` keeps the bridge, so that a search finds it. What cannot be encoded is warned of.
+    Encoding all texts in both spaces is what it costs. Raises ``UsageError`` where too few texts are left.
+
+    >>> between = bridge("toys", "toy:16", "toy:8", [f"text number {number}" for number in range(60)])
+    >>> between.apply(np.eye(16, dtype=np.float32)[:2], "text").shape
+    (2, 8)
+    """
+    sides = [encoder_of(model) for model in (source, target)]
+    rows = {side: np.asarray(mean, np.float32) for side, mean in (means or {}).items()}
+    for side, mean in rows.items():
+        if side[0] not in ("source", "target"):
+            raise UsageError(f"a mean is of ('source' or 'target', a modality), not of {side!r}")
+        dim = sides[side[0] == "target"].space.dim
+        if mean.shape != (dim,) or not np.isfinite(mean).all():
+            raise UsageError(f"the mean of {' '.join(side)} is {mean.shape}, not {dim} finite numbers")
+    left_out: list[str] = []
+
+    def skipped(text: str, reason: str) -> None:
+        left_out.append(f"left out {text[:60]!r}: {reason}")
+
+    here, there = ((encoder, resolve(encoder)) for encoder in sides)
+    made = fit(name, here, there, list(texts), method=method, held_out=held_out, means=rows, skipped=skipped)
+    for line in left_out:
+        warnings.warn(line, stacklevel=2)
+    return made
 
 
 def _measured(bridge: Bridge, x: Rows, y: Rows) -> Bridge:
