@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A CPU build of torch is enough; pinning it first keeps an unpinned dependency from bringing gigabytes of GPU libraries.
 TORCH := $(shell grep -E '^torch==' constraints.txt | sed 's/+cpu//')
 
-.PHONY: demo test test-numpy1 extras slow lint format rooms clean
+.PHONY: demo test test-numpy1 extras slow lint format rooms notebooks clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -54,6 +54,10 @@ slow: .venv/ready
 # The drawing and the lists of docs/architecture.md, from the imports that the code has.
 rooms: .venv/ready
 	$(BIN)/python docs/rooms.py
+
+# The notebooks run, and what they show kept in them, but for what belongs to others: five minutes, with the folder of data.
+notebooks: .venv/ready
+	$(BIN)/python notebooks/store.py
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .

@@ -144,7 +144,7 @@ def picture(
     if projection not in PROJECTIONS:
         raise UsageError(f"there is no projection {projection!r}; there are: {', '.join(PROJECTIONS)}")
     try:
-        from matplotlib.figure import Figure
+        from analogon.analogies.figure import ShownFigure
     except ImportError:
         raise MissingPackage("matplotlib", "notebook", "a picture") from None
     flat = flatten(starts, ends, projection)
@@ -154,7 +154,7 @@ def picture(
         _fill(figure, axes, pairs, flat, title, note, frozenset(answered))
         return figure
     height = float(np.interp(len(pairs), [3, 12, 30], [2.6, 3.3, 4.4]))
-    figure = Figure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
+    figure = ShownFigure(figsize=(WIDTH, height), dpi=DOTS, layout="constrained")
     _fill(figure, figure.add_subplot(), pairs, flat, title, note, frozenset(answered), own=True)
     return figure
 

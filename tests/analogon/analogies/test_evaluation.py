@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
+import analogon
 from analogon.analogies.evaluation import Result, Vocabulary, evaluate_analogies
 from analogon.analogies.questions import Entry, read_questions
 from analogon.vectors.measure import wilson
@@ -148,6 +149,27 @@ def test_counts_are_gensims_where_words_have_many_spellings(
     oracle = gensims(words, vectors, file, restrict_vocab=restrict, case_insensitive=any_case)
     assert ours(found) == oracle
     assert 20 < oracle[-1][1] < oracle[-1][2] - 20
+
+
+def test_a_file_and_a_model_in_one_call(tmp_path: Path) -> None:
+    words, vectors, lines = crowded(2)
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors(words, vectors)
+    keyed.save_word2vec_format(str(tmp_path / "words.bin"), binary=True)
+    model = {"family": "words", "model": str(tmp_path / "words.bin")}
+    file = write(tmp_path / "q.txt", "\n".join(lines) + "\n")
+    oracle = gensims(words, vectors, file)
+    assert ours(analogon.analogies.evaluate(file, model)) == oracle
+    assert ours(analogon.analogies.evaluate(read_questions(file), analogon.load(model), restrict=150)) == gensims(
+        words, vectors, file, restrict_vocab=150
+    )
+    (second, total) = analogon.analogies.evaluate(str(file), model, sections="second", methods="3cosadd")
+    assert ours([second]) == [one for one in oracle if one[0] == "second"]
+    assert ours([total])[0][1:] == ours([second])[0][1:]
+    with pytest.raises(UsageError, match="there is no section 'third' among the questions; there are: first, second"):
+        analogon.analogies.evaluate(file, model, sections=["first", "third"])
+    with pytest.raises(UsageError, match=r"toy:8 has no vocabulary that could answer"):
+        analogon.analogies.evaluate(file, "toy")
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_labels_keep_apart() -> None:
     assert np.linalg.norm(placed - points, axis=1).max() < 160
 
 
+def test_a_notebook_shows_the_figure_by_itself() -> None:
+    """IPython knows how to show figures of pyplot alone, and this one is none of those."""
+    import io
+    import pickle
+
+    from IPython.core.formatters import DisplayFormatter
+
+    starts, ends = rows(4)
+    figure = plot.picture(PAIRS[:4], starts, ends)
+    shown, _ = DisplayFormatter().format(figure)
+    width, height = figure.get_size_inches() * 150
+    assert Image.open(io.BytesIO(shown["image/png"])).size == (int(width), int(height))
+    assert type(pickle.loads(pickle.dumps(figure))) is type(figure)
+
+
 def test_files(tmp_path: Path) -> None:
     starts, ends = rows(12)
     for suffix, beginning in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".PDF", b"%PDF")):

@@ -341,3 +341,26 @@ def test_a_damaged_bridge_does_not_stop_the_others(
     assert exit_code(monkeypatch, "bridge", "list") == 0
     told = capsys.readouterr()
     assert "whole" in told.out and "broken.safetensors: not a readable bridge" in told.err
+
+
+def test_a_bridge_of_names_is_the_one_of_encoders(home: Path) -> None:
+    texts = [f"{thing} number {number}" for number in range(40) for thing in ("rain", "a dog")]
+    here, there = load("toy:16"), load("toy:8")
+    mean = np.linspace(0, 0.1, 16, dtype=np.float32)
+    means = {("source", "image"): mean}
+    tables = ({"family": "toy", "model": "16"}, {"family": "toy", "model": "8"})
+    given = {("source", "image"): mean.tolist()}
+    made = analogon.bridge("one", "toy:16", there, iter(texts), method="procrustes", means=given)
+    expected = bridge.fit("one", (here, tables[0]), (there, tables[1]), texts, method="procrustes", means=means)
+    asked = rows(5, 16)
+    assert made.apply(asked, "image") == pytest.approx(expected.apply(asked, "image"), abs=1e-6)
+    assert (made.texts, made.digest, made.held_out) == (expected.texts, expected.digest, expected.held_out)
+    assert tuple(dict(table) for table in made.encoders) == tables
+    made.save()
+    assert Bridge.load("one").apply(asked, "text") == pytest.approx(made.apply(asked, "text"), abs=1e-6)
+    with pytest.raises(UsageError, match=r"of \('source' or 'target', a modality\), not of \('there', 'image'\)"):
+        analogon.bridge("one", "toy:16", "toy:8", texts, means={("there", "image"): mean})
+    with pytest.raises(UsageError, match=r"the mean of target audio is \(16,\), not 8 finite numbers"):
+        analogon.bridge("one", "toy:16", "toy:8", texts, means={("target", "audio"): mean})
+    with pytest.raises(UsageError, match="an int does not encode"):
+        analogon.bridge("one", 3, "toy:8", texts)
