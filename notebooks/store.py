@@ -30,9 +30,7 @@ WIDEST = 960
 COLOURS = 128
 FIGURE = re.compile(r"<\w*Figure ")
 """How what was plotted calls itself, and what was decoded does not."""
-MACHINE = re.compile(
-    r"(?<![\w.…])/(?:home|root|Users|tmp|var|mnt|work|private|usr|opt)/|\b0x[0-9a-f]{6,}|\b[A-Za-z]:\\\\"
-)
+MACHINE = re.compile(r"(?<![\w.])/(?:home|root|Users|tmp|var|mnt|work|private|usr|opt)/|\b0x[0-9a-f]{6,}|\b[A-Z]:\\")
 """What names a place on one machine, or in its memory."""
 
 
