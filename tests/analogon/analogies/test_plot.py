@@ -134,6 +134,7 @@ def test_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         draw(tmp_path / "b.png", PAIRS[:2], starts, ends, title="")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "analogon.analogies.figure")  # as where neither was imported before
     with pytest.raises(MissingPackage, match=r"a picture needs .* matplotlib: pip install 'analogon\[notebook\]'"):
         draw(tmp_path / "a.png", PAIRS[:2], starts, ends, title="")
 
