@@ -251,6 +251,8 @@ def resolve(name: str | os.PathLike[str] | Mapping[str, Any] | Encoder) -> dict[
         table = dict(known or {})
     elif isinstance(name, Mapping):
         table = dict(name)
+    elif not isinstance(name, str | os.PathLike):
+        raise UsageError(f"an encoder is named by a text, a path or a table, not by {type(name).__name__}")
     elif os.fspath(name).endswith(".toml"):
         path = Path(name)
         try:
