@@ -104,6 +104,8 @@ class Adding:
     ) -> None:
         self.collection, self.catalog, self.writer = collection, collection.catalog, writer
         self.encoders, self.modality, self.rate = encoders, modality, rate
+        if listener is not None and not isinstance(listener, Listener):
+            raise UsageError(f"`listener` is a Listener, such as analogon.Progress(), not {type(listener).__name__}")
         self.listener = listener or Listener()
         self.report = Added()
         self._sides = frozenset(side for encoder, _ in encoders for side in encoder.modalities)

@@ -47,10 +47,12 @@ class Record:
         Raises ``UsageError`` where there are several spaces, or none of it has a vector there.
         """
         known = known_space(self._collection, space)
-        rows = []
-        for item in self.items:
-            if self._collection.catalog.row_of_item(known.space.id, item) is not None:
-                rows.append(self._collection.vector(known.space, item))
+        with self._collection.snapshot():  # a compaction gives items other rows
+            rows = [
+                self._collection.vector(known.space, item)
+                for item in self.items
+                if self._collection.catalog.row_of_item(known.space.id, item) is not None
+            ]
         if not rows:
             raise UsageError(f"{self.id} has no vector in {known.space.model}")
         return Vectors(known.space, np.stack(rows))
