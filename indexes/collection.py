@@ -170,6 +170,10 @@ class Collection:
 
     # -- create and open -----------------------------------------------------------------------------------------
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A collection, and what holds on to one, pickles as its path: another process opens it."""
+        return Collection.open, (self.path,)
+
     @classmethod
     def create(cls, path: Path) -> Collection:
         """Make an empty collection. Raises ``CollectionError`` where something else lies in the folder."""

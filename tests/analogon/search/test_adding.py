@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -550,3 +551,11 @@ def test_a_text_that_names_a_file_is_told(library: analogon.Library, tmp_path: P
     assert report.vectors == 2 and len(report.notes) == 1 and report.notes[0].startswith("x: ")
     missing = library.add(pandas.DataFrame({"path": ["gone.wav"]}))
     assert [(failure.path, failure.reason) for failure in missing.failures] == [("gone.wav", "no such file")]
+
+
+def test_records_and_spaces_go_to_other_processes(library: analogon.Library) -> None:
+    library.add(TEXTS, ids=IDS, encoders="toy")
+    record, side = pickle.loads(pickle.dumps((library.get("dog"), library.space()["text"])))
+    np.testing.assert_array_equal(record.vectors().array, oracle("a dog barks"))
+    np.testing.assert_array_equal(side.array, oracle(*TEXTS))
+    assert side.table("arrow")["text"].to_pylist() == TEXTS
