@@ -259,8 +259,9 @@ class Holdings:
         data set of ``datasets``, a list of mappings, whose ``column`` holds what is to be added (else the first of
         vector, embedding, audio, image, video, text, path, file), a column ``id`` the ids, and the others metadata.
         ``ids`` are texts or whole numbers, one for each item; what has none goes by a hash of its content, what lies in
-        a file by its path. ``metadata`` are columns for each item: a table or a list of mappings. ``encoders`` are
-        names or encoders; without any, those that the collection has. ``modality`` says what vectors are of; ``rate``
+        a file by its path. ``metadata`` are columns for each item: a table or a list of mappings; of what is there
+        already they join its columns. ``encoders`` are names or encoders; without any, those that the collection has.
+        ``modality`` says what vectors are of; ``rate``
         is that of samples in Hz.
 
         Items are read, encoded and committed a block at a time: an iterator may be longer than memory, and a run that
@@ -293,6 +294,7 @@ class Holdings:
         """Put other things, other metadata, or both in the place of what was added under some ids, one or several.
 
         Columns that are not named stay as they are; one whose value is None goes. All of the metadata change, or none.
+        What cannot be encoded is told, and leaves what is there under its id as it is.
         Raises ``UsageError`` for an id that is not there.
         """
         single = _is_id(ids)

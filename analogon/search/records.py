@@ -79,8 +79,13 @@ def record_of(collection: Collection, source: Source) -> Record:
 def records(collection: Collection) -> Iterator[Record]:
     """All that a collection holds, in the order in which it came; memory stays bounded."""
     last = 0
-    while sources := collection.catalog.sources_after(last, BLOCK):
-        yield from _records(collection, sources)
+    while True:
+        with collection.snapshot():  # ids and what they stand for: another thread may take some away in between
+            sources = collection.catalog.sources_after(last, BLOCK)
+            block = list(_records(collection, sources))
+        if not sources:
+            return
+        yield from block
         last = sources[-1].id
 
 

@@ -559,3 +559,21 @@ def test_records_and_spaces_go_to_other_processes(library: analogon.Library) -> 
     np.testing.assert_array_equal(record.vectors().array, oracle("a dog barks"))
     np.testing.assert_array_equal(side.array, oracle(*TEXTS))
     assert side.table("arrow")["text"].to_pylist() == TEXTS
+
+
+def test_a_walk_is_of_one_moment_whatever_is_removed_meanwhile(
+    library: analogon.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(TEXTS, ids=IDS, encoders="toy")
+    catalog = library.collection.catalog
+    real = type(catalog)._sources
+
+    def after_a_removal(self: Any, *asked: Any) -> Any:
+        monkeypatch.setattr(type(catalog), "_sources", real)
+        code = "import sys, analogon; analogon.open(sys.argv[1]).remove(ids='dog')"
+        subprocess.run([sys.executable, "-c", code, str(library.collection.path)], check=True)
+        return real(self, *asked)
+
+    monkeypatch.setattr(type(catalog), "_sources", after_a_removal)
+    assert [record.id for record in library] == IDS
+    assert [record.id for record in library] == ["rain", "thunder"]
