@@ -71,9 +71,9 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Any) -> Rows:
         """The vector of each item, float32 ``(n, dim)``. Raises ``UsageError`` and ``MediaError``."""
-        check_is_fitted(self)
         encoder = encoder_of(self.model)
-        self.space_.check(encoder.space)
+        if hasattr(self, "space_"):  # there is nothing that a fit would have learnt
+            self.space_.check(encoder.space)
         return encode(
             encoder, _items(X, self.column), rate=self.rate, query=self.query, batch_size=self.batch_size
         ).array
@@ -173,14 +173,19 @@ def _without_self(indices: npt.NDArray[np.int64], scores: Rows) -> tuple[npt.NDA
 
 def _items(X: Any, column: str | None) -> Any:
     """A data frame's column, or the items as they are; scikit-learn gives a column of texts as ``(n, 1)`` too."""
+    columns = list(X.column_names if hasattr(X, "column_names") else getattr(X, "columns", ()))
     if column is not None:
+        if column not in columns:
+            have = f"has the columns {', '.join(map(str, columns))}" if columns else f"is {type(X).__name__}"
+            raise UsageError(f"`column` {column!r} is one of a data frame's, and what was given {have}")
         X = X[column]
-    elif hasattr(X, "columns"):
-        if len(X.columns) != 1:
-            raise UsageError(f"the data frame has {len(X.columns)} columns: choose one with `column`")
-        X = X[X.columns[0]]
-    if hasattr(X, "to_list"):
-        return X.to_list()
+    elif columns:
+        if len(columns) != 1:
+            raise UsageError(f"the data frame has {len(columns)} columns: choose one with `column`")
+        X = X[columns[0]]
+    for listed in ("to_list", "to_pylist"):
+        if hasattr(X, listed):
+            return getattr(X, listed)()
     if isinstance(X, np.ndarray) and X.dtype.kind in "OUS":
         return X.reshape(-1).tolist()
     return X

@@ -116,6 +116,10 @@ class Encoder(ABC):
     size: int | None = None
     """Bytes of memory that it takes with all its sides loaded, where it knows; None lets ``embed.models`` estimate."""
 
+    def __repr__(self) -> str:
+        sides = ", ".join(sorted(self.modalities))
+        return f"<encoder {self.space.model}: {sides} to {self.space.dim} components>"
+
     def prepare(self, media: Media) -> Media:
         """What is done to each decoded part alone, such as resizing a picture.
 
@@ -211,6 +215,8 @@ def register(encoder: Encoder) -> Encoder:
     A collection's manifest keeps of it what it is called and a hash of its identity. Whoever opens the collection in
     another process registers the same encoder first: ``register(wrap(fn, name=..., revision=...))``.
     """
+    if not isinstance(encoder, Encoder):
+        raise UsageError(f"what is registered is an Encoder, such as analogon.wrap gives, not {type(encoder).__name__}")
     if encoder.table is None:
         encoder.table = {"family": WRAPPED, "model": encoder.space.model.removeprefix(f"{WRAPPED}:")}
     if encoder.table["family"] == WRAPPED:
@@ -251,6 +257,8 @@ def resolve(name: str | os.PathLike[str] | Mapping[str, Any] | Encoder) -> dict[
         table = dict(known or {})
     elif isinstance(name, Mapping):
         table = dict(name)
+    elif not isinstance(name, str | os.PathLike):
+        raise UsageError(f"an encoder is named by a text, a path or a table, not by {type(name).__name__}")
     elif os.fspath(name).endswith(".toml"):
         path = Path(name)
         try:

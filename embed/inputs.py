@@ -27,7 +27,7 @@ from embed.space import Vectors, unit
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Item", "Model", "Progress", "as_media", "encode", "items_of"]
+__all__ = ["Item", "Model", "Progress", "as_media", "check_options", "encode", "is_whole", "items_of"]
 
 Item = str | os.PathLike[str] | bytes | IO[str] | IO[bytes] | npt.NDArray[Any] | Media | Any
 """What ``as_media`` takes. ``Any`` stands for tensors of torch and images of Pillow, which need not be installed."""
@@ -83,7 +83,7 @@ def encode(
     >>> encode("toy", np.zeros(40_000), rate=16_000, windows=True).spans
     (Span(start=0.0, end=1.0), Span(start=1.0, end=2.0), Span(start=1.5, end=2.5))
     """
-    _check(modality, rate, batch_size)
+    check_options(modality, rate, batch_size)
     single, given = items_of(items)
     encoder = encoder_of(model)
     total = 1 if single else len(items) if isinstance(items, Sized) else None
@@ -155,16 +155,18 @@ def _stacked(rows: Sequence[npt.NDArray[np.float32]], dim: int) -> npt.NDArray[n
     return np.stack(rows) if rows else np.empty((0, dim), dtype=np.float32)
 
 
-def _check(modality: str | None, rate: object, batch_size: object) -> None:
+def check_options(modality: object = None, rate: object = None, batch_size: object = None) -> None:
+    """Raise ``UsageError`` for what is no modality, no sample rate in Hz, or no size of a batch; None is each."""
     if modality is not None and modality not in MODALITIES:
         raise UsageError(f"`modality` is one of {', '.join(MODALITIES)}, not {modality!r}")
-    if rate is not None and not (_whole(rate) and RATES[0] <= cast(int, rate) <= RATES[1]):
+    if rate is not None and not (is_whole(rate) and RATES[0] <= cast(int, rate) <= RATES[1]):
         raise UsageError(f"`rate` is a whole number of Hz from {RATES[0]} to {RATES[1]}, not {rate!r}")
-    if batch_size is not None and not (_whole(batch_size) and cast(int, batch_size) > 0):
+    if batch_size is not None and not (is_whole(batch_size) and cast(int, batch_size) > 0):
         raise UsageError(f"`batch_size` is a whole number above 0, not {batch_size!r}")
 
 
-def _whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether something is a whole number, of whatever type, and no truth value."""
     if isinstance(value, float | np.floating):
         return bool(value == int(value)) if np.isfinite(value) else False
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -324,6 +326,9 @@ def as_media(
     if isinstance(item, bytes | bytearray | memoryview):
         return _from_bytes(bytes(item), modality, sides, name)
     if isinstance(item, Mapping):
+        if not _feature(item):
+            have = ", ".join(map(str, item)) or "nothing"
+            raise UsageError(f"{name} is a mapping of {have}; of a table one column is encoded, of a sound its `array`")
         if "array" in item:
             return as_media(item["array"], rate=item["sampling_rate"], modality="audio", sides=sides, name=name)
         if item["bytes"] is not None:

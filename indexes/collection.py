@@ -170,10 +170,14 @@ class Collection:
 
     # -- create and open -----------------------------------------------------------------------------------------
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A collection, and what holds on to one, pickles as its path: another process opens it."""
+        return Collection.open, (self.path,)
+
     @classmethod
     def create(cls, path: Path) -> Collection:
         """Make an empty collection. Raises ``CollectionError`` where something else lies in the folder."""
-        path = path.expanduser().resolve()
+        path = Path(os.path.expanduser(path)).resolve()
         if (path / "manifest.json").exists():
             raise CollectionError(f"{path}: there is a collection already")
         if path.exists() and (not path.is_dir() or not _only_remains(path)):
@@ -194,7 +198,7 @@ class Collection:
     @classmethod
     def open(cls, path: Path) -> Collection:
         """Open a collection. Raises ``CollectionNotFound``, or ``CollectionDamaged`` naming what does not fit."""
-        path = path.expanduser().resolve()
+        path = Path(os.path.expanduser(path)).resolve()
         try:
             found = (path / "manifest.json").is_file()
         except OSError as error:
@@ -342,12 +346,15 @@ class Collection:
         entry = self.manifest.get("names")
         return KnownSpace.of(entry) if entry else None
 
-    def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any] | Encoder) -> KnownSpace:
+    def adopt(self, name: str | os.PathLike[str] | Mapping[str, Any] | Encoder | Space) -> KnownSpace:
         """Use the encoder of that name, as ``embed.load`` takes it, for its space, instead of the manifest's.
 
-        A name that one of the spaces here goes by, whole or without its folders, means that one, and nothing is loaded.
+        A name that one of the spaces here goes by, whole or without its folders, means that one, and nothing is loaded;
+        a space itself means itself.
         Raises ``SpaceMismatch`` where the space is not here.
         """
+        if isinstance(name, Space):
+            return self.space(name)
         if isinstance(name, str) and (here := self._called(name)) is not None:
             return here
         table = resolve(name)

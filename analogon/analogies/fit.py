@@ -67,11 +67,17 @@ def fit_pairs(name: str, source: Source, pairs: Iterable[Sequence[Any]]) -> Fitt
     arrays of the source's space, which are scaled to length 1. Raises ``UsageError`` for what is no pair, and where no
     pair is left.
     """
+    if hasattr(pairs, "to_numpy"):  # a data frame of two columns
+        pairs = pairs.to_numpy().tolist()
+    if not isinstance(pairs, Iterable):
+        raise UsageError(f"pairs are a list of two terms each, not {type(pairs).__name__}")
     gathering = _Gathering(source, "the list", None, [])
     for number, pair in enumerate(pairs):
         where = f"pair {number + 1}"
         if isinstance(pair, str) or not isinstance(pair, Sequence | np.ndarray) or len(pair) != 2:
             raise UsageError(f"{where} is {type(pair).__name__} {str(pair)[:40]!r}; a pair has two terms, a and b")
+        if any(one is None or one != one for one in pair if not isinstance(one, np.ndarray)):
+            raise UsageError(f"{where} is {str(pair)[:40]!r}, of which one term is missing")
         rows = [one for one in pair if isinstance(one, np.ndarray)]
         if len(rows) == 2:
             given = [vector(one, source.space).array for one in rows]

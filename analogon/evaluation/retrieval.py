@@ -203,7 +203,13 @@ def _wanted(relevant: Any, questions: int, candidates: int) -> list[set[int]]:
             raise UsageError(f"the mask of what is relevant is {relevant.shape}, not {(questions, candidates)}")
         wanted = [set(np.flatnonzero(row).tolist()) for row in relevant]
     else:
-        wanted = [{int(one)} if np.ndim(one) == 0 else {int(i) for i in one} for one in relevant]
+        try:
+            wanted = [
+                {int(i) for i in one} if isinstance(one, set | frozenset) or np.ndim(one) else {int(one)}
+                for one in relevant
+            ]
+        except (TypeError, ValueError):
+            raise UsageError("what is relevant is a list with the numbers of candidates for each question") from None
     if len(wanted) != questions:
         raise UsageError(f"what is relevant is said of {len(wanted)} questions, and there are {questions}")
     for number, one in enumerate(wanted):

@@ -88,6 +88,8 @@ class Text(Operators):
     text: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise UsageError(f"words to look for are a text, not {type(self.text).__name__}")
         if not self.text.strip():
             raise UsageError("the text is empty: write what to look for, or name a file")
 
@@ -99,6 +101,8 @@ class File(Operators):
     path: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str):
+            raise UsageError(f"a file is named by a text or a path, not by {type(self.path).__name__}")
         if not self.path.strip():
             raise UsageError("the name of the file is empty")
 
@@ -110,6 +114,8 @@ class Item(Operators):
     id: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.id, bool) or not hasattr(self.id, "__index__"):
+            raise UsageError(f"the id of an item is a whole number, not {self.id!r}")
         object.__setattr__(self, "id", index(self.id))
         if not 0 < self.id <= LARGEST_ID:
             raise UsageError(f"the id of an item is a whole number from 1 to {LARGEST_ID}")
@@ -255,7 +261,7 @@ def text(words: str) -> Text:
 
 def file(path: str | os.PathLike[str]) -> File:
     """A file as a query."""
-    return File(os.fspath(path))
+    return File(os.fspath(path) if isinstance(path, os.PathLike) else path)
 
 
 def item(id: int) -> Item:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from analogon.transforms.bridge import Bridge
 from analogon.transforms.relation import Relation
 from embed.encoder import Encoder
 from embed.errors import AnalogonError, MediaError, SpaceMismatch, UsageError
-from embed.media import Media, Modality, content_hash
+from embed.media import Media, Modality, as_numpy, content_hash
 from embed.pipeline import encode
 from embed.space import Space, Vectors
 from indexes import records
@@ -43,8 +44,8 @@ def as_query(asked: QueryLike) -> Query:
         if asked.text is not None and asked.path is None:
             return Text(asked.text)
         return File(asked.path or f"./{asked.name}")
-    if isinstance(asked, np.ndarray | Vectors):
-        return q.vector(asked)
+    if isinstance(asked, np.ndarray | Vectors) or _is_vector(asked):
+        return q.vector(asked if isinstance(asked, np.ndarray | Vectors) else np.asarray(as_numpy(asked)))
     if isinstance(asked, Mapping | Sequence):
         return q.from_json(asked)
     if isinstance(asked, q.Query):
@@ -52,11 +53,18 @@ def as_query(asked: QueryLike) -> Query:
     raise UsageError(f"a query is a text, a path, a medium, an expression or JSON of one, not {type(asked).__name__}")
 
 
+def _is_vector(asked: Any) -> bool:
+    """Whether something is numbers in a row: a list of them, a tensor, a column of a table."""
+    if isinstance(asked, list | tuple):
+        return bool(asked) and all(isinstance(one, Real) and not isinstance(one, bool) for one in asked)
+    return hasattr(asked, "__array__") and not isinstance(asked, type | np.generic | Mapping)
+
+
 def media_of(leaf: Text | File) -> Media:
     """A text as it stands, or a file; of a file of text its content. Raises ``MediaError``."""
     if isinstance(leaf, Text):
         return Media.from_text(leaf.text)
-    path = str(Path(leaf.path).expanduser())
+    path = str(Path(os.path.expanduser(leaf.path)))
     media = Media.from_path(path)
     if media.modality == "text":
         return Media.from_text(Path(path).read_text("utf-8", "replace"))

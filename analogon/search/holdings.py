@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
 from analogon.phrases import PROBES
-from analogon.search.adding import Added, Adding, path_of
+from analogon.search.adding import Added, Adding, absolute, path_of
 from analogon.search.background import Background
 from analogon.search.description import Description
 from analogon.search.records import Record, SpaceView, known_space, record_of, records
+from analogon.search.rows import is_text
 from analogon.settings import config
 from analogon.settings.arguments import EncoderName, several
 from embed.encoder import Encoder, resolve
 from embed.errors import CollectionNotFound, EncoderError, UnsupportedModality, UsageError
-from embed.inputs import encoder_of
+from embed.inputs import check_options, encoder_of
 from embed.media import MODALITIES, Modality
 from embed.models import shared
 from embed.space import Space
@@ -50,6 +51,19 @@ def _side_table(
 
 def _modality(named: str | None) -> Modality | None:
     return next((known for known in MODALITIES if known == named), None)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | Integral | os.PathLike) and not isinstance(value, bool)
+
+
+def _ids(given: Any) -> list[Any]:
+    """One id or several, as a list."""
+    if _is_id(given):
+        return [given]
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+        raise UsageError(f"ids are one text, whole number or path, or a list of these, not {given!r}")
+    return [one.as_py() if hasattr(one, "as_py") else one for one in given]
 
 
 def _named_paths(paths: Sequence[Any]) -> tuple[str, ...]:
@@ -245,8 +259,9 @@ class Holdings:
         data set of ``datasets``, a list of mappings, whose ``column`` holds what is to be added (else the first of
         vector, embedding, audio, image, video, text, path, file), a column ``id`` the ids, and the others metadata.
         ``ids`` are texts or whole numbers, one for each item; what has none goes by a hash of its content, what lies in
-        a file by its path. ``metadata`` are columns for each item: a table or a list of mappings. ``encoders`` are
-        names or encoders; without any, those that the collection has. ``modality`` says what vectors are of; ``rate``
+        a file by its path. ``metadata`` are columns for each item: a table or a list of mappings; of what is there
+        already they join its columns. ``encoders`` are names or encoders; without any, those that the collection has.
+        ``modality`` says what vectors are of; ``rate``
         is that of samples in Hz.
 
         Items are read, encoded and committed a block at a time: an iterator may be longer than memory, and a run that
@@ -257,6 +272,7 @@ class Holdings:
         chosen = self._encoders(encoders)
         if modality is not None and modality not in MODALITIES:
             raise UsageError(f"there is no modality {modality!r}; there are: {', '.join(MODALITIES)}")
+        check_options(rate=rate)
         with writing(self.collection) as writer:
             pairs = [(encoder, add_space(writer, encoder, table)) for encoder, table in chosen]
             adding = Adding(self.collection, writer, pairs, modality=_modality(modality), rate=rate, listener=listener)
@@ -278,10 +294,12 @@ class Holdings:
         """Put other things, other metadata, or both in the place of what was added under some ids, one or several.
 
         Columns that are not named stay as they are; one whose value is None goes. All of the metadata change, or none.
+        What cannot be encoded is told, and leaves what is there under its id as it is.
         Raises ``UsageError`` for an id that is not there.
         """
-        single = isinstance(ids, str | int | os.PathLike)
-        names = [ids] if single else list(ids)
+        single = _is_id(ids)
+        names = _ids(ids)
+        check_options(modality, rate)
         if isinstance(metadata, Mapping):
             metadata = [metadata] * len(names) if single else metadata
         if items is None and metadata is None:
@@ -326,7 +344,7 @@ class Holdings:
         Gives how many were known. Raises ``UsageError`` for an id that is not there; then nothing is forgotten.
         """
         named = _named_paths(paths)
-        asked = [ids] if isinstance(ids, str | int) else list(ids or ())
+        asked = [] if ids is None else _ids(ids)
         with writing(self.collection) as writer:
             sources = {source.id: source for path in named for source in self._sources_under(path)}
             for identity in asked:
@@ -348,8 +366,9 @@ class Holdings:
         is no such thing.
         """
         source = self._source_of(id)
-        if source is None and isinstance(id, int):
-            item = self.collection.catalog.items([id]).get(id)
+        number = int(id) if isinstance(id, Integral) else 0
+        if source is None and 0 < number < 2**63:  # what SQLite holds
+            item = self.collection.catalog.items([number]).get(number)
             source = item.sources[0] if item else None
         if source is None:
             name = os.fspath(id) if isinstance(id, os.PathLike) else id
@@ -358,12 +377,14 @@ class Holdings:
 
     def _source_of(self, identity: Any) -> Source | None:
         """What was added under an id, or lies at a path."""
-        if isinstance(identity, bool) or not isinstance(identity, str | int | os.PathLike) or identity == "":
+        if not _is_id(identity) or identity == "":
             raise UsageError(f"an id is a text, a whole number or a path, not {identity!r}")
         catalog = self.collection.catalog
+        if not is_text(os.fspath(identity) if isinstance(identity, os.PathLike) else str(identity)):
+            return None  # the catalog holds no such text
         found = None if isinstance(identity, os.PathLike) else catalog.source(path_of(str(identity)))
-        if found is None and not isinstance(identity, int):
-            at = catalog.sources_of_path(os.path.abspath(Path(identity).expanduser()))
+        if found is None and not isinstance(identity, Integral):
+            at = catalog.sources_of_path(absolute(identity))
             found = at[0] if at else None
         return found
 
@@ -375,7 +396,7 @@ class Holdings:
         return True  # an empty library is one
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str | int | os.PathLike) and id != "" and self._source_of(id) is not None
+        return _is_id(id) and id != "" and self._source_of(id) is not None
 
     def __iter__(self) -> Iterator[Record]:
         return records(self.collection)
@@ -391,7 +412,7 @@ class Holdings:
         named = os.fspath(path)
         if named.startswith(ADDED):
             return self.collection.catalog.sources_of_path(named)
-        return self.collection.catalog.sources_under(os.path.abspath(Path(path).expanduser()))
+        return self.collection.catalog.sources_under(absolute(path))
 
     def describe(self) -> Description:
         """What the collection holds: counts, spaces with their indexes, fields for filters, size on disk, names."""

@@ -36,6 +36,7 @@ __all__ = ["Library"]
 WAYS: Final = ("content", "name", "both")
 DEPTH: Final = 100  # how far down each list is read where content and names are joined
 VARIED: Final = 100  # hits that variety chooses from
+MOST: Final = 2**31 - 1  # no collection holds more, and every index takes it for a number
 TRIFLE: Final = 1e-6  # what a part of a name gets where it comes last
 WHOLE: Final = 0.02  # what a name gets that has all the words asked for: enough to come before an equal that has not
 
@@ -107,7 +108,7 @@ class Library(Holdings):
             raise UsageError(f"k and the offset are whole numbers, not {k!r} and {offset!r}")
         if k < 1 or offset < 0:
             raise UsageError(f"k must be at least 1 and the offset at least 0, not {k} and {offset}")
-        k, offset = int(k), int(offset)
+        k, offset = min(int(k), MOST), min(int(offset), MOST)
         for name, words in (("where", where), ("bridge", bridge)):
             if not isinstance(words, str | None):
                 raise UsageError(f"`{name}` is a text, not {type(words).__name__}")
@@ -119,7 +120,7 @@ class Library(Holdings):
                 if by == "sound"
                 else f"hits are found by {', '.join(WAYS)}, not by {by!r}"
             )
-        if rerank not in METHODS:
+        if not isinstance(rerank, str) or rerank not in METHODS:
             raise UsageError(f"there is no order {rerank!r}; there are: {', '.join(METHODS)}")
         if not (is_number(variety) and 0 <= variety <= 1):
             raise UsageError(f"variety is a share from 0 to 1, not {variety!r}")
@@ -184,7 +185,7 @@ class Library(Holdings):
         ``options`` are those of ``search``. A two-dimensional array, or ``Vectors``, asks with each of its rows.
         Raises as ``search`` does, for the first that cannot be asked.
         """
-        if isinstance(queries, str | os.PathLike | Mapping | Media):
+        if isinstance(queries, str | os.PathLike | Mapping | Media) or not isinstance(queries, Iterable):
             raise UsageError("search_many takes a list of queries; search takes one")
         if isinstance(queries, Vectors):
             queries = [Vectors(queries.space, queries.array[i : i + 1]) for i in range(len(queries))]

@@ -47,10 +47,12 @@ class Record:
         Raises ``UsageError`` where there are several spaces, or none of it has a vector there.
         """
         known = known_space(self._collection, space)
-        rows = []
-        for item in self.items:
-            if self._collection.catalog.row_of_item(known.space.id, item) is not None:
-                rows.append(self._collection.vector(known.space, item))
+        with self._collection.snapshot():  # a compaction gives items other rows
+            rows = [
+                self._collection.vector(known.space, item)
+                for item in self.items
+                if self._collection.catalog.row_of_item(known.space.id, item) is not None
+            ]
         if not rows:
             raise UsageError(f"{self.id} has no vector in {known.space.model}")
         return Vectors(known.space, np.stack(rows))
@@ -77,8 +79,13 @@ def record_of(collection: Collection, source: Source) -> Record:
 def records(collection: Collection) -> Iterator[Record]:
     """All that a collection holds, in the order in which it came; memory stays bounded."""
     last = 0
-    while sources := collection.catalog.sources_after(last, BLOCK):
-        yield from _records(collection, sources)
+    while True:
+        with collection.snapshot():  # ids and what they stand for: another thread may take some away in between
+            sources = collection.catalog.sources_after(last, BLOCK)
+            block = list(_records(collection, sources))
+        if not sources:
+            return
+        yield from block
         last = sources[-1].id
 
 

@@ -60,6 +60,7 @@ KEYS: Final = (
     "runtime",
     "onnx_limit",
 )
+LONGEST_NAME: Final = 255  # bytes that file systems take for a name
 BUILT_IN_NAME_ENCODER: Final = "starter"
 """The text encoder that compares names and captions where none is named anywhere; without it their words do."""
 
@@ -67,7 +68,7 @@ BUILT_IN_NAME_ENCODER: Final = "starter"
 def home() -> Path:
     """The folder that holds collections and other things that should last."""
     if named := os.environ.get("ANALOGON_HOME"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "analogon"
 
 
@@ -150,12 +151,20 @@ def onnx_limit() -> int | None:
 
 def collection_path(name: str | os.PathLike[str]) -> Path:
     """The folder of a collection: a path where ``name`` looks like one or is one, else a name below ``home()``."""
-    text = os.fspath(name)
+    text = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if not isinstance(text, str):
+        raise UsageError(f"a collection is named by a text or a path, not by {type(text).__name__}")
     if not text.strip():
         raise UsageError("the name of a collection is empty")
+    try:
+        longest = max(map(len, map(os.fsencode, Path(text).parts)), default=0)
+    except UnicodeEncodeError:
+        longest = 0
+    if "\0" in text or not 0 < longest <= LONGEST_NAME:
+        raise UsageError(f"the name of a collection is {text[:80]!r}, which no folder can be called")
     path = os.sep in text or (os.altsep or os.sep) in text or os.path.splitdrive(text)[0]
     if path or text.startswith(("~", ".")) or (Path(text) / "manifest.json").is_file():
-        return Path(text).expanduser()
+        return Path(os.path.expanduser(text))
     return home() / "collections" / text
 
 

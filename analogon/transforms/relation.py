@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analogon.settings.shelf import Damaged, Shelf
 from analogon.vectors.geometry import direction, unit
 from embed.errors import AnalogonError, SpaceMismatch, UsageError
-from embed.space import Space
+from embed.space import Space, Vectors
 
 __all__ = ["Pair", "Relation", "check_name", "concentration", "consistency"]
 
@@ -176,17 +176,27 @@ class Relation:
             )
         return self
 
-    def apply(self, vector: Rows, strength: float = 1.0) -> Rows:
+    def apply(self, vector: Rows | Vectors, strength: float = 1.0) -> Rows:
         """Unit vectors ``(..., dim)`` moved along the relation: ``unit(vector + strength * offset)``, float32.
+
+        Raises ``UsageError`` for what is no such vector, ``SpaceMismatch`` for ``Vectors`` of another space.
 
         >>> eye = np.eye(3, dtype=np.float32)
         >>> space = Space("toy:3", "none", "none", 3)
         >>> Relation("up", space, (Pair("low", "high"),), eye[:1], eye[1:2]).apply(eye[0]).tolist()
         [0.0, 1.0, 0.0]
         """
+        if isinstance(vector, Vectors):
+            self.space.check(vector.space)
+            vector = vector.array
+        array = np.asarray(vector)
+        if array.dtype.kind not in "fiu" or array.shape[-1:] != (self.space.dim,):
+            raise UsageError(
+                f"{self.name} moves vectors (..., {self.space.dim}) of {self.space.model}, and this is none"
+            )
         # Only the ratio of the two counts: scaled so, no strength overflows.
         scale = max(1.0, abs(strength))
-        return unit(np.asarray(vector, np.float64) / scale + strength / scale * self.offset.astype(np.float64))
+        return unit(array.astype(np.float64) / scale + strength / scale * self.offset.astype(np.float64))
 
     def save(self) -> None:
         """Keep the relation under its name; one that had it before is replaced."""

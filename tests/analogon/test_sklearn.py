@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas
+import pyarrow
 import pytest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.estimator_checks import check_estimator
@@ -67,3 +69,15 @@ def test_vectors_are_those_of_encode() -> None:
     with pytest.raises(UsageError, match="2 columns"):
         Embedder("toy").fit_transform(frame)
     assert Embedder("toy").fit(TEXTS).get_feature_names_out()[-1] == "embedder7"
+
+
+def test_any_kind_of_frame_and_no_fit() -> None:
+    texts = ["rain on a roof", "a dog"]
+    expected = analogon.encode("toy", texts).array
+    frame = pandas.DataFrame({"text": texts, "n": [1, 2]})
+    for given in (frame, pyarrow.table({"text": texts, "n": [1, 2]})):
+        np.testing.assert_array_equal(Embedder("toy", column="text").transform(given), expected)
+    np.testing.assert_array_equal(Embedder("toy").transform(pyarrow.table({"text": texts})), expected)
+    for wrong, column in ((frame, "txt"), (texts, "text"), (np.array(texts)[:, None], 0)):
+        with pytest.raises(UsageError, match="`column`"):
+            Embedder("toy", column=column).transform(wrong)

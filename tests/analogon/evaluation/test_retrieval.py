@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from analogon.evaluation.retrieval import Direction, PairTable, evaluate_retrieval
+from analogon.evaluation.retrieval import Direction, PairTable, evaluate_retrieval, measure_retrieval
 from analogon.search.library import Library
 from embed import Media, encode
 from embed import load as load_encoder
@@ -282,3 +282,14 @@ def test_one_part_that_answers_is_enough(tmp_path: Path) -> None:
         pairs = write(tmp_path / "pairs.csv", ["query", "target"], [["asked.wav", "mixed.wav"]])
         found = evaluate_retrieval(made, PairTable.of(pairs))
     assert found[0].retrieval.median_rank.value == 1
+
+
+def test_what_is_relevant_in_any_form_and_what_is_no_form() -> None:
+    rng = np.random.default_rng(1)
+    questions, candidates = rng.normal(size=(2, 5)), rng.normal(size=(6, 5))
+    expected = measure_retrieval(questions, candidates, relevant=[[0, 2], [1]])
+    for form in ([{0, 2}, {1}], [frozenset({0, 2}), 1], {0: [0, 2], 1: [1]}.values()):
+        assert measure_retrieval(questions, candidates, relevant=form) == expected
+    for wrong in (None, 5, ["a", "b"], [None, None]):
+        with pytest.raises(UsageError, match="what is relevant"):
+            measure_retrieval(questions, candidates, relevant=wrong)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import analogon
 from embed import Media, Vectors, encode, load
@@ -328,3 +332,248 @@ def test_an_encoder_of_ones_own(library: analogon.Library, tmp_path: Path) -> No
     (tmp_path / "note.txt").write_text("an owl")
     assert library.index(tmp_path / "note.txt", encoders=mine).vectors == 1
     assert library.search("a dog barks", by="content", k=1)[0].path == "added:/dog"
+
+
+def test_metadata_of_what_is_there_join_it(library: analogon.Library) -> None:
+    library.add(TEXTS, ids=IDS, metadata=[{"loud": 1, "at": "day"}, {}, {}], encoders="toy")
+    again = library.add(TEXTS, ids=IDS, metadata=[{"loud": 7}, {"mood": "dark"}, {}])
+    assert (again.known, again.vectors) == (3, 0)
+    assert [dict(r.metadata) for r in library] == [{"loud": 7, "at": "day"}, {"mood": "dark"}, {}]
+    assert [hit.path for hit in library.search("dog", where="mood = 'dark'")] == ["added:/dog"]
+
+
+def test_one_without_a_vector_stays_as_it_is_in_an_update(library: analogon.Library) -> None:
+    library.add(
+        ["rain", "a dog", "a cat"], ids=["a", "b", "c"], metadata=[{"n": 1}, {"n": 2}, {"n": 3}], encoders="toy"
+    )
+    before = rows(library)
+    told = library.update(["a", "b", "c"], ["snow", None, "a \ud800"], metadata=[{"n": 4}, {"n": 5}, {"n": 6}])
+    assert [failure.path for failure in told.failures] == ["b", "c"] and told.vectors == 1
+    assert [(r.id, r.text, r.metadata["n"]) for r in library] == [
+        ("a", "snow", 4),
+        ("b", "a dog", 2),
+        ("c", "a cat", 3),
+    ]
+    np.testing.assert_array_equal(rows(library)["b"], before["b"])
+    np.testing.assert_array_equal(rows(library)["a"], oracle("snow"))
+
+
+def test_what_an_encoder_fails_at_stays_in_an_update(library: analogon.Library) -> None:
+    def fussy(texts: list[str]) -> np.ndarray:
+        return np.array([[np.nan if "bad" in text else len(text), 1.0] for text in texts])
+
+    library.add(["one", "three"], ids=["a", "b"], encoders=analogon.wrap(fussy, name="fussy", revision="1"))
+    told = library.update(["a", "b"], ["bad", "seven"])
+    assert [failure.path for failure in told.failures] == ["added:/a"]
+    assert [(r.id, r.text) for r in library] == [("a", "one"), ("b", "seven")]
+    np.testing.assert_allclose(rows(library)["a"], unit(np.array([[3.0, 1.0]])), atol=1e-6)
+
+
+def test_many_updates_leave_no_pile_of_dead_rows(library: analogon.Library) -> None:
+    library.add(["first", "other"], ids=["a", "b"], encoders="toy")
+    for number in range(40):
+        library.update("a", f"number {number}")
+    assert library.space()["text"].array.shape == (2, 8)
+    store = library.collection.catalog.stores()[0]
+    assert store.rows < 20
+    np.testing.assert_array_equal(rows(library)["a"], oracle("number 39"))
+
+
+@pytest.mark.parametrize("twice", [["a", "a"], ["added:/a", "a"], [1, "1"]])
+def test_an_id_that_is_named_twice_in_an_update_is_told(library: analogon.Library, twice: list[Any]) -> None:
+    library.add(["x", "y"], ids=["a", 1], encoders="toy")
+    with pytest.raises(UsageError, match="named twice"):
+        library.update(twice, ["new", "newer"])
+    assert [r.text for r in library] == ["x", "y"]
+
+
+ODD_IDS = [
+    "a/b",
+    "a b",
+    "x\ny",
+    "..",
+    "../../etc",
+    " ",
+    "é",
+    "e\u0301",
+    "z" * 10_000,
+    "1.0",
+    "-3",
+    "id:1",
+    "\0",
+    "%",
+    "~",
+]
+
+
+def test_any_text_and_whole_number_is_an_id(library: analogon.Library) -> None:
+    ids = [*ODD_IDS, 7, np.int64(8), np.str_("n")]
+    library.add([f"text {at}" for at in range(len(ids))], ids=ids, encoders="toy")
+    assert [r.id for r in library] == [str(one) for one in ids]
+    for at, one in enumerate(ids):
+        assert one in library and library.get(one).text == f"text {at}"
+    library.update(np.int64(8), "another")
+    assert library.get("8").text == "another"
+    assert library.remove(ids=np.int64(8)) == 1 and library.remove(ids=pa.array(ODD_IDS)) == len(ODD_IDS)
+    assert [r.id for r in library] == ["7", "n"]
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), 1.0, True, b"x", [], "", "\ud800", pandas.NA, ("a", 1)])
+def test_what_is_no_id(library: analogon.Library, value: Any) -> None:
+    library.add(["x"], ids=[1], encoders="toy")
+    with pytest.raises(UsageError, match="id"):
+        library.add(["y"], ids=[value])
+    assert value not in library
+    for call in (library.get, lambda id: library.update([id], ["y"]), lambda id: library.remove(ids=[id])):
+        with pytest.raises(UsageError):
+            call(value)
+    assert [r.text for r in library] == ["x"]
+
+
+@pytest.mark.parametrize("value", [None, 1.5, b"x", {"a": 1}])
+def test_what_is_no_list_of_ids(library: analogon.Library, value: Any) -> None:
+    library.add(["x"], ids=["a"], encoders="toy")
+    with pytest.raises(UsageError, match="ids are"):
+        library.update(value, "y")
+    with pytest.raises(UsageError, match="nothing under"):
+        library.get(10**30)
+    assert "~nobody-of-this-name/x" not in library
+
+
+VALUES = [
+    (b"caf\xc3\xa9", "café"),
+    (Decimal("1.5"), 1.5),
+    (timedelta(minutes=1), 60.0),
+    (pandas.Timedelta("2s"), 2.0),
+    (np.timedelta64(3, "s"), 3.0),
+    (np.datetime64("2020-01-01T00:00:00", "ns"), "2020-01-01T00:00:00.000000000"),
+    (np.array(3), 3),
+    (np.arange(2), [0, 1]),
+    (date(2020, 1, 2), "2020-01-02"),
+    (pa.scalar(5), 5),
+    ({1}, [1]),
+    ({"a": [1, {"b": np.float32(0.5)}]}, {"a": [1, {"b": 0.5}]}),
+    (2**70, 2**70),
+]
+
+
+def test_values_of_metadata(library: analogon.Library) -> None:
+    given = [{"v": value} for value, _ in VALUES]
+    absent = [
+        None,
+        float("nan"),
+        float("inf"),
+        pandas.NA,
+        pandas.NaT,
+        np.datetime64("NaT"),
+        pa.scalar(None),
+        Decimal("NaN"),
+    ]
+    report = library.add(
+        [f"text {at}" for at in range(len(given) + len(absent))],
+        metadata=given + [{"v": value} for value in absent],
+        encoders="toy",
+    )
+    assert report.notes == [] and report.failures == []
+    assert [r.metadata.get("v") for r in library] == [value for _, value in VALUES] + [None] * len(absent)
+    assert len(library.search("text", where="v >= 2 and v <= 3")) == 3
+
+
+def test_values_without_a_form_are_told_and_keep_nothing_out(library: analogon.Library) -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    around: dict[str, Any] = {}
+    around["in"] = around
+    bad = [b"\xff\xfe", around, 10**5000, Mute()]
+    report = library.add([f"t{at}" for at in range(5)], metadata=[{"v": v, "n": 1} for v in [*bad, 2]], encoders="toy")
+    assert report.vectors == 5 and len(report.notes) == 4
+    assert [dict(r.metadata) for r in library] == [{"n": 1}] * 4 + [{"v": 2, "n": 1}]
+    assert all("column 'v' was left out where it holds" in note for note in report.notes)
+
+
+def columns() -> Iterator[Any]:
+    yield pandas.Series(TEXTS)
+    yield pandas.Index(TEXTS)
+    yield polars.Series(TEXTS)
+    yield pa.array(TEXTS)
+    yield pa.chunked_array([TEXTS[:1], TEXTS[1:]])
+    yield np.array(TEXTS)
+    yield np.array(TEXTS, dtype=object)
+
+
+@pytest.mark.parametrize("column", columns(), ids=lambda column: f"{type(column).__module__}.{type(column).__name__}")
+def test_a_column_of_texts_is_texts_and_ids(library: analogon.Library, column: Any) -> None:
+    library.add(column, ids=column, encoders="toy")
+    assert [(r.id, r.text) for r in library] == [(text, text) for text in TEXTS]
+    np.testing.assert_array_equal(library.space()["text"].array, oracle(*TEXTS))
+
+
+def test_frames_as_notebooks_have_them(library: analogon.Library) -> None:
+    frame = pandas.DataFrame({"id": IDS, "text": TEXTS, "n": [1, 2, 3]})
+    library.add(frame.set_index("id"), encoders="toy")
+    library.add(polars.DataFrame({"id": ["lazy"], "text": ["not yet"]}).lazy())
+    library.add(frame.iloc[:1].assign(id="c", text="cats").astype({"id": "category", "text": "category"}))
+    assert [r.id for r in library] == [*IDS, "lazy", "c"] and library.get("dog").metadata == {"n": 2}
+    for twice in (
+        pandas.DataFrame([["a", 1, 2]], columns=["text", "n", "n"]),
+        pa.table([["a"], [1], [2]], ["text", "n", "n"]),
+    ):
+        with pytest.raises(UsageError, match="several columns 'n'"):
+            library.add(twice)
+
+
+def test_vectors_that_are_none_keep_nothing_out(library: analogon.Library, tmp_path: Path) -> None:
+    good = np.arange(1.0, 9.0)
+    cells = [good, None, "[1, 2]", ["a"] * 8, {"a": 1}, np.ones((2, 8)), 1.0, good * 1e299, good[::-1] * 1e-300]
+    report = library.add([{"vector": one} for one in cells], encoders="toy", modality="text")
+    assert len(report.failures) == 6 and report.vectors == 3
+    expected = unit(np.stack([good, good, good[::-1]]))
+    np.testing.assert_allclose(library.space()["text"].array, expected, atol=1e-6)
+
+
+def test_two_dimensions_are_samples_with_a_rate_and_vectors_without(library: analogon.Library) -> None:
+    stereo = np.random.default_rng(0).normal(0, 0.1, (16000, 2)).astype(np.float32)
+    library.add(stereo, ids=["sound"], rate=16000, encoders="toy")
+    expected = analogon.encode("toy", stereo, rate=16000).array
+    np.testing.assert_allclose(library.get("sound").vectors().array, expected, atol=1e-6)
+    library.add(torch.arange(1.0, 17.0).reshape(2, 8), ids=["p", "q"], modality="image")
+    np.testing.assert_allclose(library.space()["image"].array, unit(np.arange(1.0, 17.0).reshape(2, 8)), atol=1e-6)
+    for rate in (float("nan"), -1, "a"):
+        with pytest.raises(UsageError, match="rate"):
+            library.add(stereo, rate=rate)
+
+
+def test_a_text_that_names_a_file_is_told(library: analogon.Library, tmp_path: Path) -> None:
+    (tmp_path / "sound.wav").write_bytes(b"")
+    report = library.add([str(tmp_path / "sound.wav"), "a dog"], ids=["x", "y"], encoders="toy")
+    assert report.vectors == 2 and len(report.notes) == 1 and report.notes[0].startswith("x: ")
+    missing = library.add(pandas.DataFrame({"path": ["gone.wav"]}))
+    assert [(failure.path, failure.reason) for failure in missing.failures] == [("gone.wav", "no such file")]
+
+
+def test_records_and_spaces_go_to_other_processes(library: analogon.Library) -> None:
+    library.add(TEXTS, ids=IDS, encoders="toy")
+    record, side = pickle.loads(pickle.dumps((library.get("dog"), library.space()["text"])))
+    np.testing.assert_array_equal(record.vectors().array, oracle("a dog barks"))
+    np.testing.assert_array_equal(side.array, oracle(*TEXTS))
+    assert side.table("arrow")["text"].to_pylist() == TEXTS
+
+
+def test_a_walk_is_of_one_moment_whatever_is_removed_meanwhile(
+    library: analogon.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add(TEXTS, ids=IDS, encoders="toy")
+    catalog = library.collection.catalog
+    real = type(catalog)._sources
+
+    def after_a_removal(self: Any, *asked: Any) -> Any:
+        monkeypatch.setattr(type(catalog), "_sources", real)
+        code = "import sys, analogon; analogon.open(sys.argv[1]).remove(ids='dog')"
+        subprocess.run([sys.executable, "-c", code, str(library.collection.path)], check=True)
+        return real(self, *asked)
+
+    monkeypatch.setattr(type(catalog), "_sources", after_a_removal)
+    assert [record.id for record in library] == IDS
+    assert [record.id for record in library] == ["rain", "thunder"]

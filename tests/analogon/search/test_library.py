@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 import analogon
@@ -276,7 +278,8 @@ def test_a_vector_is_searched_with_as_the_text_that_it_came_from(library: analog
         (np.ones(16, np.bool_), "real numbers, not bool"),
         (7, "a query is a text.*not int"),
         (None, "a query is a text.*not NoneType"),
-        ([0.5, 0.5], "a query is a string"),
+        ([0.5, 0.5], r"2 numbers is of none of the spaces .*toy:16 \(16\)"),
+        ([0.5, "rain"], "a query is a string"),
     ],
 )
 def test_what_is_no_vector_of_a_space_here_is_told(library: analogon.Library, asked: object, message: str) -> None:
@@ -399,3 +402,29 @@ def test_a_space_goes_by_the_name_that_results_print(tmp_path: Path, monkeypatch
             target = tmp_path / f"{dim}-{len(name)}.parquet"
             Export(target=target, encoder=name).run(library)
             assert pq.read_table(target).schema.field("vector").type.list_size == dim
+
+
+def test_a_row_of_numbers_of_any_kind_is_a_vector(library: analogon.Library) -> None:
+    numbers = np.random.default_rng(3).normal(size=16).astype(np.float32)
+    expected = [hit.path for hit in library.search(numbers, k=5)]
+    for asked in (numbers.tolist(), tuple(numbers), torch.from_numpy(numbers), pandas.Series(numbers)):
+        assert [hit.path for hit in library.search(asked, k=5)] == expected
+
+
+def test_arguments_of_no_use_are_told_and_large_numbers_are_many(library: analogon.Library) -> None:
+    everything = [hit.path for hit in library.search("rain", k=1000)]
+    assert [hit.path for hit in library.search("rain", k=10**20)] == everything
+    assert list(library.search("rain", k=1, offset=10**20)) == []
+    space = library.space().space
+    assert [hit.path for hit in library.search("rain", k=1000, spaces=space)] == everything
+    for wrong in (5, [None], [5]):
+        with pytest.raises(UsageError):
+            library.search("rain", spaces=wrong)
+    with pytest.raises(UsageError, match="no order"):
+        library.search("rain", rerank=["none"])
+    for wrong in (None, 5, analogon.text("rain")):
+        with pytest.raises(UsageError, match="a list of queries"):
+            library.search_many(wrong)
+    for wrong in (None, 5, b"x", "a\0b", "x" * 5000, "\ud800"):
+        with pytest.raises(UsageError, match="collection is"):
+            analogon.open(wrong, create=True)

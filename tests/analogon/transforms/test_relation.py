@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import cosine_similarity
 
+import analogon
 from analogon.analogies.candidates import EncoderSource
 from analogon.analogies.fit import fit_relation
 from analogon.settings.shelf import Shelf
@@ -315,3 +316,21 @@ def test_no_strength_overflows() -> None:
     far = up.apply(up.starts[0], 1e300)
     assert far == pytest.approx(up.offset / np.linalg.norm(up.offset), abs=1e-6)
     assert up.apply(up.starts[0], -1e300) == pytest.approx(-far, abs=1e-6)
+
+
+def test_what_is_no_vector_of_its_space_is_not_moved() -> None:
+    relation = analogon.relation("up", [("king", "queen"), ("man", "woman"), ("boy", "girl")], "toy")
+    moved = analogon.encode("toy", ["brother", "uncle"])
+    expected = unit(moved.array.astype(np.float64) + relation.offset.astype(np.float64))
+    np.testing.assert_allclose(relation.apply(moved), expected, atol=1e-6)
+    np.testing.assert_allclose(relation.apply(moved[0].tolist()), expected[0], atol=1e-6)
+    for wrong in (5, "brother", np.ones(3), np.ones((8, 1))):
+        with pytest.raises(UsageError, match="moves vectors"):
+            relation.apply(wrong)
+    with pytest.raises(SpaceMismatch):
+        relation.apply(analogon.encode("toy:16", ["brother"]))
+    with pytest.raises(UsageError, match="a list of two terms"):
+        analogon.relation("up", None, "toy")
+    for missing in (None, float("nan")):
+        with pytest.raises(UsageError, match="one term is missing"):
+            analogon.relation("up", [("king", "queen"), ("man", missing)], "toy")
