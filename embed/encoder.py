@@ -233,12 +233,15 @@ def registered(table: Mapping[str, Any]) -> Encoder:
     found = [one for one in _REGISTERED.values() if one.table and one.table["model"] == name]
     if not identity and len(found) == 1:
         return found[0]
-    said = f", revision={revision!r}" if revision else ""
     others = "; the one of that name here is " + " or ".join(str(one.space) for one in found) if found else ""
+    lacking = f"is an encoder of one's own, which this process does not have{others}"
+    if revision:
+        raise UnknownEncoder(
+            f"{WRAPPED}:{name} (revision {revision}) {lacking}: give it first, as "
+            f"`analogon.register(analogon.wrap(FUNCTION, name={name!r}, revision={revision!r}))`"
+        )
     raise UnknownEncoder(
-        f"{WRAPPED}:{name}{f' (revision {revision})' if revision else ''} is an encoder of one's own, which this "
-        f"process does not have{others}: give it first, as "
-        f"`analogon.register(analogon.wrap(FUNCTION, name={name!r}{said}))`"
+        f"{WRAPPED}:{name} {lacking}: give it first, as `analogon.register(analogon.wrap(MODEL, name={name!r}))`"
     )
 
 

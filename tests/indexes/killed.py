@@ -141,7 +141,7 @@ def filters_fit(collection: Collection, *, whole: bool) -> bool:
     condition = filters.compile(where := filters.parse("duration > 0.6 or size < 9000"), column_of)
     used = collection.catalog.columns_file() is not None
     with collection.snapshot():
-        if used and collection._columns_for(where) is None:
+        if used and "duration" in collection.fields() and collection._columns_for(where) is None:
             return False
         for store in collection.catalog.stores():
             space = next(known.space for known in collection.spaces if known.space.id == store.space)

@@ -59,6 +59,7 @@ def same(told: dict[str, Any], before: dict[str, Any]) -> None:
     assert told["failures"] == before["failures"]
     facts, then = (copy.deepcopy(one["facts"]) for one in (told, before))
     for one in (*facts["spaces"], *then["spaces"]):
+        assert one.pop("precision", "float32") == "float32"  # which was not told once
         for side in one["modalities"].values():
             side["vectors"] += side.pop("forgotten", 0)  # rows that count no more were counted once
     assert facts["spaces"] == then.pop("spaces")
