@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from embed.encoder import Encoder
-from embed.errors import MediaError, MissingPackage, one_line
-from embed.exported import CACHE, NETWORK, OPSET, WEIGHTS, Cache, Entry, Exported, fed, session_options
+from embed.errors import EncoderError, MediaError, MissingPackage, one_line
+from embed.exported import CACHE, NETWORK, OPSET, WEIGHTS, Cache, Entry, Exported, fed, package, session_options
 from embed.faults import machine_fault
 from embed.listener import Listener
 from embed.media import Media, Modality, Span, as_numpy
@@ -118,7 +118,12 @@ def _kept(encoder: Encoder, tower: Tower, calls: Sequence[_Call], cache: Cache) 
             facts["failed"] = str(error) if isinstance(error, _Unfit) else one_line(error, named=True)
         return facts
 
-    return cache.keep(tower.key, fill)
+    try:
+        return cache.keep(tower.key, fill)
+    except OSError as error:
+        if (fault := machine_fault(error, str(cache.folder()))) is not None:
+            raise fault from error
+        raise EncoderError(f"{cache.folder()}: cannot be written: {one_line(error)}") from None
 
 
 class _Unfit(Exception):
@@ -208,9 +213,8 @@ def _no_log() -> Iterator[None]:
 
 def _optimised(source: Path, calls: Sequence[_Call], folder: Path) -> dict[str, Any]:
     """Write an ONNX file as the runtime has optimised it, and see that it gives the rows of the calls."""
-    import onnxruntime
-
     options = session_options()
+    onnxruntime = package()
     # No further, since the next level lays weights out for the machine that it is done on.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(folder / NETWORK)
