@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -257,7 +258,20 @@ def test_a_full_disk_is_the_machines_fault_and_nothing_is_kept_against_the_netwo
     monkeypatch.setattr(exported, "_flushed", full)
     with pytest.raises(MachineError, match="the disk is full"):
         export(clip)
-    assert used.entries() == [] and len(missing(clip)) == 2
+    assert len(missing(clip)) == 2
+
+
+def test_where_there_is_no_room_the_runtimes_own_words_are_no_verdict(
+    clip: Encoder, used: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("1 : FAIL : graph.cc:5543 ToGraphProtoWithExternalInitializers(")
+
+    monkeypatch.setattr("embed.export._optimised", fails)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5000, 5000))  # type: ignore[attr-defined]
+    with pytest.raises(MachineError, match="has 0 MB left, too few for an ONNX file"):
+        export(clip)
+    assert len(missing(clip)) == 2
 
 
 def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
