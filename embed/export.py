@@ -6,6 +6,7 @@ called with is noted. So the axes that change from batch to batch are known, and
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -18,9 +19,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from embed import hub
 from embed.encoder import Encoder
-from embed.errors import MediaError, MissingPackage, one_line
-from embed.exported import CACHE, NETWORK, OPSET, WEIGHTS, Cache, Entry, Exported, fed, session_options
+from embed.errors import EncoderError, MachineError, MediaError, MissingPackage, one_line
+from embed.exported import CACHE, NETWORK, OPSET, WEIGHTS, Cache, Entry, Exported, fed, package, session_options
 from embed.faults import machine_fault
 from embed.listener import Listener
 from embed.media import Media, Modality, Span, as_numpy
@@ -111,14 +113,30 @@ def _kept(encoder: Encoder, tower: Tower, calls: Sequence[_Call], cache: Cache) 
         except MissingPackage:
             raise
         except Exception as error:
-            if (fault := machine_fault(error, what)) is not None:
+            if (fault := machine_fault(error, what) or _no_room(tower, folder)) is not None:
                 raise fault from error
             for file in folder.iterdir():
                 file.unlink()
             facts["failed"] = str(error) if isinstance(error, _Unfit) else one_line(error, named=True)
         return facts
 
-    return cache.keep(tower.key, fill)
+    try:
+        return cache.keep(tower.key, fill)
+    except OSError as error:
+        if (fault := machine_fault(error, str(cache.folder()))) is not None:
+            raise fault from error
+        raise EncoderError(f"{cache.folder()}: cannot be written: {one_line(error)}") from None
+
+
+def _no_room(tower: Tower, folder: Path) -> MachineError | None:
+    """The disk's fault where it has less room than the network's weights take: the runtime does not say so itself."""
+    files = tower.where.rglob("*") if tower.where.is_dir() else [tower.where]
+    size = max((file.stat().st_size for file in files if file.suffix in hub.WEIGHTS), default=0)
+    if (free := shutil.disk_usage(folder).free) < size:
+        return MachineError(
+            f"the {tower.name} network", f"{folder.parent} has {free / 1e6:,.0f} MB left, too few for an ONNX file"
+        )
+    return None
 
 
 class _Unfit(Exception):
@@ -208,9 +226,8 @@ def _no_log() -> Iterator[None]:
 
 def _optimised(source: Path, calls: Sequence[_Call], folder: Path) -> dict[str, Any]:
     """Write an ONNX file as the runtime has optimised it, and see that it gives the rows of the calls."""
-    import onnxruntime
-
     options = session_options()
+    onnxruntime = package()
     # No further, since the next level lays weights out for the machine that it is done on.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(folder / NETWORK)

@@ -8,6 +8,8 @@
 
 An entry is written elsewhere and renamed, so that it is whole or not there; two processes that make the same one at
 once both end with one of them. An entry without a network says why there is none, so that it is not tried each time.
+``entry.json`` has the digests of the files beside it: weights of which a part is lost would give other vectors, and
+nothing else would tell.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -29,8 +31,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from embed.errors import EncoderError, UsageError, one_line
-from embed.hub import cache_folder
+from embed.errors import EncoderError, ModelNotFound, UsageError, one_line
+from embed.hub import cache_folder, file_hash
 from embed.media import as_numpy
 
 __all__ = [
@@ -42,12 +44,13 @@ __all__ = [
     "Exported",
     "fed",
     "key_of",
+    "package",
     "session_options",
     "threads",
     "versions",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 OPSET: Final = 17
 RUNTIMES: Final = ("auto", "eager")
 LIMIT: Final = 8 << 30
@@ -56,6 +59,7 @@ STALE: Final = 24 * 3600.0  # seconds after which a half-written entry is nobody
 FEW: Final = 8  # rows up to which weights as they lie in the file are quicker than weights rearranged for speed
 NETWORK: Final = "network.onnx"
 WEIGHTS: Final = "network.data"
+DIGESTS: Final = "digests"
 SEGMENTS: Final = "token_type_ids"
 
 Rows = npt.NDArray[np.float32]
@@ -83,10 +87,14 @@ def key_of(*parts: object, packages: Iterable[str] = ("torch", "transformers", "
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One folder of the cache. ``facts`` are JSON's own types; ``what`` names it for people."""
+    """One folder of the cache. ``facts`` are JSON's own types; ``what`` names it for people.
+
+    ``digests`` are BLAKE2b-128 of its files by their names.
+    """
 
     folder: Path
     facts: Mapping[str, Any] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def what(self) -> str:
@@ -102,6 +110,16 @@ class Entry:
     def output(self) -> str:
         """The name of the network's output that holds the rows."""
         return str(self.facts.get("output", "rows"))
+
+    def check(self) -> None:
+        """Raise ``EncoderError`` where a file is not as it was written. Reads each once, until it changes."""
+        for name, digest in self.digests.items():
+            try:
+                same = file_hash(self.folder / name) == digest
+            except ModelNotFound as error:
+                raise EncoderError(str(error)) from None
+            if not same:
+                raise EncoderError(f"{self.folder / name}: damaged: it is not as it was written")
 
     @property
     def bytes(self) -> int:
@@ -166,11 +184,14 @@ class Cache:
         """
         base = self.folder()
         base.mkdir(parents=True, exist_ok=True)
-        made = base / f".{key}.{os.getpid()}-{threading.get_ident()}"
+        made = base / f".{key}.{secrets.token_hex(8)}"
         made.mkdir()
         try:
             facts = dict(fill(made))
-            (made / "entry.json").write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+            digests = {file.name: _flushed(file) for file in sorted(made.iterdir())}
+            written = json.dumps(facts | {DIGESTS: digests}, ensure_ascii=False)
+            (made / "entry.json").write_text(written, "utf-8")
+            _flushed(made / "entry.json")
             there = base / key
             try:
                 made.rename(there)
@@ -181,7 +202,7 @@ class Cache:
         finally:
             shutil.rmtree(made, ignore_errors=True)
         self.trim(but=key)
-        return Entry(there, _read_facts(there) or facts)
+        return _read(there) or Entry(there, facts, digests)
 
     def drop(self, entry: Entry) -> None:
         """Take an entry out. Who has it open goes on with it."""
@@ -233,17 +254,23 @@ class Cache:
                     yield entry
 
 
-def _read_facts(folder: Path) -> dict[str, Any] | None:
+def _read(folder: Path) -> Entry | None:
     try:
         facts = json.loads((folder / "entry.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
+    digests = facts.pop(DIGESTS, None) if isinstance(facts, dict) else None
+    return Entry(folder, facts, digests) if isinstance(digests, dict) else None
 
 
-def _read(folder: Path) -> Entry | None:
-    facts = _read_facts(folder)
-    return None if facts is None else Entry(folder, facts)
+def _flushed(path: Path) -> str:
+    """The digest of a file that is on disk from now on: a machine that loses its power keeps the names of others."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("r+b") as file:
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+        os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 CACHE: Final = Cache()
@@ -302,9 +329,9 @@ class Exported:
         return self._open(packed=True)
 
     def _open(self, packed: bool) -> Any:
+        self.entry.check()
         options = session_options()
-        import onnxruntime
-
+        onnxruntime = package()
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if packed else levels.ORT_DISABLE_ALL
         if not packed:
@@ -317,11 +344,20 @@ class Exported:
             raise EncoderError(f"{path}: not a network that can be run: {one_line(error)}") from error
 
 
-def session_options() -> Any:
-    """Options of a session on the CPU that says nothing of what it does and leaves other threads their cores."""
+def package() -> Any:
+    """The package onnxruntime, which reports to nobody.
+
+    Some of its builds would, from their import on: they give the machine a number, note what is run, and send it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def session_options() -> Any:
+    """Options of a session on the CPU that says nothing of what it does and leaves other threads their cores."""
+    options = package().SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1

@@ -108,8 +108,10 @@ def tokens(where: Path, *, change: Callable[[Any], None] | None = None, cache: C
     """
     code = "" if change is None else f"{change.__module__}.{change.__qualname__}"
     key = key_of("tokenizer", _hash(where), code, packages=("transformers", "tokenizers"))
-    if (entry := cache.find(key)) is not None and (read := _read(where, entry)) is not None:
-        return read
+    if (entry := cache.find(key)) is not None:
+        if (read := _read(where, entry)) is not None:
+            return read
+        cache.drop(entry)  # so that it is made anew
     made = hub.tokenizer(where)
     if change is not None:
         change(made)
@@ -143,6 +145,7 @@ def _read(where: Path, entry: Entry) -> Tokens | None:
     from tokenizers import Tokenizer
 
     try:
+        entry.check()
         return Tokens(where, Tokenizer.from_file(str(entry.folder / FILE)), entry.facts)
     except Exception:  # tokenizers raises plain ones for a file that is not there or not whole
         return None

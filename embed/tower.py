@@ -243,7 +243,11 @@ class Tower:
     @cached_property
     def exported(self) -> Exported | None:
         """Its ONNX file, where there is one and it is to be used; looked for once."""
-        if not self.may_run_exported or self.key is None or CACHE.runtime() == "eager":
+        try:
+            eager = CACHE.runtime() == "eager"
+        except UsageError as error:
+            raise EncoderError(str(error)) from None  # no part's fault: none can be encoded
+        if eager or not self.may_run_exported or self.key is None:
             return None
         entry = CACHE.find(self.key)
         return None if entry is None or entry.failed is not None else Exported(entry)

@@ -351,7 +351,7 @@ def write_columns(catalog: Catalog, folder: Path, listener: Listener | None = No
     before = opened(catalog, folder)
     last = catalog.last_source()
     stores = {store.file: (store.space, store.modality, store.rows) for store in catalog.stores()}
-    behind = last - before.last + len(catalog.altered_sources(LATE + 1)) if before else last
+    behind = max(0, last - before.last) + len(catalog.altered_sources(LATE + 1)) if before else last
     for file, (_, _, rows) in stores.items():
         behind += max(0, rows - sum(map(len, before.rows(file)))) if before else 0
     if behind <= LATE:

@@ -144,7 +144,8 @@ CREATE TRIGGER digested_other AFTER UPDATE OF path, content, modalities, metadat
     DELETE FROM digested WHERE path IN (old.path, new.path); END;
 """
 # Which file has what filters ask of the sources up to the ``last``, and which of those are not as it has them any more.
-# An id that went may come again, of another source: it stays among the altered.
+# An id that went may come again, of another source: it stays among the altered, or comes among them where it had gone
+# before the file was written.
 COLUMNS: Final = """
 CREATE TABLE {schema}.columns (file TEXT NOT NULL, last INTEGER NOT NULL);
 CREATE TABLE {schema}.altered (source INTEGER PRIMARY KEY);
@@ -156,6 +157,8 @@ CREATE TRIGGER source_altered AFTER UPDATE OF path, row, content, size, metadata
     WHEN old.id <= (SELECT last FROM columns) AND (old.content <> new.content OR old.metadata <> new.metadata
         OR old.size <> new.size OR old.path <> new.path OR old.row <> new.row) BEGIN
     INSERT INTO altered SELECT old.id WHERE NOT EXISTS (SELECT 1 FROM altered WHERE source = old.id); END;
+CREATE TRIGGER source_altered_again AFTER INSERT ON source WHEN new.id <= (SELECT last FROM columns) BEGIN
+    INSERT INTO altered SELECT new.id WHERE NOT EXISTS (SELECT 1 FROM altered WHERE source = new.id); END;
 CREATE TRIGGER source_altered_gone AFTER DELETE ON source WHEN old.id <= (SELECT last FROM columns) BEGIN
     INSERT INTO altered SELECT old.id WHERE NOT EXISTS (SELECT 1 FROM altered WHERE source = old.id); END;
 CREATE TRIGGER facts_altered AFTER UPDATE OF facts ON content WHEN old.facts <> new.facts BEGIN

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from embed.errors import UsageError
-from embed.exported import CACHE
+from embed.exported import CACHE, RUNTIMES
 from embed.models import MODELS
 from embed.tower import Running
 from indexes.faiss import parse_memory
@@ -138,8 +138,14 @@ def running() -> dict[str, str]:
 
 
 def runtime() -> str | None:
-    """How networks are run, as ``embed.exported.RUNTIMES`` has it; None where nobody has set that."""
+    """How networks are run, one of ``embed.exported.RUNTIMES``; None where nobody has set that.
+
+    Raises ``UsageError`` for another word.
+    """
     value = _setting("runtime")
+    if value is not None and value not in RUNTIMES:
+        words = " or ".join(RUNTIMES)
+        raise UsageError(f"`runtime` is {words}, not {str(value)!r} (ANALOGON_RUNTIME, or {config_file()})")
     return None if value is None else str(value)
 
 

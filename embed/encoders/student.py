@@ -33,6 +33,7 @@ from embed import hub
 from embed.encoder import AudioInput, Encoder, resolve, run_as
 from embed.encoder import load as load_encoder
 from embed.errors import EncoderError, one_line
+from embed.exported import package
 from embed.logmag import LogMagnitudes
 from embed.media import Media, Modality
 from embed.space import Space, unit
@@ -205,8 +206,7 @@ class StudentEncoder(Encoder):
     @cached_property
     def _session(self) -> Any:
         """The network, on one thread: it is so small that several recordings at once gain more than threads in each."""
-        import onnxruntime
-
+        onnxruntime = package()
         path = self.where / "audio.onnx"
         with self._lock:
             options = onnxruntime.SessionOptions()

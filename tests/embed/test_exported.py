@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +20,7 @@ import pytest
 import embed
 from embed import Media, exported
 from embed.encoder import Encoder
-from embed.errors import MachineError, UsageError
+from embed.errors import EncoderError, MachineError, UsageError
 from embed.export import export, missing
 from embed.exported import CACHE, Cache, Exported, key_of
 from embed.listener import Listener
@@ -99,7 +104,7 @@ def test_two_that_make_the_same_at_once_both_have_it(cache: Cache) -> None:
     assert [path.name for path in cache.folder().iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
 def test_a_damaged_entry_is_none_and_is_replaced(cache: Cache, content: str) -> None:
     entry = cache.keep("a", filling(10))
     (entry.folder / "entry.json").write_text(content)
@@ -119,6 +124,14 @@ def test_keys_tell_weights_code_and_versions_apart(monkeypatch: pytest.MonkeyPat
 def test_an_unknown_runtime_is_one_clear_error() -> None:
     with pytest.raises(UsageError, match="`runtime` is auto or eager, not 'onnx'"):
         Cache(asked=lambda: "onnx").runtime()
+
+
+def test_an_unknown_runtime_is_said_as_it_is_where_something_is_encoded(
+    clip: Encoder, used: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CACHE, "asked", lambda: "onnx")
+    with pytest.raises(EncoderError, match="^`runtime` is auto or eager, not 'onnx'$"):
+        vectors(clip, "rain")
 
 
 def test_threads_are_those_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +222,80 @@ def test_files_that_cannot_be_used_are_told_once_and_torch_answers(clip: Encoder
     (notice,) = tower.notices
     assert "runs with torch" in notice and "\n" not in notice
     assert tower.key is not None and used.find(tower.key) is None  # so that it is made anew
+
+
+def test_weights_of_which_a_part_is_lost_are_told_once_and_torch_answers(clip: Encoder, used: Cache) -> None:
+    before = vectors(clip, "rain")
+    for entry in export(clip):
+        assert set(entry.digests) == {"network.onnx", "network.data"}
+        data = entry.folder / "network.data"
+        content = bytearray(data.read_bytes())
+        content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+        data.write_bytes(content)
+    second = embed.load({"family": "clip", "model": clip.space.model.removeprefix("clip:")})
+    tower = second.towers["text"]
+    np.testing.assert_array_equal(vectors(second, "rain"), before)
+    vectors(second, "sea")
+    (notice,) = tower.notices
+    assert "network.data: damaged" in notice and "\n" not in notice
+    assert tower.key is not None and used.find(tower.key) is None  # so that it is made anew
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(clip: Encoder, used: Cache, tmp_path: Path) -> None:
+    (tmp_path / "onnx").write_text("a file where the folder would be")
+    with pytest.raises(EncoderError, match=r"onnx: cannot be written: ") as raised:
+        export(clip)
+    assert "\n" not in str(raised.value)
+    assert vectors(clip, "rain").shape == (1, clip.space.dim)
+
+
+def test_a_full_disk_is_the_machines_fault_and_nothing_is_kept_against_the_network(
+    clip: Encoder, used: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(exported, "_flushed", full)
+    with pytest.raises(MachineError, match="the disk is full"):
+        export(clip)
+    assert len(missing(clip)) == 2
+
+
+def test_where_there_is_no_room_the_runtimes_own_words_are_no_verdict(
+    clip: Encoder, used: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("1 : FAIL : graph.cc:5543 ToGraphProtoWithExternalInitializers(")
+
+    monkeypatch.setattr("embed.export._optimised", fails)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5000, 5000))  # type: ignore[attr-defined]
+    with pytest.raises(MachineError, match="has 0 MB left, too few for an ONNX file"):
+        export(clip)
+    assert len(missing(clip)) == 2
+
+
+def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """Its builds for Linux give the machine a number in the cache folder of its user, unless they are told not to."""
+    code = "import embed\nfrom embed import Media\n"
+    code += "from embed.encoders.student import package\nprint(package().__version__)\n"
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    cache = tmp_path / "cache"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"XDG_CACHE_HOME": str(cache), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0 and ran.stdout.strip(), ran.stderr
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_nothing_imports_the_runtime_but_through_the_one_door() -> None:
+    root = Path(embed.__file__).parents[1]
+    imports = re.compile(r"^ *(?:import|from) onnxruntime\b", re.MULTILINE)
+    files = [path for room in ("embed", "indexes", "analogon") for path in (root / room).rglob("*.py")]
+    assert [path.name for path in files if imports.search(path.read_text("utf-8"))] == ["exported.py"]
 
 
 class Lengths:
@@ -315,4 +402,4 @@ def test_a_checkpoints_own_file_that_gives_other_vectors_is_passed_over(
         (own.parent / "network.data").write_bytes((data + 0.5 * np.sin(np.arange(len(data)))).astype("f4").tobytes())
     (entry,) = export(encoder, [encoder.towers["text"]])
     assert entry.failed is None and "own" not in entry.facts
-    assert json.loads((entry.folder / "entry.json").read_text()) == entry.facts
+    assert json.loads((entry.folder / "entry.json").read_text()) == {**entry.facts, "digests": entry.digests}

@@ -97,13 +97,15 @@ def test_the_second_time_transformers_is_not_asked(
 @pytest.mark.parametrize("file", ["tokenizer.json", "entry.json"])
 @pytest.mark.parametrize("content", [None, b"", b"{}"])
 def test_what_is_damaged_in_the_cache_is_made_again(
-    where: Path, own_cache: Path, file: str, content: bytes | None
+    where: Path, own_cache: Path, file: str, content: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = tokens(where).ids("a dog barking")
     (kept,) = own_cache.iterdir()
     (kept / file).unlink()
     if content is not None:
         (kept / file).write_bytes(content)
+    assert tokens(where).ids("a dog barking") == wanted
+    monkeypatch.setattr("embed.hub.tokenizer", lambda *_: pytest.fail("transformers was asked again"))
     assert tokens(where).ids("a dog barking") == wanted
 
 

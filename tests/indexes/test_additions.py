@@ -185,13 +185,13 @@ IMPORT = """
 import sys
 from pathlib import Path
 from indexes.exchange import blocks, import_parquet
-from indexes.exchange.intake import _Intake
+from indexes.exchange.intake import Intake
 blocks.COMMIT_ROWS = 16
-add = _Intake.add
+add = Intake.add
 def adding(self, rows):
     print("block", flush=True)
     add(self, rows)
-_Intake.add = adding
+Intake.add = adding
 import_parquet(Path(sys.argv[1]), Path(sys.argv[2]), encoder={"family": "toy", "model": "16"})
 """
 

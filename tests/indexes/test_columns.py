@@ -284,6 +284,41 @@ def test_a_few_changes_are_asked_in_sql_and_many_are_written(collection: Collect
         assert {path.name for path in (collection.path / "indexes").glob("columns*")} == {second[0]}
 
 
+def test_an_id_that_went_before_the_file_was_written_may_come_again(collection: Collection) -> None:
+    with small(0, 256, 32_000), writing(collection) as writer:
+        writer.add_space(SPACE, TABLE)
+        many(writer, 12)
+
+        def gone(*numbers: int) -> None:
+            writer.remove([source for n in numbers for source in collection.catalog.sources_of_path(f"/lib/{n}.wav")])
+
+        gone(10)
+        writer.build_columns()
+        assert collection.catalog.columns_file() is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(columns, "LATE", 99)
+            gone(11)  # the last: its id and that of 10 are free
+            many(writer, 22, first=20)
+        ids = [source.id for n in (20, 21) for source in collection.catalog.sources_of_path(f"/lib/{n}.wav")]
+        assert ids == [11, 12] and collection.catalog.altered_sources().tolist() == [11, 12]
+        for text, expected in (("number >= 20", [12, 13]), ("number < 20", [*range(10)]), ("number = 20", [12])):
+            assert both(collection, collection.filter(text)) == (expected, expected, True), text
+        writer.build_columns()
+        assert both(collection, collection.filter("number >= 20")) == ([12, 13], [12, 13], True)
+
+
+def test_as_many_that_went_at_the_end_are_many_changes(collection: Collection) -> None:
+    with small(5, 256, 32_000), writing(collection) as writer:
+        writer.add_space(SPACE, TABLE)
+        many(writer, 40)
+        writer.build_columns()
+        first = collection.catalog.columns_file()
+        writer.remove(sorted(collection.catalog.sources_under("/lib"), key=lambda source: source.id)[32:])
+        second = collection.catalog.columns_file()
+        assert first is not None and second is not None and second[0] != first[0]
+        assert second[1] == collection.catalog.last_source() and collection.catalog.altered_sources().tolist() == []
+
+
 @pytest.mark.parametrize("how", ["gone", "cut", "empty", "other", "zeros"])
 def test_a_file_that_cannot_be_used_is_passed_over_and_made_again(how: str, collection: Collection) -> None:
     with small(0, 256, 32_000), writing(collection) as writer:
