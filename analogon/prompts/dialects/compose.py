@@ -275,6 +275,7 @@ def _spoken(
             raise UsageError(f"{dialect.name}: not even the first word fits into {limit} and {longest:g} s")
         pieces.append(_read(fitted.kept))
         waiting = [*fitted.cut, *waiting[1:]]
+    pieces = [piece for piece in pieces if piece]
     text = " ".join(pieces)
     if len(pieces) > 1:
         remarks.append(
@@ -289,7 +290,7 @@ def _spoken(
 
 
 def _read(phrases: Iterable[Phrase]) -> str:
-    return " ".join(phrase.text for phrase in phrases)
+    return " ".join(filter(None, (phrase.text.strip() for phrase in phrases)))
 
 
 def _speaking(text: str) -> float:

@@ -327,6 +327,7 @@ def test_fields_hold_only_the_input_within_limits_and_what_was_cut_is_named(
 @example("automatic1111", [Prompt("0 (. )")])
 @example("automatic1111", [Prompt(".)0"), Prompt("(a) b (c:1.2)")])
 @example("musiclm", [Prompt("a"), Prompt("b."), Prompt("c")])
+@example("bark", [Prompt("; " + "rain " * 60)])
 @example("stable-audio", [Prompt("00.."), Prompt("b,."), Prompt("c...")])
 def test_what_was_composed_stays_as_it_is(name: str, asked: list[Prompt]) -> None:
     made = said(name, asked, [], "")
