@@ -179,13 +179,7 @@ class Holdings:
             memory=memory,
             probes=PROBES,
         )
-        pairs = [self._to_index(one) for one in several(encoders)] or [
-            (self.collection.encoder(known), known.encoder) for known in self.collection.spaces
-        ]
-        if not pairs:
-            raise UsageError(
-                f"{self.collection.name} has no encoder yet: name one with `encoders`, such as clap or clip"
-            )
+        pairs = self._encoders(encoders)
         report = build(self.collection, pairs, plan, listener, names=self._name_encoder(name_encoder), confirm=confirm)
         self._prepare(listener)
         return report
@@ -261,8 +255,7 @@ class Holdings:
         ``ids`` are texts or whole numbers, one for each item; what has none goes by a hash of its content, what lies in
         a file by its path. ``metadata`` are columns for each item: a table or a list of mappings; of what is there
         already they join its columns. ``encoders`` are names or encoders; without any, those that the collection has.
-        ``modality`` says what vectors are of; ``rate``
-        is that of samples in Hz.
+        ``modality`` says what vectors are of; ``rate`` is that of samples in Hz.
 
         Items are read, encoded and committed a block at a time: an iterator may be longer than memory, and a run that
         was broken off goes on where it was, since what is there under its id is not encoded again. Samples and pixels

@@ -65,17 +65,24 @@ def test_damage_is_seen(name: str, vectors: Array, indexes: dict[str, Index], tm
     assert read(path, vectors).size == N
 
 
-def test_a_file_is_checked_once_as_long_as_it_stands(
-    vectors: Array, indexes: dict[str, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, looked = tmp_path / "x.faiss", []
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each look for a checksum took."""
+    lengths: list[int] = []
     whole = zlib.crc32
 
     def crc32(block: bytes, before: int = 0) -> int:
-        looked.append(len(block))
+        lengths.append(len(block))
         return whole(block, before)
 
     monkeypatch.setattr("indexes.faiss.file.zlib.crc32", crc32)
+    return lengths
+
+
+def test_a_file_is_checked_once_as_long_as_it_stands(
+    vectors: Array, indexes: dict[str, Index], tmp_path: Path, looked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.faiss"
     indexes["hnsw"].save(path)  # type: ignore[attr-defined]
     looked.clear()
     read(path, vectors)
@@ -118,18 +125,12 @@ def test_what_cannot_be_written_leaves_the_old_file(
 
 
 def test_a_large_file_that_was_written_just_now_need_not_be_read_to_be_known(
-    vectors: Array, indexes: dict[str, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vectors: Array, indexes: dict[str, Index], tmp_path: Path, looked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, looked = tmp_path / "x.faiss", []
-    whole = zlib.crc32
-
-    def crc32(block: bytes, before: int = 0) -> int:
-        looked.append(len(block))
-        return whole(block, before)
-
+    path = tmp_path / "x.faiss"
     monkeypatch.setattr("indexes.faiss.file.LARGE", 1000)
     indexes["ivf"].save(path)  # type: ignore[attr-defined]
-    monkeypatch.setattr("indexes.faiss.file.zlib.crc32", crc32)
+    looked.clear()
     assert read(path, vectors).size == N and not looked
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
